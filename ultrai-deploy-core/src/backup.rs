@@ -1,0 +1,105 @@
+//! Backups: what is kept before something is changed.
+
+use std::{fmt, pin::Pin, sync::Arc};
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use tokio::io::AsyncRead;
+
+use crate::{
+    context::Context,
+    error::Result,
+    name::{BackupId, ReleaseId, RunId, Target},
+    version::Version,
+};
+
+/// A stream of a part's bytes.
+pub type PartStream = Pin<Box<dyn AsyncRead + Send>>;
+
+/// Has something worth keeping. Adapters and the release store have these.
+#[async_trait]
+pub trait BackupSource: fmt::Debug + Send + Sync + 'static {
+    /// A short name, unique among the sources of a pipeline; parts are filed under it.
+    fn name(&self) -> &'static str;
+
+    /// The parts to keep of what is there now. May be empty.
+    async fn parts(&self, cx: &Context) -> Result<Vec<String>>;
+
+    /// Opens a part for reading.
+    async fn read(&self, cx: &Context, part: &str) -> Result<PartStream>;
+
+    /// Puts a part back. Idempotent.
+    async fn restore(&self, cx: &Context, part: &str, content: PartStream) -> Result<()>;
+}
+
+/// Keeps backups.
+#[async_trait]
+pub trait BackupStore: fmt::Debug + Send + Sync + 'static {
+    /// Keeps all parts of `sources`. A backup without a complete manifest does not exist, so one
+    /// that is cut off is invisible. Idempotent in `request.id`: a second call begins anew.
+    async fn create(
+        &self,
+        cx: &Context,
+        request: &BackupRequest,
+        sources: &[Arc<dyn BackupSource>],
+    ) -> Result<Backup>;
+
+    /// All complete backups of an environment, oldest first.
+    async fn list(&self, target: &Target) -> Result<Vec<Backup>>;
+
+    /// Reads everything back and compares it with the manifest.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Corrupt`](crate::ErrorKind::Corrupt) naming the part that differs;
+    /// [`ErrorKind::NotFound`](crate::ErrorKind::NotFound) when there is no such backup.
+    async fn verify(&self, target: &Target, id: &BackupId) -> Result<()>;
+
+    /// Gives the parts of `source` back to it.
+    async fn restore(&self, cx: &Context, id: &BackupId, source: &dyn BackupSource) -> Result<()>;
+
+    /// Deletes a backup. Deleting what is not there is fine.
+    async fn delete(&self, target: &Target, id: &BackupId) -> Result<()>;
+}
+
+/// What a backup is asked for.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct BackupRequest {
+    /// Its id.
+    pub id: BackupId,
+    /// The environment.
+    pub target: Target,
+    /// The run that takes it.
+    pub run: RunId,
+    /// When, by the wall clock.
+    pub at: Timestamp,
+    /// The release that served, if any.
+    pub release: Option<ReleaseId>,
+    /// Its version.
+    pub version: Option<Version>,
+    /// Why it is taken: `before deploy of 1.2.0`.
+    pub reason: String,
+}
+
+/// A complete backup.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Backup {
+    /// What was asked for.
+    #[serde(flatten)]
+    pub request: BackupRequest,
+    /// What it holds.
+    pub parts: Vec<Part>,
+}
+
+/// One part of a backup.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Part {
+    /// The source that it came from.
+    pub source: String,
+    /// Its name there.
+    pub name: String,
+    /// Its size in bytes.
+    pub size: u64,
+    /// SHA-256 of its content.
+    pub sha256: String,
+}

@@ -1,0 +1,276 @@
+//! What a record says. The same vocabulary is the progress stream, the report and the history.
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::{
+    deployer::{Observation, Step, StepRecord},
+    ending::Ending,
+    error::Failure,
+    evidence::Evidence,
+    health::{Role, Verdict},
+    lease::{Fence, Holder},
+    name::{BackupId, ReleaseId, ServiceName, Target},
+    plan::Plan,
+    release::Image,
+    stage::Stage,
+    version::Version,
+};
+
+/// What happened in a run.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Event {
+    /// The run began. Always the first record.
+    Created {
+        /// Version of the records' form.
+        format: u16,
+        /// Version of the engine.
+        engine: String,
+        /// The environment.
+        target: Target,
+        /// Deploy or rollback.
+        kind: Kind,
+        /// The version that shall run.
+        version: Option<Version>,
+        /// Stages that were left out on request.
+        skips: Vec<Skip>,
+        /// Who started it.
+        initiator: Initiator,
+    },
+    /// The lease was taken: from here on the environment belongs to this run.
+    Locked {
+        /// The fence.
+        fence: Fence,
+        /// The holder.
+        holder: Holder,
+    },
+    /// Another driver took the run over.
+    Adopted {
+        /// Its fence.
+        fence: Fence,
+        /// The holder.
+        holder: Holder,
+    },
+    /// A stage began.
+    StageStarted {
+        /// Which.
+        stage: Stage,
+    },
+    /// A stage was left out.
+    StageSkipped {
+        /// Which.
+        stage: Stage,
+        /// Why.
+        why: String,
+    },
+    /// A stage did its work.
+    StageFinished {
+        /// Which.
+        stage: Stage,
+    },
+    /// A stage failed.
+    StageFailed {
+        /// Which.
+        stage: Stage,
+        /// Why.
+        failure: Failure,
+    },
+    /// What served was read under the lock.
+    Observed {
+        /// The release that a rollback returns to, if any.
+        serving: Option<ReleaseId>,
+        /// Its version.
+        version: Option<Version>,
+        /// Whether a run has proven it.
+        proven: bool,
+    },
+    /// A backup is complete and verified.
+    BackedUp {
+        /// Which.
+        backup: BackupId,
+        /// How many parts it has.
+        parts: usize,
+        /// How many bytes they have together.
+        bytes: u64,
+    },
+    /// An image is known exactly.
+    ImageResolved {
+        /// Whose.
+        service: ServiceName,
+        /// Which.
+        image: Image,
+        /// Whether it was built just now.
+        built: bool,
+    },
+    /// The release is sealed and stored.
+    Sealed {
+        /// Which.
+        release: ReleaseId,
+    },
+    /// The binding plan.
+    Planned {
+        /// What will change.
+        plan: Plan,
+    },
+    /// A test command ended.
+    TaskEnded {
+        /// Which.
+        task: String,
+        /// Its exit code.
+        exit_code: i64,
+        /// The end of its output.
+        tail: String,
+    },
+    /// A check has a verdict.
+    Checked {
+        /// Which.
+        check: String,
+        /// What it looked at.
+        role: Role,
+        /// The verdict.
+        verdict: Verdict,
+        /// How often it looked.
+        looks: u32,
+        /// How long it took, in milliseconds.
+        millis: u64,
+        /// What was last seen.
+        evidence: Vec<Evidence>,
+    },
+    /// A step is about to change the target.
+    Intent {
+        /// Which.
+        step: Step,
+        /// Which attempt, from 1.
+        attempt: u32,
+        /// What was seen before, and all that undo needs.
+        record: StepRecord,
+    },
+    /// A single effect of a step is about to happen.
+    Effect {
+        /// Its number in the run.
+        effect: u64,
+        /// The step's name.
+        step: String,
+        /// The step's attempt.
+        attempt: u32,
+        /// What is done.
+        action: String,
+        /// To what.
+        object: String,
+        /// What a person or a recovery needs to know.
+        #[serde(default, skip_serializing_if = "Value::is_null")]
+        detail: Value,
+    },
+    /// A single effect is done.
+    EffectDone {
+        /// Its number.
+        effect: u64,
+        /// What came back.
+        #[serde(default, skip_serializing_if = "Value::is_null")]
+        output: Value,
+    },
+    /// A single effect failed.
+    EffectFailed {
+        /// Its number.
+        effect: u64,
+        /// Why.
+        failure: Failure,
+    },
+    /// A step is done.
+    StepDone {
+        /// Which.
+        step: Step,
+    },
+    /// A step failed.
+    StepFailed {
+        /// Which.
+        step: Step,
+        /// Why.
+        failure: Failure,
+    },
+    /// What became of a step was found out.
+    Reconciled {
+        /// Which.
+        step: Step,
+        /// What was found.
+        observation: Observation,
+    },
+    /// Somebody asked to stop.
+    CancelRequested {
+        /// Why or how.
+        why: String,
+    },
+    /// The run goes back.
+    RollbackDecided {
+        /// Why.
+        cause: Failure,
+        /// To which release; nothing after a failed first deploy.
+        to: Option<ReleaseId>,
+    },
+    /// The rollback is tried again on request.
+    RollbackRetried {
+        /// By whom.
+        initiator: Initiator,
+    },
+    /// The run waits for a person or a newer deploy, until the deadline.
+    Held {
+        /// When the wait is over, by the wall clock.
+        until: jiff::Timestamp,
+        /// Why.
+        cause: Failure,
+    },
+    /// The wait is over and the run goes on.
+    HoldReleased {
+        /// Whether it goes forward or back.
+        proceed: bool,
+    },
+    /// Something that people should know and that changes no outcome.
+    Note {
+        /// What.
+        message: String,
+    },
+    /// The run is over. Always the last record, unless a stuck run is abandoned or retried.
+    Ended {
+        /// How.
+        ending: Ending,
+    },
+}
+
+/// What a run is for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Kind {
+    /// Brings a new release.
+    Deploy,
+    /// Brings back a stored one.
+    Rollback {
+        /// Which.
+        to: ReleaseId,
+    },
+}
+
+/// A stage that was left out on request.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Skip {
+    /// Which.
+    pub stage: Stage,
+    /// Why: the flag that asked for it.
+    pub why: String,
+}
+
+/// Who started a run.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Initiator {
+    /// The user.
+    pub user: String,
+    /// The host.
+    pub host: String,
+    /// The process.
+    pub process: u32,
+    /// Why, in the user's words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}

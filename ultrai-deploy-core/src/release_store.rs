@@ -1,0 +1,67 @@
+//! Where sealed releases, their files and their secrets are kept.
+
+use std::{
+    collections::BTreeMap,
+    fmt,
+    path::{Path, PathBuf},
+};
+
+use async_trait::async_trait;
+
+use crate::{
+    error::Result,
+    name::ReleaseId,
+    release::Release,
+    secret::{FingerprintKey, Secrets},
+};
+
+/// Keeps the releases of one environment.
+#[async_trait]
+pub trait ReleaseStore: fmt::Debug + Send + Sync + 'static {
+    /// Copies files or directories into the store, addressed by content: name → digest.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid) for what is missing, too large or no
+    /// regular file or directory.
+    async fn put_files(
+        &self,
+        files: &BTreeMap<String, PathBuf>,
+    ) -> Result<BTreeMap<String, String>>;
+
+    /// Where the content with this digest lies, if this store has real files.
+    fn file_path(&self, digest: &str) -> Option<PathBuf>;
+
+    /// Keeps a release and the values of its secrets. Idempotent; durable on return.
+    async fn put(&self, release: &Release, secrets: &Secrets) -> Result<()>;
+
+    /// A release.
+    ///
+    /// # Errors
+    /// [`ErrorKind::NotFound`](crate::ErrorKind::NotFound), or
+    /// [`ErrorKind::Corrupt`](crate::ErrorKind::Corrupt) when it does not match its id.
+    async fn get(&self, id: &ReleaseId) -> Result<Release>;
+
+    /// The values of a release's secrets.
+    async fn secrets(&self, id: &ReleaseId) -> Result<Secrets>;
+
+    /// All releases.
+    async fn list(&self) -> Result<Vec<ReleaseId>>;
+
+    /// Removes a release, and files that no other one uses.
+    async fn remove(&self, id: &ReleaseId) -> Result<()>;
+
+    /// The release that is current: what the `current` link points to.
+    async fn current(&self) -> Result<Option<ReleaseId>>;
+
+    /// Makes a release (or none) current, atomically.
+    async fn set_current(&self, id: Option<&ReleaseId>) -> Result<()>;
+
+    /// The key of this environment's fingerprints; made at the first call.
+    async fn fingerprint_key(&self) -> Result<FingerprintKey>;
+
+    /// The directory of a release, if this store has real files.
+    fn directory(&self, id: &ReleaseId) -> Option<PathBuf>;
+
+    /// The root of the environment's state, if this store has real files.
+    fn root(&self) -> Option<&Path>;
+}

@@ -1,0 +1,100 @@
+//! The checks and tests that a release carries with it, so that a rollback can run those of the
+//! release that it returns to.
+
+use std::{fmt, sync::Arc, time::Duration};
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::{
+    error::Result,
+    health::{HealthProbe, Timing},
+    name::ServiceName,
+};
+
+/// Checks and tests of a release.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Verification {
+    /// Looked at after the switch.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub checks: Vec<CheckSpec>,
+    /// Commands run before and after the deploy.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tasks: Vec<TaskSpec>,
+}
+
+/// When a check or test runs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum When {
+    /// Tests: in the new image before anything changes.
+    Pre,
+    /// Checks: in the verify stage, right after the switch.
+    #[default]
+    Verify,
+    /// In the post-deploy tests.
+    Post,
+}
+
+/// One check, in a form that can be stored.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct CheckSpec {
+    /// Its name in reports.
+    pub name: String,
+    /// The service that it looks at; nothing when it names an address of its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub service: Option<ServiceName>,
+    /// When it runs.
+    #[serde(default)]
+    pub when: When,
+    /// How long to wait for it.
+    #[serde(default)]
+    pub timing: Timing,
+    /// What to look at, in the form that the [`ProbeSource`] understands.
+    pub probe: Value,
+}
+
+/// One test command, in a form that can be stored.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TaskSpec {
+    /// Its name in reports.
+    pub name: String,
+    /// The service in whose image and configuration it runs.
+    pub service: ServiceName,
+    /// The command and its arguments.
+    pub command: Vec<String>,
+    /// When it runs: [`When::Pre`] or [`When::Post`].
+    pub when: When,
+    /// What happens to dependencies that do not run yet.
+    #[serde(default)]
+    pub dependencies: Dependencies,
+    /// Longest time it may take; 10 minutes by default.
+    #[serde(default = "default_task_timeout")]
+    pub timeout: Duration,
+}
+
+/// What a pre-deploy test does about dependencies that do not run yet.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Dependencies {
+    /// They are created for the test under the run's id and removed with it (the default).
+    #[default]
+    Create,
+    /// Only what runs already is used.
+    None,
+}
+
+/// Makes probes from their stored form.
+pub trait ProbeSource: fmt::Debug + Send + Sync + 'static {
+    /// The probe that `check` describes.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid) when the description is not understood.
+    fn probe(&self, check: &CheckSpec) -> Result<Arc<dyn HealthProbe>>;
+}
+
+fn default_task_timeout() -> Duration {
+    Duration::from_secs(600)
+}
