@@ -1,0 +1,186 @@
+//! The pipeline: parts put together, checked, and run.
+
+mod driver;
+mod policy;
+mod proof;
+mod prune;
+mod recorder;
+mod rollout;
+mod run;
+mod seal;
+mod stages;
+mod takeover;
+mod undo;
+
+use std::sync::Arc;
+
+pub use policy::{BackupPolicy, Policy};
+pub use proof::{CheckOutcome, Proof};
+pub use run::{DeployRequest, OnUnfinished, RollbackRequest, Run};
+pub use takeover::Unfinished;
+
+use driver::Driver;
+
+use crate::{
+    backup::{BackupSource, BackupStore},
+    clock::{Clock, SystemClock},
+    deployer::Deployer,
+    error::{Error, ErrorKind, Result},
+    image::ImageStore,
+    journal::{Initiator, Journal},
+    lease::Lease,
+    name::Target,
+    observer::Observer,
+    release_store::ReleaseStore,
+    secret::SecretSource,
+    task::TaskRunner,
+    verification::ProbeSource,
+};
+
+/// Takes releases to one environment and back.
+#[derive(Clone, Debug)]
+pub struct Pipeline {
+    pub(crate) parts: Arc<Parts>,
+}
+
+/// What a pipeline is made of.
+#[derive(Debug)]
+pub(crate) struct Parts {
+    pub(crate) target: Target,
+    pub(crate) deployer: Arc<dyn Deployer>,
+    pub(crate) journal: Arc<dyn Journal>,
+    pub(crate) lease: Arc<dyn Lease>,
+    pub(crate) releases: Arc<dyn ReleaseStore>,
+    pub(crate) probes: Arc<dyn ProbeSource>,
+    pub(crate) images: Option<Arc<dyn ImageStore>>,
+    pub(crate) tasks: Option<Arc<dyn TaskRunner>>,
+    pub(crate) backups: Option<Arc<dyn BackupStore>>,
+    pub(crate) sources: Vec<Arc<dyn BackupSource>>,
+    pub(crate) secrets: Option<Arc<dyn SecretSource>>,
+    pub(crate) observers: Vec<Arc<dyn Observer>>,
+    pub(crate) policy: Policy,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) initiator: Initiator,
+}
+
+/// Puts a [`Pipeline`] together.
+#[derive(Debug)]
+pub struct PipelineBuilder {
+    parts: Parts,
+}
+
+impl Pipeline {
+    /// Begins a pipeline with the parts that each one has.
+    pub fn builder(
+        target: Target,
+        deployer: Arc<dyn Deployer>,
+        journal: Arc<dyn Journal>,
+        lease: Arc<dyn Lease>,
+        releases: Arc<dyn ReleaseStore>,
+        probes: Arc<dyn ProbeSource>,
+    ) -> PipelineBuilder {
+        PipelineBuilder {
+            parts: Parts {
+                target,
+                deployer,
+                journal,
+                lease,
+                releases,
+                probes,
+                images: None,
+                tasks: None,
+                backups: None,
+                sources: Vec::new(),
+                secrets: None,
+                observers: Vec::new(),
+                policy: Policy::default(),
+                clock: Arc::new(SystemClock),
+                initiator: Initiator::default(),
+            },
+        }
+    }
+
+    /// The environment.
+    pub fn target(&self) -> &Target {
+        &self.parts.target
+    }
+}
+
+impl PipelineBuilder {
+    /// Where images are built and found; needed for services that have one.
+    pub fn images(mut self, images: Arc<dyn ImageStore>) -> Self {
+        self.parts.images = Some(images);
+        self
+    }
+
+    /// What runs test commands; needed for releases that have some.
+    pub fn tasks(mut self, tasks: Arc<dyn TaskRunner>) -> Self {
+        self.parts.tasks = Some(tasks);
+        self
+    }
+
+    /// Where backups are kept.
+    pub fn backups(mut self, backups: Arc<dyn BackupStore>) -> Self {
+        self.parts.backups = Some(backups);
+        self
+    }
+
+    /// Adds something that is kept in backups.
+    pub fn source(mut self, source: Arc<dyn BackupSource>) -> Self {
+        self.parts.sources.push(source);
+        self
+    }
+
+    /// Where secret values come from; needed for releases that use some.
+    pub fn secrets(mut self, secrets: Arc<dyn SecretSource>) -> Self {
+        self.parts.secrets = Some(secrets);
+        self
+    }
+
+    /// Adds somebody who watches.
+    pub fn observer(mut self, observer: Arc<dyn Observer>) -> Self {
+        self.parts.observers.push(observer);
+        self
+    }
+
+    /// Sets the policy.
+    pub fn policy(mut self, policy: Policy) -> Self {
+        self.parts.policy = policy;
+        self
+    }
+
+    /// Sets the clock of the records.
+    pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
+        self.parts.clock = clock;
+        self
+    }
+
+    /// Says who is at work; shown to whoever waits, kept in the history.
+    pub fn initiator(mut self, initiator: Initiator) -> Self {
+        self.parts.initiator = initiator;
+        self
+    }
+
+    /// Checks that the parts fit together.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Unsupported`] when the policy needs a part that is missing, or two backup
+    /// sources have the same name.
+    pub fn build(self) -> Result<Pipeline> {
+        let parts = self.parts;
+        let unsupported = |message: &str| {
+            Error::new(ErrorKind::Unsupported, "put the pipeline together", message)
+                .without_effect()
+        };
+        if parts.policy.backup == BackupPolicy::Required && parts.backups.is_none() {
+            return Err(unsupported("the policy asks for backups, but there is no backup store")
+                .with_advice("give a backup store, or set the backup policy to off"));
+        }
+        let mut names: Vec<_> = parts.sources.iter().map(|source| source.name()).collect();
+        names.sort_unstable();
+        if names.windows(2).any(|pair| pair[0] == pair[1]) {
+            return Err(unsupported("two backup sources have the same name"));
+        }
+        Ok(Pipeline { parts: Arc::new(parts) })
+    }
+}

@@ -1,0 +1,270 @@
+//! Proving a release: what runs is what is intended, and every check passes.
+
+use futures_util::{StreamExt, stream::FuturesUnordered};
+use serde::Serialize;
+
+use super::{Parts, Pipeline, recorder::Recorder};
+use crate::{
+    context::Context,
+    error::{Error, ErrorKind, Result},
+    evidence::{Evidence, EvidenceKind},
+    health::{Check, Endpoint, Role, Verdict},
+    journal::Event,
+    name::ServiceName,
+    release::{Release, ReleaseService},
+    verification::When,
+    waiting::{CheckResult, wait_until_healthy},
+};
+
+/// Whether the first failure ends the proof.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Patience {
+    FailFast,
+    All,
+}
+
+/// The outcome of one check.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct CheckOutcome {
+    /// Its name.
+    pub check: String,
+    /// The service that it looked at.
+    pub service: Option<ServiceName>,
+    /// The verdict.
+    pub verdict: Verdict,
+    /// Why it is not a pass.
+    pub why: Option<String>,
+    /// How long it took, in milliseconds.
+    pub millis: u64,
+    /// What was last seen.
+    pub evidence: Vec<Evidence>,
+}
+
+/// The outcomes of all checks that were made.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct Proof {
+    /// One for each check, in the order in which they were decided.
+    pub outcomes: Vec<CheckOutcome>,
+}
+
+impl Proof {
+    /// Whether every check passed.
+    pub fn passed(&self) -> bool {
+        self.outcomes.iter().all(|outcome| outcome.verdict == Verdict::Pass)
+    }
+
+    pub(super) fn into_result(self) -> Result<()> {
+        let failed: Vec<_> =
+            self.outcomes.into_iter().filter(|outcome| outcome.verdict != Verdict::Pass).collect();
+        if failed.is_empty() {
+            return Ok(());
+        }
+        let what: Vec<_> = failed
+            .iter()
+            .map(|outcome| {
+                let why = outcome.why.as_deref().unwrap_or("it did not pass");
+                format!("check `{}`: {why}", outcome.check)
+            })
+            .collect();
+        let evidence = failed.into_iter().flat_map(|outcome| outcome.evidence);
+        Err(Error::new(ErrorKind::Unhealthy, "prove the release", what.join("; "))
+            .with_evidence(evidence))
+    }
+}
+
+impl Pipeline {
+    /// Runs all checks of the release that is current, without changing or recording anything.
+    ///
+    /// # Errors
+    /// [`ErrorKind::NotFound`] when nothing is deployed; everything about checks is in the proof.
+    pub async fn verify(&self, cx: &Context) -> Result<(Release, Proof)> {
+        let Some(id) = self.parts.releases.current().await? else {
+            return Err(Error::new(
+                ErrorKind::NotFound,
+                "verify",
+                format!("nothing is deployed to {}", self.parts.target),
+            )
+            .with_advice("deploy something first")
+            .without_effect());
+        };
+        let release = self.parts.releases.get(&id).await?;
+        let whens = [When::Verify, When::Post];
+        let proof = self.parts.prove(cx, &release, Role::Live, &whens, Patience::All, None).await?;
+        Ok((release, proof))
+    }
+}
+
+impl Parts {
+    /// Proves `release` in its role: for a live one first that what runs is what is intended.
+    pub(super) async fn prove(
+        &self,
+        cx: &Context,
+        release: &Release,
+        role: Role,
+        whens: &[When],
+        patience: Patience,
+        log: Option<&Recorder>,
+    ) -> Result<Proof> {
+        let mut proof = Proof::default();
+        if role == Role::Live {
+            let outcome = self.compare(cx, release).await?;
+            self.tell(log, role, 1, &outcome).await?;
+            let differs = outcome.verdict != Verdict::Pass;
+            proof.outcomes.push(outcome);
+            if differs && patience == Patience::FailFast {
+                return Ok(proof);
+            }
+        }
+        let mut checks = self.deployer.declared_checks(release)?;
+        checks.extend(self.named_checks(release, whens)?);
+        let looked = self.look_at(cx, checks, role, release, patience, log).await?;
+        proof.outcomes.extend(looked.outcomes);
+        Ok(proof)
+    }
+
+    /// The checks of `release` that somebody wrote down, for the given moments.
+    pub(super) fn named_checks(&self, release: &Release, whens: &[When]) -> Result<Vec<Check>> {
+        release
+            .verification
+            .checks
+            .iter()
+            .filter(|check| whens.contains(&check.when))
+            .map(|check| {
+                Ok(Check {
+                    name: check.name.clone(),
+                    service: check.service.clone(),
+                    probe: self.probes.probe(check)?,
+                    timing: check.timing.clone(),
+                })
+            })
+            .collect()
+    }
+
+    /// Waits for all `checks` side by side.
+    pub(super) async fn look_at(
+        &self,
+        cx: &Context,
+        checks: Vec<Check>,
+        role: Role,
+        release: &Release,
+        patience: Patience,
+        log: Option<&Recorder>,
+    ) -> Result<Proof> {
+        let endpoints = cx.bounded(self.deployer.endpoints(cx, release, role)).await?;
+        let mut proof = Proof::default();
+        let mut waits = FuturesUnordered::new();
+        for check in checks {
+            let at = match &check.service {
+                None => vec![Endpoint::none(role)],
+                Some(service) => endpoints
+                    .iter()
+                    .filter(|endpoint| endpoint.service.as_ref() == Some(service))
+                    .cloned()
+                    .collect(),
+            };
+            if at.is_empty() && role == Role::Live {
+                let outcome = CheckOutcome {
+                    check: check.name.clone(),
+                    service: check.service.clone(),
+                    verdict: Verdict::Fail,
+                    why: Some("nothing of the service runs".to_owned()),
+                    millis: 0,
+                    evidence: Vec::new(),
+                };
+                self.tell(log, role, 0, &outcome).await?;
+                proof.outcomes.push(outcome);
+            }
+            for endpoint in at {
+                let check = check.clone();
+                waits.push(async move {
+                    let result = wait_until_healthy(cx, &check, &endpoint).await;
+                    (check, endpoint, result)
+                });
+            }
+        }
+        if !proof.passed() && patience == Patience::FailFast {
+            return Ok(proof);
+        }
+        while let Some((check, endpoint, result)) = waits.next().await {
+            let CheckResult { verdict, why, looks, took, mut evidence } = result?;
+            if verdict != Verdict::Pass && endpoint.service.is_some() {
+                evidence.extend(self.deployer.evidence(cx, &endpoint).await);
+            }
+            let millis = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
+            let (name, service) = (check.name, check.service);
+            let outcome = CheckOutcome { check: name, service, verdict, why, millis, evidence };
+            self.tell(log, role, looks, &outcome).await?;
+            let failed = outcome.verdict != Verdict::Pass;
+            proof.outcomes.push(outcome);
+            if failed && patience == Patience::FailFast {
+                break;
+            }
+        }
+        Ok(proof)
+    }
+
+    /// Compares what runs with what `release` says.
+    async fn compare(&self, cx: &Context, release: &Release) -> Result<CheckOutcome> {
+        let current = cx.bounded(self.deployer.current(cx)).await?;
+        let mut wrong = Vec::new();
+        for (name, intended) in &release.services {
+            match current.services.get(name) {
+                None => wrong.push(format!("{name} does not run")),
+                Some(running) if !running.up => {
+                    wrong.push(format!("{name} is not up ({})", running.status));
+                }
+                Some(running) => {
+                    if let Some(difference) = difference(intended, running) {
+                        wrong.push(format!("{name} {difference}"));
+                    }
+                }
+            }
+        }
+        let status = if wrong.is_empty() {
+            "every service runs as sealed".to_owned()
+        } else {
+            wrong.join("; ")
+        };
+        Ok(CheckOutcome {
+            check: "running as intended".to_owned(),
+            service: None,
+            verdict: if wrong.is_empty() { Verdict::Pass } else { Verdict::Fail },
+            why: (!wrong.is_empty()).then(|| status.clone()),
+            millis: 0,
+            evidence: vec![Evidence::new(EvidenceKind::Status, release.id.as_str(), status)],
+        })
+    }
+
+    async fn tell(
+        &self,
+        log: Option<&Recorder>,
+        role: Role,
+        looks: u32,
+        outcome: &CheckOutcome,
+    ) -> Result<()> {
+        let Some(log) = log else { return Ok(()) };
+        log.record(Event::Checked {
+            check: outcome.check.clone(),
+            role,
+            verdict: outcome.verdict,
+            looks,
+            millis: outcome.millis,
+            evidence: outcome.evidence.clone(),
+        })
+        .await
+    }
+}
+
+fn difference(intended: &ReleaseService, running: &crate::current::Running) -> Option<String> {
+    match &running.spec_hash {
+        Some(hash) if *hash == intended.spec_hash => {}
+        Some(_) => return Some("runs with another definition".to_owned()),
+        None => {}
+    }
+    match (&intended.image, &running.image) {
+        (Some(wanted), Some(runs)) if wanted.id != runs.id => {
+            Some(format!("runs image {} instead of {}", runs.id, wanted.id))
+        }
+        _ => None,
+    }
+}

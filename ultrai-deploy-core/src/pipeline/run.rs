@@ -1,0 +1,184 @@
+//! Starting runs, and the handle on one.
+
+use std::{future::Future, sync::Arc};
+
+use super::{
+    Pipeline,
+    driver::{Driver, Job},
+    recorder::Recorder,
+};
+use crate::{
+    context::{Cancel, Context},
+    error::{Error, ErrorKind, Result},
+    journal::{Kind, Skip},
+    lease::Wait,
+    name::{ReleaseId, RunId},
+    report::Report,
+    spec::ReleaseSpec,
+};
+
+/// A deploy, as asked for.
+#[derive(Clone, Debug)]
+pub struct DeployRequest {
+    /// What to deploy.
+    pub spec: ReleaseSpec,
+    /// Stages to leave out, each with the flag that asked for it.
+    pub skips: Vec<Skip>,
+    /// Why, in the user's words.
+    pub reason: Option<String>,
+    /// How long to wait for another run to end.
+    pub wait: Wait,
+    /// What to do about an unfinished run.
+    pub unfinished: OnUnfinished,
+}
+
+/// A rollback, as asked for.
+#[derive(Clone, Debug)]
+pub struct RollbackRequest {
+    /// The release to return to.
+    pub to: ReleaseId,
+    /// Stages to leave out.
+    pub skips: Vec<Skip>,
+    /// Why, in the user's words.
+    pub reason: Option<String>,
+    /// How long to wait for another run to end.
+    pub wait: Wait,
+}
+
+/// What a run does about an unfinished one that it finds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum OnUnfinished {
+    /// Finishes or undoes it first (the default).
+    #[default]
+    Finish,
+    /// Refuses.
+    Refuse,
+}
+
+impl DeployRequest {
+    /// A deploy of `spec` with nothing left out.
+    pub fn new(spec: ReleaseSpec) -> Self {
+        Self {
+            spec,
+            skips: Vec::new(),
+            reason: None,
+            wait: Wait::No,
+            unfinished: OnUnfinished::Finish,
+        }
+    }
+}
+
+impl RollbackRequest {
+    /// A rollback to `to`.
+    pub fn new(to: ReleaseId) -> Self {
+        Self { to, skips: Vec::new(), reason: None, wait: Wait::No }
+    }
+}
+
+/// A run that has not begun; [`Run::join`] drives it.
+///
+/// The caller may spawn the join. Dropping it is like a crash: the journal stays, and the next
+/// run, or [`Pipeline::resume`], finishes or undoes what was begun.
+#[derive(Debug)]
+pub struct Run {
+    driver: Driver,
+    cancel: Cancel,
+}
+
+impl Run {
+    /// Its id.
+    pub fn id(&self) -> &RunId {
+        self.driver.run()
+    }
+
+    /// Cancels it, from anywhere and at any time.
+    pub fn cancel(&self) -> Cancel {
+        self.cancel.clone()
+    }
+
+    /// Drives the run to its end.
+    ///
+    /// # Errors
+    /// Only when the engine itself cannot go on: the journal cannot be written, the lease was
+    /// lost. Whatever happens to the release is in the report.
+    pub async fn join(self) -> Result<Report> {
+        self.driver.join().await
+    }
+
+    /// Drives the run until `stop` resolves, then leaves it as it is, as a second signal does.
+    ///
+    /// # Errors
+    /// As [`Run::join`]; [`ErrorKind::Cancelled`] when `stop` came first.
+    pub async fn join_until(self, stop: impl Future<Output = ()>) -> Result<Report> {
+        tokio::select! {
+            report = self.driver.join() => report,
+            () = stop => Err(Error::new(
+                ErrorKind::Cancelled,
+                "finish the run",
+                "it was left at once; its journal is complete",
+            )
+            .with_advice("run `resume` to finish or undo it")),
+        }
+    }
+}
+
+impl Pipeline {
+    /// A deploy.
+    pub fn deploy(&self, request: DeployRequest) -> Run {
+        self.begin(Job::Deploy(Box::new(request)))
+    }
+
+    /// A rollback to a stored release: a run of its own, with a backup of the present state, the
+    /// target's checks and a report.
+    pub fn rollback(&self, request: RollbackRequest) -> Run {
+        self.begin(Job::Rollback(request))
+    }
+
+    fn begin(&self, job: Job) -> Run {
+        let cancel = Cancel::new();
+        let recorder = Recorder::new(Arc::clone(&self.parts), RunId::generate());
+        let driver =
+            Driver::new(Arc::clone(&self.parts), Arc::new(recorder), cancel.clone(), Some(job));
+        Run { driver, cancel }
+    }
+
+    pub(super) fn adopt(&self, driver: Driver, cancel: Cancel) -> Run {
+        Run { driver, cancel }
+    }
+
+    /// A context for looking at the environment without a run.
+    pub fn look(&self) -> Context {
+        Context::detached(self.parts.target.clone(), RunId::generate())
+    }
+}
+
+impl Job {
+    pub(super) fn kind(&self) -> Kind {
+        match self {
+            Self::Deploy(_) => Kind::Deploy,
+            Self::Rollback(request) => Kind::Rollback { to: request.to.clone() },
+        }
+    }
+
+    pub(super) fn skips(&self) -> &[Skip] {
+        match self {
+            Self::Deploy(request) => &request.skips,
+            Self::Rollback(request) => &request.skips,
+        }
+    }
+
+    pub(super) fn reason(&self) -> Option<&String> {
+        match self {
+            Self::Deploy(request) => request.reason.as_ref(),
+            Self::Rollback(request) => request.reason.as_ref(),
+        }
+    }
+
+    pub(super) fn wait(&self) -> Wait {
+        match self {
+            Self::Deploy(request) => request.wait,
+            Self::Rollback(request) => request.wait,
+        }
+    }
+}

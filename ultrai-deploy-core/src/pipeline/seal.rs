@@ -1,0 +1,194 @@
+//! From a spec to a sealed, stored release and its binding plan: configure, build, push.
+
+use std::collections::BTreeMap;
+
+use super::{Driver, driver::Job};
+use crate::{
+    context::Context,
+    error::{Error, ErrorKind, Result},
+    journal::Event,
+    name::SecretName,
+    redact::Redactor,
+    release::{Image, Release, Seal},
+    secret::Secrets,
+    spec::ReleaseSpec,
+};
+
+/// What is gathered for the release and not yet stored.
+#[derive(Debug, Default)]
+pub(super) struct Draft {
+    pub(super) seal: Seal,
+    pub(super) secrets: Secrets,
+    pub(super) redactor: Redactor,
+}
+
+impl Driver {
+    fn spec(&self) -> Result<&ReleaseSpec> {
+        match &self.job {
+            Some(Job::Deploy(request)) => Ok(&request.spec),
+            _ => Err(Error::new(
+                ErrorKind::Unavailable,
+                "go on",
+                "the run was interrupted before its release was sealed",
+            )
+            .with_advice("deploy again")
+            .without_effect()),
+        }
+    }
+
+    /// The values of all secrets of `spec`.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Invalid`] naming every secret that no source has.
+    pub(super) async fn secrets_of(&self, spec: &ReleaseSpec) -> Result<Secrets> {
+        let mut secrets = Secrets::new();
+        let mut missing: Vec<&SecretName> = Vec::new();
+        for name in spec.services.values().flat_map(|service| &service.secrets) {
+            if secrets.contains_key(name) || missing.contains(&name) {
+                continue;
+            }
+            let value = match &self.parts.secrets {
+                Some(source) => source.get(name).await?,
+                None => None,
+            };
+            match value {
+                Some(value) => {
+                    secrets.insert(name.clone(), value);
+                }
+                None => missing.push(name),
+            }
+        }
+        if missing.is_empty() {
+            return Ok(secrets);
+        }
+        let names: Vec<_> = missing.iter().map(|name| name.as_str()).collect();
+        Err(Error::new(
+            ErrorKind::Invalid,
+            "read the secrets",
+            format!("no source has {}", names.join(", ")),
+        )
+        .with_advice("set them in the environment or in an env file")
+        .without_effect())
+    }
+
+    /// Gathers files and secrets.
+    pub(super) async fn configure(&mut self, cx: &Context) -> Result<()> {
+        let spec = self.spec()?;
+        let secrets = self.secrets_of(spec).await?;
+        let key = self.parts.releases.fingerprint_key().await?;
+        let mut seal = Seal::default();
+        for (name, secret) in &secrets {
+            seal.secrets.insert(name.clone(), key.fingerprint(name, secret));
+        }
+        for (name, service) in &spec.services {
+            if !service.files.is_empty() {
+                cx.check()?;
+                let stored = self.parts.releases.put_files(&service.files).await?;
+                seal.files.insert(name.clone(), stored);
+            }
+        }
+        let redactor = Redactor::new(&secrets);
+        self.log.redact(redactor.clone()).await;
+        self.draft = Draft { seal, secrets, redactor };
+        Ok(())
+    }
+
+    /// Builds the images that are built; each one once, however many services share it.
+    pub(super) async fn build(&mut self, cx: &Context) -> Result<()> {
+        let Some(images) = self.parts.images.clone() else { return Ok(()) };
+        let spec = self.spec()?.clone();
+        let mut built: BTreeMap<String, Image> = BTreeMap::new();
+        for (name, service) in &spec.services {
+            let Some(wanted) = service.image.as_ref().filter(|image| image.build.is_some()) else {
+                continue;
+            };
+            let image = match built.get(&wanted.reference) {
+                Some(image) => image.clone(),
+                None => cx.bounded(images.build(cx, name, wanted)).await?,
+            };
+            built.insert(wanted.reference.clone(), image.clone());
+            self.log
+                .record(Event::ImageResolved {
+                    service: name.clone(),
+                    image: image.clone(),
+                    built: true,
+                })
+                .await?;
+            self.draft.seal.images.insert(name.clone(), image);
+        }
+        Ok(())
+    }
+
+    /// Finds the images that were not built, seals and stores the release, makes the plan.
+    pub(super) async fn seal(&mut self, cx: &Context) -> Result<()> {
+        let state = self.log.state().await;
+        let release = match (&self.job, state.release()) {
+            (_, Some(sealed)) => self.parts.releases.get(sealed).await?,
+            (Some(Job::Rollback(request)), None) => {
+                let release = self.parts.releases.get(&request.to).await?;
+                self.log.record(Event::Sealed { release: release.id.clone() }).await?;
+                release
+            }
+            _ => self.seal_spec(cx).await?,
+        };
+        let current = cx.bounded(self.parts.deployer.current(cx)).await?;
+        let mut plan = self.parts.deployer.plan(&current, &release)?;
+        plan.from = state.baseline().and_then(|baseline| baseline.release.clone());
+        self.log.record(Event::Planned { plan }).await
+    }
+
+    async fn seal_spec(&mut self, cx: &Context) -> Result<Release> {
+        let spec = self.spec()?.clone();
+        if let Some(images) = self.parts.images.clone() {
+            for (name, service) in &spec.services {
+                let Some(wanted) = &service.image else { continue };
+                if self.draft.seal.images.contains_key(name) {
+                    continue;
+                }
+                let image = cx.bounded(images.resolve(cx, wanted)).await?;
+                self.log
+                    .record(Event::ImageResolved {
+                        service: name.clone(),
+                        image: image.clone(),
+                        built: false,
+                    })
+                    .await?;
+                self.draft.seal.images.insert(name.clone(), image);
+            }
+        }
+        let release = Release::seal(&spec, &self.draft.seal)?;
+        self.parts.releases.put(&release, &self.draft.secrets).await?;
+        self.log.record(Event::Sealed { release: release.id.clone() }).await?;
+        Ok(release)
+    }
+
+    /// The release that the run brings.
+    pub(super) async fn release(&self) -> Result<Release> {
+        let state = self.log.state().await;
+        let id = state.release().ok_or_else(|| {
+            Error::new(ErrorKind::Unexpected, "read the release", "the run has not sealed one")
+        })?;
+        self.parts.releases.get(id).await
+    }
+
+    /// The release that served before, if any.
+    pub(super) async fn previous(&self) -> Result<Option<Release>> {
+        let state = self.log.state().await;
+        match state.baseline().and_then(|baseline| baseline.release.as_ref()) {
+            Some(id) => Ok(Some(self.parts.releases.get(id).await?)),
+            None => Ok(None),
+        }
+    }
+
+    /// Makes the recorder cut out the secret values of the run's releases.
+    pub(super) async fn load_redactor(&mut self) -> Result<()> {
+        let state = self.log.state().await;
+        let previous = state.baseline().and_then(|baseline| baseline.release.as_ref());
+        for id in state.release().into_iter().chain(previous) {
+            let redactor = Redactor::new(&self.parts.releases.secrets(id).await?);
+            self.draft.redactor.extend(redactor.clone());
+            self.log.redact(redactor).await;
+        }
+        Ok(())
+    }
+}

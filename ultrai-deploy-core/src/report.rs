@@ -1,0 +1,332 @@
+//! What a run did, made from its records alone.
+
+use std::fmt;
+
+use jiff::Timestamp;
+use serde::Serialize;
+
+use crate::{
+    ending::Ending,
+    error::Failure,
+    evidence::Evidence,
+    health::{Role, Verdict},
+    journal::{Event, Initiator, Kind, Record},
+    name::{BackupId, ReleaseId, RunId, Target},
+    plan::Plan,
+    stage::Stage,
+    version::Version,
+};
+
+/// The report of a run.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct Report {
+    /// The run.
+    pub run: RunId,
+    /// The environment.
+    pub target: Option<Target>,
+    /// Deploy or rollback.
+    pub kind: Option<Kind>,
+    /// The version that was to run.
+    pub version: Option<Version>,
+    /// The release that was to run.
+    pub release: Option<ReleaseId>,
+    /// The release that served before.
+    pub previous: Option<ReleaseId>,
+    /// Its version.
+    pub previous_version: Option<Version>,
+    /// Whether a run had proven it; unproven is what was found running and adopted.
+    pub previous_proven: bool,
+    /// Who started it.
+    pub initiator: Option<Initiator>,
+    /// When it began.
+    pub started: Option<Timestamp>,
+    /// How long it took, in milliseconds, from its first to its last record.
+    pub millis: u64,
+    /// The ending; nothing while it is unfinished or held.
+    pub ending: Option<Ending>,
+    /// Whether somebody asked to stop it.
+    pub cancelled: bool,
+    /// The stages, in order.
+    pub stages: Vec<StageReport>,
+    /// The binding plan.
+    pub plan: Option<Plan>,
+    /// The checks that were made.
+    pub checks: Vec<CheckReport>,
+    /// The tests that were run.
+    pub tests: Vec<TestReport>,
+    /// The backup that was taken.
+    pub backup: Option<BackupId>,
+    /// What people should know: what was left over, what was finished for another run.
+    pub notes: Vec<String>,
+}
+
+/// One stage.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct StageReport {
+    /// Which.
+    pub stage: Stage,
+    /// What became of it.
+    pub status: StageStatus,
+    /// How long it took, in milliseconds.
+    pub millis: u64,
+    /// Why it was skipped.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub why: Option<String>,
+}
+
+/// What became of a stage.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum StageStatus {
+    /// It did its work.
+    Done,
+    /// It was left out.
+    Skipped,
+    /// It failed.
+    Failed,
+    /// It has begun and not ended.
+    Unfinished,
+}
+
+/// One check.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct CheckReport {
+    /// Which.
+    pub check: String,
+    /// What it looked at.
+    pub role: Role,
+    /// The verdict.
+    pub verdict: Verdict,
+    /// How often it looked.
+    pub looks: u32,
+    /// How long it took, in milliseconds.
+    pub millis: u64,
+    /// What was last seen.
+    pub evidence: Vec<Evidence>,
+}
+
+/// One test.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct TestReport {
+    /// Which.
+    pub test: String,
+    /// Its exit code.
+    pub exit_code: i64,
+    /// The end of its output.
+    pub tail: String,
+}
+
+impl Report {
+    /// The report of a run with these records.
+    pub fn from_records(run: &RunId, records: &[Record]) -> Self {
+        let mut report = Self::empty(run);
+        report.started = records.first().map(|record| record.at);
+        if let (Some(first), Some(last)) = (records.first(), records.last()) {
+            report.millis = millis(first.at, last.at);
+        }
+        let mut stage_began = Timestamp::UNIX_EPOCH;
+        for record in records {
+            match &record.event {
+                Event::Created { target, kind, version, initiator, .. } => {
+                    report.target = Some(target.clone());
+                    report.kind = Some(kind.clone());
+                    report.version.clone_from(version);
+                    report.initiator = Some(initiator.clone());
+                }
+                Event::StageStarted { stage } => {
+                    stage_began = record.at;
+                    report.stage(*stage, StageStatus::Unfinished, 0, None);
+                }
+                Event::StageSkipped { stage, why } => {
+                    report.stage(*stage, StageStatus::Skipped, 0, Some(why.clone()));
+                }
+                Event::StageFinished { stage } => {
+                    let took = millis(stage_began, record.at);
+                    report.stage(*stage, StageStatus::Done, took, None);
+                }
+                Event::StageFailed { stage, .. } => {
+                    let took = millis(stage_began, record.at);
+                    report.stage(*stage, StageStatus::Failed, took, None);
+                }
+                Event::Observed { serving, version, proven } => {
+                    report.previous.clone_from(serving);
+                    report.previous_version.clone_from(version);
+                    report.previous_proven = *proven;
+                }
+                Event::BackedUp { backup, .. } => report.backup = Some(backup.clone()),
+                Event::Sealed { release } => report.release = Some(release.clone()),
+                Event::Planned { plan } => report.plan = Some(plan.clone()),
+                Event::Checked { check, role, verdict, looks, millis, evidence } => {
+                    report.checks.push(CheckReport {
+                        check: check.clone(),
+                        role: *role,
+                        verdict: *verdict,
+                        looks: *looks,
+                        millis: *millis,
+                        evidence: evidence.clone(),
+                    });
+                }
+                Event::TaskEnded { task, exit_code, tail } => report.tests.push(TestReport {
+                    test: task.clone(),
+                    exit_code: *exit_code,
+                    tail: tail.clone(),
+                }),
+                Event::CancelRequested { .. } => report.cancelled = true,
+                Event::Note { message } => report.notes.push(message.clone()),
+                Event::Ended { ending } => report.ending = Some(ending.clone()),
+                Event::RollbackRetried { .. } => report.ending = None,
+                _ => {}
+            }
+        }
+        report
+    }
+
+    /// What went wrong, if anything did.
+    pub fn cause(&self) -> Option<&Failure> {
+        match self.ending.as_ref()? {
+            Ending::Refused { cause }
+            | Ending::RolledBack { cause, .. }
+            | Ending::Stuck { cause, .. } => Some(cause),
+            _ => None,
+        }
+    }
+
+    fn empty(run: &RunId) -> Self {
+        Self {
+            run: run.clone(),
+            target: None,
+            kind: None,
+            version: None,
+            release: None,
+            previous: None,
+            previous_version: None,
+            previous_proven: false,
+            initiator: None,
+            started: None,
+            millis: 0,
+            ending: None,
+            cancelled: false,
+            stages: Vec::new(),
+            plan: None,
+            checks: Vec::new(),
+            tests: Vec::new(),
+            backup: None,
+            notes: Vec::new(),
+        }
+    }
+
+    fn stage(&mut self, stage: Stage, status: StageStatus, millis: u64, why: Option<String>) {
+        let report = StageReport { stage, status, millis, why };
+        match self.stages.iter_mut().find(|known| known.stage == stage) {
+            Some(known) => *known = report,
+            None => self.stages.push(report),
+        }
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let version = self.version.as_ref().map_or("an unknown version", Version::as_str);
+        let what = match &self.kind {
+            Some(Kind::Rollback { .. }) => "rollback to",
+            _ => "deploy of",
+        };
+        let target = self.target.as_ref().map(ToString::to_string).unwrap_or_default();
+        let ending = self.ending.as_ref().map_or("unfinished", Ending::as_str);
+        let seconds = seconds(self.millis);
+        writeln!(f, "{what} {version} to {target}: {ending} ({seconds} s, run {})", self.run)?;
+        for stage in &self.stages {
+            let mark = match stage.status {
+                StageStatus::Done => "ok",
+                StageStatus::Skipped => "skipped",
+                StageStatus::Failed => "FAILED",
+                StageStatus::Unfinished => "unfinished",
+            };
+            write!(f, "  {:<18}{mark}", stage.stage.as_str())?;
+            match &stage.why {
+                Some(why) => writeln!(f, ": {why}")?,
+                None => writeln!(f, " ({:.2} s)", stage_seconds(stage.millis))?,
+            }
+        }
+        if let Some(plan) = &self.plan {
+            for item in &plan.not_undoable {
+                writeln!(f, "  a rollback does not bring back: {item}")?;
+            }
+        }
+        if let Some(backup) = &self.backup {
+            writeln!(f, "  backup {backup}")?;
+        }
+        for note in &self.notes {
+            writeln!(f, "  note: {note}")?;
+        }
+        self.outcome(f)
+    }
+}
+
+impl Report {
+    fn outcome(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.ending {
+            Some(Ending::Refused { cause }) => {
+                writeln!(f, "The environment was not touched.")?;
+                explain(f, "Cause", cause)
+            }
+            Some(Ending::RolledBack { to, cause }) => {
+                match (to, &self.previous_version) {
+                    (Some(_), Some(version)) if self.previous_proven => {
+                        writeln!(f, "Version {version} serves again; its checks passed.")?;
+                    }
+                    (Some(_), Some(version)) => writeln!(
+                        f,
+                        "What ran before ({version}, not deployed by this tool) serves again; \
+                         its checks passed."
+                    )?,
+                    (Some(release), None) => {
+                        writeln!(f, "Release {release} serves again; its checks passed.")?;
+                    }
+                    (None, _) => writeln!(
+                        f,
+                        "It was the first deploy: nothing is left of it but what the notes name."
+                    )?,
+                }
+                explain(f, "Cause", cause)
+            }
+            Some(Ending::Stuck { cause, undo }) => {
+                explain(f, "Cause", cause)?;
+                explain(f, "Going back failed", undo)?;
+                writeln!(f, "Mend that and run `ultrai resume --retry`, or close the run with")?;
+                writeln!(f, "`ultrai abandon --reason …`. New deploys are refused until then.")
+            }
+            Some(Ending::Abandoned { reason }) => writeln!(f, "Abandoned: {reason}"),
+            _ => Ok(()),
+        }
+    }
+}
+
+fn explain(f: &mut fmt::Formatter<'_>, what: &str, failure: &Failure) -> fmt::Result {
+    writeln!(f, "{what}: {failure}")?;
+    for evidence in &failure.evidence {
+        writeln!(f, "  {} ({:?}):", evidence.subject, evidence.kind)?;
+        for line in evidence.text.lines() {
+            writeln!(f, "    {line}")?;
+        }
+    }
+    Ok(())
+}
+
+fn millis(from: Timestamp, to: Timestamp) -> u64 {
+    u64::try_from(to.as_millisecond() - from.as_millisecond()).unwrap_or(0)
+}
+
+fn seconds(millis: u64) -> String {
+    format!("{:.1}", stage_seconds(millis))
+}
+
+#[expect(clippy::cast_precision_loss, reason = "a run takes less than 2^53 milliseconds")]
+fn stage_seconds(millis: u64) -> f64 {
+    millis as f64 / 1000.0
+}
