@@ -1,0 +1,178 @@
+//! Limits: `deploy.resources`, the older `mem_*`, `cpu*` and `pids_limit`, ulimits; and what else
+//! stands under `deploy`.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use super::{
+    field::{Field, Pair, Result},
+    model::{Resources, Restart, Service, Ulimit},
+};
+
+/// Reads all limits of a service, and `deploy`.
+pub(super) fn read(service: &mut Service, field: &Field<'_>) -> Result<()> {
+    let mut resources = Resources::default();
+    for pair in field.pairs()? {
+        let value = &pair.value;
+        match pair.key {
+            "mem_limit" => resources.memory = Some(value.size()?),
+            "mem_reservation" => resources.memory_reservation = Some(value.size()?),
+            "memswap_limit" => {
+                let unlimited = value.text()? == "-1";
+                resources.memory_swap = Some(if unlimited { -1 } else { value.size()? });
+            }
+            "mem_swappiness" => resources.memory_swappiness = Some(value.integer()?),
+            "cpus" => resources.nano_cpus = Some(nano_cpus(value)?),
+            "cpu_shares" => resources.cpu_shares = Some(value.integer()?),
+            "cpu_period" => resources.cpu_period = Some(micros(value)?),
+            "cpu_quota" => resources.cpu_quota = Some(micros(value)?),
+            "cpu_rt_period" => resources.cpu_rt_period = Some(micros(value)?),
+            "cpu_rt_runtime" => resources.cpu_rt_runtime = Some(micros(value)?),
+            "cpu_count" => resources.cpu_count = Some(value.integer()?),
+            "cpu_percent" => resources.cpu_percent = Some(value.integer()?),
+            "cpuset" => resources.cpuset = value.optional_text()?,
+            "pids_limit" => resources.pids = Some(value.integer()?),
+            _ => {}
+        }
+    }
+    service.resources = resources;
+    if let Some(deploy) = field.get("deploy") {
+        read_deploy(service, &deploy)?;
+    }
+    Ok(())
+}
+
+/// Reads `ulimits:`.
+pub(super) fn ulimits(field: &Field<'_>) -> Result<BTreeMap<String, Ulimit>> {
+    let mut ulimits = BTreeMap::new();
+    for entry in field.pairs()? {
+        let value = &entry.value;
+        let ulimit = if value.is_scalar() {
+            let both = value.integer()?;
+            Ulimit { soft: both, hard: both }
+        } else {
+            let part = |key: &str| match value.get(key) {
+                Some(field) => field.integer(),
+                None => Err(value.problem(format!("`{key}:` is missing"))),
+            };
+            Ulimit { soft: part("soft")?, hard: part("hard")? }
+        };
+        ulimits.insert(entry.key.to_owned(), ulimit);
+    }
+    Ok(ulimits)
+}
+
+fn read_deploy(service: &mut Service, field: &Field<'_>) -> Result<()> {
+    for pair in field.pairs()? {
+        let value = &pair.value;
+        match pair.key {
+            "replicas" => {
+                let replicas = value.small()?;
+                if service.scale.is_some_and(|scale| scale != replicas) {
+                    return Err(value.problem("`scale` and `deploy.replicas` differ; keep one"));
+                }
+                service.scale = Some(replicas);
+            }
+            "resources" => deploy_resources(service, value)?,
+            "restart_policy" => service.restart = Some(restart_policy(value)?),
+            "update_config" | "rollback_config" => {
+                return Err(pair.unsupported(
+                    "replacement is start-first where it can be, and a failure rolls back",
+                ));
+            }
+            "labels" | "mode" | "endpoint_mode" | "placement" => {
+                return Err(pair.unsupported("it is for clusters; remove it"));
+            }
+            _ if pair.is_extension() => {}
+            _ => return Err(pair.unknown(&["replicas", "resources", "restart_policy"])),
+        }
+    }
+    Ok(())
+}
+
+fn deploy_resources(service: &mut Service, field: &Field<'_>) -> Result<()> {
+    let resources = &mut service.resources;
+    for part in field.pairs()? {
+        for pair in part.value.pairs()? {
+            let value = &pair.value;
+            match (part.key, pair.key) {
+                ("limits", "cpus") => {
+                    set(&mut resources.nano_cpus, nano_cpus(value)?, "cpus", &pair)?;
+                }
+                ("limits", "memory") => {
+                    set(&mut resources.memory, value.size()?, "mem_limit", &pair)?;
+                }
+                ("limits", "pids") => {
+                    set(&mut resources.pids, value.integer()?, "pids_limit", &pair)?;
+                }
+                ("reservations", "memory") => {
+                    let size = value.size()?;
+                    set(&mut resources.memory_reservation, size, "mem_reservation", &pair)?;
+                }
+                // One engine cannot reserve processors; Compose reads this and does nothing.
+                ("reservations", "cpus") => {
+                    nano_cpus(value)?;
+                }
+                ("reservations", "devices" | "generic_resources") => {
+                    return Err(pair.unsupported("remove it"));
+                }
+                _ if pair.is_extension() => {}
+                ("limits", _) => return Err(pair.unknown(&["cpus", "memory", "pids"])),
+                ("reservations", _) => return Err(pair.unknown(&["cpus", "memory"])),
+                _ => return Err(part.unknown(&["limits", "reservations"])),
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Sets a limit that an older key must not contradict.
+fn set(slot: &mut Option<i64>, value: i64, older: &str, pair: &Pair<'_>) -> Result<()> {
+    if slot.is_some_and(|set| set != value) {
+        return Err(pair.value.problem(format!("it contradicts `{older}`; keep one of them")));
+    }
+    *slot = Some(value);
+    Ok(())
+}
+
+fn restart_policy(field: &Field<'_>) -> Result<Restart> {
+    let mut condition = "any".to_owned();
+    let mut attempts = None;
+    for pair in field.pairs()? {
+        match pair.key {
+            "condition" => {
+                pair.value.one_of(&[("none", ()), ("on-failure", ()), ("any", ())])?;
+                condition = pair.value.text()?;
+            }
+            "max_attempts" => attempts = Some(pair.value.small()?),
+            "delay" | "window" => {
+                return Err(pair.unsupported("the engine chooses its own pauses; remove it"));
+            }
+            _ if pair.is_extension() => {}
+            _ => return Err(pair.unknown(&["condition", "max_attempts"])),
+        }
+    }
+    Ok(match condition.as_str() {
+        "none" => Restart::No,
+        "on-failure" => Restart::OnFailure(attempts),
+        _ => Restart::Always,
+    })
+}
+
+fn nano_cpus(field: &Field<'_>) -> Result<i64> {
+    let cpus = field.number()?;
+    if !(0.0..=1_000_000.0).contains(&cpus) {
+        return Err(field.problem("it must be a number of processors, for example 0.5"));
+    }
+    #[expect(clippy::cast_possible_truncation, reason = "bounded above")]
+    Ok((cpus * 1e9).round() as i64)
+}
+
+/// Microseconds, as a number or as a duration.
+fn micros(field: &Field<'_>) -> Result<i64> {
+    let text = field.text()?;
+    if let Ok(number) = text.parse() {
+        return Ok(number);
+    }
+    let duration: Duration = field.duration()?;
+    i64::try_from(duration.as_micros()).map_err(|_| field.problem("it is too long"))
+}

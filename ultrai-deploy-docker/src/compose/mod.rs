@@ -1,0 +1,34 @@
+//! Compose files: read, interpolated, checked, typed.
+//!
+//! Pure but for reading the files that are named. Every key is read, refused by name, or an
+//! error: nothing is ignored silently. Errors have file, line, column and what to write instead.
+
+mod attach;
+mod build;
+mod command;
+mod depends;
+pub mod dotenv;
+mod environment;
+mod field;
+mod health;
+mod interpolate;
+mod limits;
+mod load;
+pub mod model;
+mod mounts;
+mod objects;
+mod ports;
+mod problem;
+mod scalar;
+pub mod secret;
+mod service;
+mod shellwords;
+mod units;
+mod yaml;
+
+pub use self::{
+    load::{Loaded, Options, load},
+    model::Project,
+    problem::{LoadError, Problem},
+    yaml::Position,
+};

@@ -1,0 +1,154 @@
+//! Plain scalars where a text is wanted: `0400` is the number 256, as Compose's parser has it.
+
+use super::yaml::{Kind, Node};
+
+/// A scalar as text, or nothing for null and for what is no scalar.
+///
+/// Quoted scalars stay as written. Plain ones are resolved and printed as Compose does: octal,
+/// hexadecimal and binary integers in decimal, floats shortest, dates in full, `yes` as it is.
+pub(super) fn text(node: &Node) -> Option<String> {
+    match &node.kind {
+        Kind::Scalar { .. } if node.is_null() => None,
+        Kind::Scalar { text, plain: false } => Some(text.clone()),
+        Kind::Scalar { text, plain: true } => {
+            Some(if node.tag.is_some() { text.clone() } else { resolve(text) })
+        }
+        _ => None,
+    }
+}
+
+fn resolve(text: &str) -> String {
+    if matches!(text, "true" | "True" | "TRUE") {
+        return "true".to_owned();
+    }
+    if matches!(text, "false" | "False" | "FALSE") {
+        return "false".to_owned();
+    }
+    if let Some(number) = integer(text) {
+        return number.to_string();
+    }
+    if let Some(float) = float(text) {
+        return float;
+    }
+    if let Some(date) = date(text) {
+        return date;
+    }
+    text.to_owned()
+}
+
+/// An integer in any of YAML's notations.
+pub(super) fn integer(text: &str) -> Option<i128> {
+    let (negative, digits) = match text.strip_prefix('-') {
+        Some(digits) => (true, digits),
+        None => (false, text.strip_prefix('+').unwrap_or(text)),
+    };
+    let plain: String = digits.chars().filter(|c| *c != '_').collect();
+    if !digits.starts_with(|c: char| c.is_ascii_digit()) {
+        return None;
+    }
+    let (radix, plain) = if let Some(octal) = plain.strip_prefix("0o") {
+        (8, octal)
+    } else if let Some(hexadecimal) = plain.strip_prefix("0x") {
+        (16, hexadecimal)
+    } else if let Some(binary) = plain.strip_prefix("0b") {
+        (2, binary)
+    } else if plain.len() > 1 && plain.starts_with('0') {
+        (8, &plain[1..])
+    } else {
+        (10, plain.as_str())
+    };
+    if !plain.starts_with(|c: char| c.is_ascii_hexdigit()) {
+        return None;
+    }
+    let number = i64::from_str_radix(plain, radix)
+        .map(i128::from)
+        .or_else(|_| u64::from_str_radix(plain, radix).map(i128::from))
+        .ok()?;
+    Some(if negative { -number } else { number })
+}
+
+/// A float, printed as Go prints it: shortest, with an exponent from 21 digits on.
+fn float(text: &str) -> Option<String> {
+    let body = text.strip_prefix(['-', '+']).unwrap_or(text);
+    match body {
+        ".inf" | ".Inf" | ".INF" => {
+            return Some(if text.starts_with('-') { "-Inf" } else { "+Inf" }.to_owned());
+        }
+        ".nan" | ".NaN" | ".NAN" => return Some("NaN".to_owned()),
+        _ => {}
+    }
+    let is_number = body.starts_with(|c: char| c.is_ascii_digit() || c == '.')
+        && body.contains(|c: char| c.is_ascii_digit())
+        && body
+            .chars()
+            .all(|c| c.is_ascii_digit() || matches!(c, '.' | 'e' | 'E' | '+' | '-' | '_'))
+        && body.contains(['.', 'e', 'E']);
+    if !is_number {
+        return None;
+    }
+    let number: f64 = text.replace('_', "").parse().ok()?;
+    if number != 0.0 && !(1e-4..1e21).contains(&number.abs()) {
+        let printed = format!("{number:e}");
+        let (mantissa, exponent) = printed.split_once('e')?;
+        let exponent: i32 = exponent.parse().ok()?;
+        let sign = if exponent < 0 { '-' } else { '+' };
+        return Some(format!("{mantissa}e{sign}{:02}", exponent.abs()));
+    }
+    Some(number.to_string())
+}
+
+/// A date without a time, printed as Go prints a time.
+fn date(text: &str) -> Option<String> {
+    let mut parts = text.split('-');
+    let (year, month, day) = (parts.next()?, parts.next()?, parts.next()?);
+    let digits = |part: &str, lengths: std::ops::RangeInclusive<usize>| {
+        lengths.contains(&part.len()) && part.bytes().all(|byte| byte.is_ascii_digit())
+    };
+    if parts.next().is_some()
+        || !digits(year, 4..=4)
+        || !digits(month, 1..=2)
+        || !digits(day, 1..=2)
+    {
+        return None;
+    }
+    let (month, day): (u8, u8) = (month.parse().ok()?, day.parse().ok()?);
+    ((1..=12).contains(&month) && (1..=31).contains(&day))
+        .then(|| format!("{year}-{month:02}-{day:02} 00:00:00 +0000 UTC"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::compose::yaml;
+
+    #[test]
+    fn plain_scalars_read_as_compose_reads_them() {
+        for (written, expected) in [
+            ("0400", "256"),
+            ("0o17", "15"),
+            ("0x1F", "31"),
+            ("1e3", "1000"),
+            ("1.50", "1.5"),
+            ("-7", "-7"),
+            ("089", "089"),
+            ("2001-01-01", "2001-01-01 00:00:00 +0000 UTC"),
+            ("yes", "yes"),
+            ("True", "true"),
+            ("12:30", "12:30"),
+            ("1.2.3", "1.2.3"),
+            ("18446744073709551615", "18446744073709551615"),
+            ("\"0400\"", "0400"),
+            ("'true '", "true "),
+            (".5", "0.5"),
+            ("1e30", "1e+30"),
+            ("v1", "v1"),
+        ] {
+            let node = yaml::parse(&format!("a: {written}\n")).unwrap().remove(0);
+            let value = text(node.get("a").unwrap());
+            assert_eq!(value.as_deref(), Some(expected), "{written}");
+        }
+        let node = yaml::parse("a: ~\nb:\n").unwrap().remove(0);
+        assert_eq!(text(node.get("a").unwrap()), None);
+        assert_eq!(text(node.get("b").unwrap()), None);
+    }
+}

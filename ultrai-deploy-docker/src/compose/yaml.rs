@@ -1,0 +1,303 @@
+//! YAML as an untyped tree in which every node knows where it was written.
+//!
+//! Built from the event stream of the `saphyr` parser rather than from a ready-made tree: the
+//! text of a scalar stays as it was written, tags are seen, and the expansion of aliases is
+//! bounded while it happens, so that no file of some hundred bytes can keep an embedding program
+//! busy.
+
+use std::collections::HashMap;
+
+use saphyr_parser::{Event, Parser, ScalarStyle};
+use serde::{Deserialize, Serialize};
+
+/// Most nodes that a document may have after its aliases were expanded. Large real files have
+/// some thousand.
+const MOST_NODES: usize = 100_000;
+/// Deepest nesting.
+const DEEPEST: usize = 100;
+
+/// A line and column, both from 1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Position {
+    /// The line.
+    pub line: usize,
+    /// The column.
+    pub column: usize,
+}
+
+/// A node.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Node {
+    pub(super) at: Position,
+    pub(super) tag: Option<String>,
+    pub(super) kind: Kind,
+}
+
+/// What a node is.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Kind {
+    Scalar { text: String, plain: bool },
+    Sequence(Vec<Node>),
+    Mapping(Vec<Entry>),
+}
+
+/// A key with its value.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Entry {
+    pub(super) key: String,
+    pub(super) at: Position,
+    pub(super) value: Node,
+}
+
+/// Why a text is no usable YAML.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Broken {
+    pub(super) at: Position,
+    pub(super) message: String,
+}
+
+impl Node {
+    /// Whether it is a plain scalar that means null.
+    pub(super) fn is_null(&self) -> bool {
+        matches!(&self.kind, Kind::Scalar { text, plain: true }
+            if matches!(text.as_str(), "" | "~" | "null" | "Null" | "NULL"))
+    }
+
+    /// The value of `key` in a mapping.
+    pub(super) fn get(&self, key: &str) -> Option<&Node> {
+        match &self.kind {
+            Kind::Mapping(entries) => {
+                entries.iter().find(|entry| entry.key == key).map(|entry| &entry.value)
+            }
+            _ => None,
+        }
+    }
+}
+
+/// All documents of a text, with aliases expanded and `<<` merged.
+pub(super) fn parse(text: &str) -> Result<Vec<Node>, Broken> {
+    let mut builder = Builder::default();
+    let mut parser = Parser::new_from_str(text).keep_tags(false);
+    while let Some(event) = parser.next_event() {
+        let (event, span) = event.map_err(|error| Broken {
+            at: Position { line: error.marker().line(), column: error.marker().col() + 1 },
+            message: format!("this is not YAML: {}", error.info()),
+        })?;
+        let at = Position { line: span.start.line(), column: span.start.col() + 1 };
+        if !builder.take(event, at)? {
+            break;
+        }
+    }
+    Ok(builder.documents)
+}
+
+#[derive(Default)]
+struct Builder {
+    documents: Vec<Node>,
+    open: Vec<Open>,
+    anchors: HashMap<usize, (Node, usize)>,
+    nodes: usize,
+}
+
+struct Open {
+    node: Node,
+    key: Option<(String, Position)>,
+    anchor: usize,
+    size: usize,
+}
+
+impl Builder {
+    /// Takes an event in; false at the end of the stream.
+    fn take(&mut self, event: Event<'_>, at: Position) -> Result<bool, Broken> {
+        match event {
+            Event::StreamEnd => return Ok(false),
+            Event::Nothing | Event::StreamStart | Event::DocumentStart(_) | Event::DocumentEnd => {
+                if matches!(event, Event::DocumentStart(_)) {
+                    self.anchors.clear();
+                }
+            }
+            Event::Alias(anchor) => {
+                let Some((node, size)) = self.anchors.get(&anchor).cloned() else {
+                    let message = "this alias is part of its own anchor".to_owned();
+                    return Err(Broken { at, message });
+                };
+                self.count(size, at)?;
+                // The position stays that of the anchor: that is where the text to change is.
+                self.close(node, size, at)?;
+            }
+            Event::Scalar(text, style, anchor, tag) => {
+                self.count(1, at)?;
+                let plain = style == ScalarStyle::Plain;
+                let kind = Kind::Scalar { text: text.into_owned(), plain };
+                let node = Node { at, tag: tag.map(|tag| name(&tag)), kind };
+                if anchor > 0 {
+                    self.anchors.insert(anchor, (node.clone(), 1));
+                }
+                self.close(node, 1, at)?;
+            }
+            Event::SequenceStart(anchor, tag) => {
+                let tag = tag.map(|tag| name(&tag));
+                self.open(Node { at, tag, kind: Kind::Sequence(Vec::new()) }, anchor)?;
+            }
+            Event::MappingStart(anchor, tag) => {
+                let tag = tag.map(|tag| name(&tag));
+                self.open(Node { at, tag, kind: Kind::Mapping(Vec::new()) }, anchor)?;
+            }
+            Event::SequenceEnd | Event::MappingEnd => {
+                if let Some(Open { mut node, anchor, size, .. }) = self.open.pop() {
+                    merge(&mut node)?;
+                    if anchor > 0 {
+                        self.anchors.insert(anchor, (node.clone(), size));
+                    }
+                    self.close(node, size, at)?;
+                }
+            }
+        }
+        Ok(true)
+    }
+
+    fn open(&mut self, node: Node, anchor: usize) -> Result<(), Broken> {
+        self.count(1, node.at)?;
+        if self.open.len() >= DEEPEST {
+            let message = format!("nested deeper than {DEEPEST} levels");
+            return Err(Broken { at: node.at, message });
+        }
+        self.open.push(Open { node, key: None, anchor, size: 1 });
+        Ok(())
+    }
+
+    fn count(&mut self, nodes: usize, at: Position) -> Result<(), Broken> {
+        self.nodes += nodes;
+        if self.nodes > MOST_NODES {
+            let message =
+                format!("more than {MOST_NODES} nodes once its aliases are expanded; use fewer");
+            return Err(Broken { at, message });
+        }
+        Ok(())
+    }
+
+    /// Puts a finished node where it belongs.
+    fn close(&mut self, node: Node, size: usize, at: Position) -> Result<(), Broken> {
+        let Some(parent) = self.open.last_mut() else {
+            self.documents.push(node);
+            return Ok(());
+        };
+        parent.size += size;
+        match (&mut parent.node.kind, parent.key.take()) {
+            (Kind::Sequence(items), _) => items.push(node),
+            (Kind::Mapping(entries), Some((key, key_at))) => {
+                if key != "<<"
+                    && let Some(first) = entries.iter().find(|entry| entry.key == key)
+                {
+                    let message = format!(
+                        "the key `{key}` was there before, in line {}; remove one of them",
+                        first.at.line
+                    );
+                    return Err(Broken { at: key_at, message });
+                }
+                entries.push(Entry { key, at: key_at, value: node });
+            }
+            (Kind::Mapping(_), None) => {
+                let Kind::Scalar { text, .. } = node.kind else {
+                    let message = "a key must be a plain text".to_owned();
+                    return Err(Broken { at, message });
+                };
+                parent.key = Some((text, at));
+            }
+            (Kind::Scalar { .. }, _) => {}
+        }
+        Ok(())
+    }
+}
+
+/// Replaces `<<` by what it refers to; own keys win, then earlier sources.
+fn merge(node: &mut Node) -> Result<(), Broken> {
+    let Kind::Mapping(entries) = &mut node.kind else { return Ok(()) };
+    if !entries.iter().any(|entry| entry.key == "<<") {
+        return Ok(());
+    }
+    let (merges, mut own): (Vec<_>, Vec<_>) =
+        std::mem::take(entries).into_iter().partition(|entry| entry.key == "<<");
+    for entry in merges {
+        let sources = match entry.value.kind {
+            Kind::Sequence(items) => items,
+            _ => vec![entry.value],
+        };
+        for source in sources {
+            let Kind::Mapping(inherited) = source.kind else {
+                let message = "`<<` takes a mapping or a list of mappings".to_owned();
+                return Err(Broken { at: entry.at, message });
+            };
+            for inherited in inherited {
+                if !own.iter().any(|known| known.key == inherited.key) {
+                    own.push(inherited);
+                }
+            }
+        }
+    }
+    *entries = own;
+    Ok(())
+}
+
+/// A tag as it was written; those of YAML's core schema are of no interest.
+fn name(tag: &saphyr_parser::Tag) -> String {
+    if tag.is_yaml_core_schema() {
+        format!("!!{}", tag.suffix)
+    } else {
+        format!("{}{}", tag.handle, tag.suffix)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn one(text: &str) -> Node {
+        let mut documents = parse(text).unwrap();
+        assert_eq!(documents.len(), 1);
+        documents.remove(0)
+    }
+
+    fn text(node: Option<&Node>) -> &str {
+        match &node.unwrap().kind {
+            Kind::Scalar { text, .. } => text,
+            _ => panic!("no scalar"),
+        }
+    }
+
+    #[test]
+    fn positions_and_texts_are_as_written() {
+        let node = one("a: 0400\nb:\n  - \"0400\"\n");
+        assert_eq!(text(node.get("a")), "0400");
+        assert_eq!(node.get("a").unwrap().at, Position { line: 1, column: 4 });
+        let Kind::Sequence(items) = &node.get("b").unwrap().kind else { panic!() };
+        assert_eq!(items[0].at, Position { line: 3, column: 5 });
+        assert!(matches!(items[0].kind, Kind::Scalar { plain: false, .. }));
+    }
+
+    #[test]
+    fn own_keys_win_over_merged_ones_and_earlier_sources_over_later() {
+        let node =
+            one("x: &x {a: 1, b: 1}\ny: &y {b: 2, c: 2}\nz:\n  a: 0\n  <<: [*x, *y]\n  d: 4\n");
+        let z = node.get("z").unwrap();
+        for (key, value) in [("a", "0"), ("b", "1"), ("c", "2"), ("d", "4")] {
+            assert_eq!(text(z.get(key)), value, "{key}");
+        }
+    }
+
+    #[test]
+    fn hostile_documents_end_quickly() {
+        let mut bomb = String::from("a0: &a0 [x,x,x,x,x,x,x,x,x,x]\n");
+        for level in 1..9 {
+            let items = vec![format!("*a{}", level - 1); 10].join(",");
+            bomb.push_str(&format!("a{level}: &a{level} [{items}]\n"));
+        }
+        assert!(parse(&bomb).unwrap_err().message.contains("aliases"));
+        assert!(parse(&"[".repeat(100_000)).is_err());
+        assert!(parse(&"- ".repeat(100_000)).is_err());
+        assert!(parse("a: &a [*a]").is_err());
+        assert!(parse("a: 1\na: 2").unwrap_err().message.contains("line 1"));
+        assert!(parse("? [a]\n: b").is_err());
+        assert!(parse("<<: 1\n").is_err());
+    }
+}
