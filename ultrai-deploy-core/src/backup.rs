@@ -1,6 +1,6 @@
 //! Backups: what is kept before something is changed.
 
-use std::{fmt, pin::Pin, sync::Arc};
+use std::{collections::BTreeSet, fmt, pin::Pin, sync::Arc};
 
 use async_trait::async_trait;
 use jiff::Timestamp;
@@ -9,7 +9,7 @@ use tokio::io::AsyncRead;
 
 use crate::{
     context::Context,
-    error::Result,
+    error::{Error, ErrorKind, Result},
     name::{BackupId, ReleaseId, RunId, Target},
     version::Version,
 };
@@ -102,4 +102,32 @@ pub struct Part {
     pub size: u64,
     /// SHA-256 of its content.
     pub sha256: String,
+}
+
+/// There is no such backup.
+pub(crate) fn absent(id: &BackupId, operation: &'static str) -> Error {
+    Error::new(ErrorKind::NotFound, operation, format!("there is no backup {id}"))
+        .with_advice("list the backups that there are")
+        .without_effect()
+}
+
+/// The parts of all sources. Two of one name could not be told apart when they are restored.
+pub(crate) async fn list_parts<'a>(
+    cx: &Context,
+    sources: &'a [Arc<dyn BackupSource>],
+) -> Result<Vec<(&'a dyn BackupSource, String)>> {
+    let mut names = BTreeSet::new();
+    let mut parts = Vec::new();
+    for source in sources {
+        for part in source.parts(cx).await? {
+            if !names.insert((source.name(), part.clone())) {
+                let message = format!("{} has two parts called {part}", source.name());
+                return Err(
+                    Error::new(ErrorKind::Invalid, "take a backup", message).without_effect()
+                );
+            }
+            parts.push((&**source, part));
+        }
+    }
+    Ok(parts)
 }

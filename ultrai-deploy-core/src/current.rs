@@ -56,4 +56,8 @@ pub struct Running {
     /// Addresses that it can be reached at from here.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub addresses: Vec<String>,
+    /// What it writes to and a new instance takes over, so that only one may run at a time; in the
+    /// backend's own form. Only what the definition does not tell, such as anonymous volumes.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub takes_over: Vec<String>,
 }

@@ -44,7 +44,8 @@ impl Pipeline {
     /// When a journal cannot be read.
     pub async fn history(&self) -> Result<Vec<Entry>> {
         let mut entries = Vec::new();
-        for report in reports(self.parts.journal.as_ref()).await? {
+        for run in self.parts.journal.runs().await?.into_iter().rev() {
+            let report = self.report(&run).await?;
             entries.push(Entry {
                 user: report.initiator.as_ref().map(|initiator| initiator.user.clone()),
                 reason: report.initiator.and_then(|initiator| initiator.reason),
@@ -74,37 +75,32 @@ impl Pipeline {
     /// # Errors
     /// When a journal cannot be read.
     pub async fn proven(&self) -> Result<Vec<ReleaseId>> {
-        proven(self.parts.journal.as_ref()).await
+        proven(self.parts.journal.as_ref(), |_| false).await
     }
 }
 
 /// Whether a run has proven `release`.
 pub(crate) async fn is_proven(journal: &dyn Journal, release: &ReleaseId) -> Result<bool> {
-    Ok(proven(journal).await?.contains(release))
+    Ok(proven(journal, |proven| proven.contains(release)).await?.contains(release))
 }
 
-/// The releases that a run has proven, newest proof first, each once.
-pub(crate) async fn proven(journal: &dyn Journal) -> Result<Vec<ReleaseId>> {
+/// The releases that a run has proven, newest proof first, each once. Reads no further back once
+/// it is `enough`.
+pub(crate) async fn proven(
+    journal: &dyn Journal,
+    enough: impl Fn(&[ReleaseId]) -> bool,
+) -> Result<Vec<ReleaseId>> {
     let mut releases = Vec::new();
-    for report in reports(journal).await? {
-        let release = match (&report.ending, report.release) {
-            (Some(Ending::Succeeded { .. }), Some(release)) => release,
-            _ => continue,
-        };
-        if !releases.contains(&release) {
+    let mut runs = journal.runs().await?;
+    while !enough(&releases)
+        && let Some(run) = runs.pop()
+    {
+        let report = Report::from_records(&run, &journal.load(&run).await?);
+        if let (Some(Ending::Succeeded { .. }), Some(release)) = (report.ending, report.release)
+            && !releases.contains(&release)
+        {
             releases.push(release);
         }
     }
     Ok(releases)
-}
-
-async fn reports(journal: &dyn Journal) -> Result<Vec<Report>> {
-    let mut reports = Vec::new();
-    let mut runs = journal.runs().await?;
-    runs.reverse();
-    for run in runs {
-        let records = journal.load(&run).await?;
-        reports.push(Report::from_records(&run, &records));
-    }
-    Ok(reports)
 }

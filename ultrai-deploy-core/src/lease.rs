@@ -1,10 +1,14 @@
 //! Who drives an environment: one at a time, with a number that only grows.
 
+mod patience;
+
 use std::{fmt, time::Duration};
 
 use async_trait::async_trait;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+
+pub(crate) use patience::{Patience, Seen, lost};
 
 use crate::{
     error::Result,

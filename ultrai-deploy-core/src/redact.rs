@@ -4,7 +4,13 @@ use std::fmt;
 
 use serde_json::Value;
 
-use crate::{journal::Event, secret::Secrets};
+use crate::{
+    ending::Ending,
+    error::Failure,
+    evidence::Evidence,
+    journal::Event,
+    secret::{Secret, Secrets},
+};
 
 /// Shortest value that is looked for; shorter ones would cut up ordinary words.
 const SHORTEST: usize = 6;
@@ -14,22 +20,27 @@ const SHORTEST: usize = 6;
 pub struct Redactor(Vec<String>);
 
 impl Redactor {
-    /// Looks for the values of `secrets` that have at least 6 bytes.
+    /// Looks for the values of `secrets` that have at least 6 bytes, and for the lines of those
+    /// that have several, since output comes line by line.
     pub fn new(secrets: &Secrets) -> Self {
-        let mut values: Vec<String> = secrets
-            .values()
-            .map(|secret| secret.expose().to_owned())
-            .filter(|value| value.len() >= SHORTEST)
-            .collect();
-        // A value that holds another one goes first, or its rest would stay.
-        values.sort_by_key(|value| std::cmp::Reverse(value.len()));
-        Self(values)
+        let mut redactor = Self::default();
+        for value in secrets.values().map(Secret::expose) {
+            let texts = std::iter::once(value).chain(value.lines()).map(str::trim);
+            redactor.0.extend(texts.filter(|text| text.len() >= SHORTEST).map(str::to_owned));
+        }
+        redactor.sort();
+        redactor
     }
 
     /// Looks for the values of `other`, too.
     pub fn extend(&mut self, other: Self) {
         self.0.extend(other.0);
-        self.0.sort_by_key(|value| std::cmp::Reverse(value.len()));
+        self.sort();
+    }
+
+    /// A value that holds another one goes first, or its rest would stay.
+    fn sort(&mut self) {
+        self.0.sort_by(|a, b| b.len().cmp(&a.len()).then_with(|| a.cmp(b)));
         self.0.dedup();
     }
 
@@ -40,31 +51,91 @@ impl Redactor {
         })
     }
 
-    /// The event without known values in any of its texts.
-    pub(crate) fn event(&self, event: Event) -> Event {
-        if self.0.is_empty() {
-            return event;
+    /// Cuts known values out of what was seen.
+    pub fn evidence(&self, evidence: &mut [Evidence]) {
+        for piece in evidence {
+            self.cut(&mut piece.subject);
+            self.cut(&mut piece.text);
         }
-        let mut value = crate::digest::json(&event);
-        if self.walk(&mut value)
-            && let Ok(clean) = serde_json::from_value(value)
-        {
-            return clean;
+    }
+
+    /// The event without known values in any of its free texts.
+    pub(crate) fn event(&self, mut event: Event) -> Event {
+        match &mut event {
+            Event::Created { skips, initiator, .. } => {
+                for skip in skips {
+                    self.cut(&mut skip.why);
+                }
+                initiator.reason.iter_mut().for_each(|reason| self.cut(reason));
+            }
+            Event::RollbackRetried { initiator } => {
+                initiator.reason.iter_mut().for_each(|reason| self.cut(reason));
+            }
+            Event::StageSkipped { why: text, .. }
+            | Event::CancelRequested { why: text }
+            | Event::TaskEnded { tail: text, .. }
+            | Event::Note { message: text } => self.cut(text),
+            Event::StageFailed { failure, .. }
+            | Event::StepFailed { failure, .. }
+            | Event::EffectFailed { failure, .. }
+            | Event::RollbackDecided { cause: failure, .. }
+            | Event::Held { cause: failure, .. } => self.failure(failure),
+            Event::Planned { plan } => {
+                plan.services.values_mut().for_each(|change| self.cut(&mut change.reason));
+                plan.resources.iter_mut().for_each(|text| self.cut(text));
+                plan.not_undoable.iter_mut().for_each(|text| self.cut(text));
+            }
+            Event::Checked { evidence, .. } => self.evidence(evidence),
+            Event::Effect { action, object, detail, .. } => {
+                self.cut(action);
+                self.cut(object);
+                self.walk(detail);
+            }
+            Event::EffectDone { output, .. } => self.walk(output),
+            Event::Ended { ending } => match ending {
+                Ending::Refused { cause } | Ending::RolledBack { cause, .. } => self.failure(cause),
+                Ending::Stuck { cause, undo } => {
+                    self.failure(cause);
+                    self.failure(undo);
+                }
+                Ending::Abandoned { reason } => self.cut(reason),
+                Ending::Succeeded { .. } | Ending::Superseded { .. } => {}
+            },
+            // Names, ids, numbers; and the backend's own record, which undo needs as it was made.
+            Event::Locked { .. }
+            | Event::Adopted { .. }
+            | Event::StageStarted { .. }
+            | Event::StageFinished { .. }
+            | Event::Observed { .. }
+            | Event::BackedUp { .. }
+            | Event::ImageResolved { .. }
+            | Event::Sealed { .. }
+            | Event::Intent { .. }
+            | Event::StepDone { .. }
+            | Event::Reconciled { .. }
+            | Event::HoldReleased { .. } => {}
         }
         event
     }
 
-    fn walk(&self, value: &mut Value) -> bool {
+    fn failure(&self, failure: &mut Failure) {
+        self.cut(&mut failure.message);
+        failure.causes.iter_mut().for_each(|cause| self.cut(cause));
+        self.evidence(&mut failure.evidence);
+    }
+
+    fn walk(&self, value: &mut Value) {
         match value {
-            Value::String(text) => {
-                let clean = self.text(text);
-                let changed = clean != *text;
-                *text = clean;
-                changed
-            }
-            Value::Array(items) => items.iter_mut().fold(false, |any, item| self.walk(item) || any),
-            Value::Object(map) => map.values_mut().fold(false, |any, item| self.walk(item) || any),
-            _ => false,
+            Value::String(text) => self.cut(text),
+            Value::Array(items) => items.iter_mut().for_each(|item| self.walk(item)),
+            Value::Object(map) => map.values_mut().for_each(|item| self.walk(item)),
+            _ => {}
+        }
+    }
+
+    fn cut(&self, text: &mut String) {
+        if self.0.iter().any(|value| text.contains(value)) {
+            *text = self.text(text);
         }
     }
 }
@@ -95,6 +166,32 @@ mod tests {
         let text = redactor().text("a=hunter2hunter2 b=hunter2 no");
         assert_eq!(text, "a=*** b=*** no");
         assert!(!format!("{:?}", redactor()).contains("hunter2"));
+    }
+
+    #[test]
+    fn a_value_of_several_lines_is_cut_out_of_each_line() {
+        let name = SecretName::new("KEY").unwrap();
+        let value = Secret::new("-----BEGIN-----\nMIIEvQ\n-----END-----\n");
+        let redactor = Redactor::new(&Secrets::from([(name, value)]));
+        assert_eq!(redactor.text("read MIIEvQ"), "read ***");
+    }
+
+    #[test]
+    fn a_value_that_is_also_a_name_leaves_names_alone() {
+        let name = SecretName::new("A").unwrap();
+        let redactor = Redactor::new(&Secrets::from([(name, Secret::new("switch"))]));
+        let failure = Failure {
+            kind: crate::ErrorKind::Unexpected,
+            effect: crate::Effect::Unknown,
+            message: "switch".into(),
+            causes: vec!["switch".into()],
+            evidence: vec![],
+        };
+        let step = crate::deployer::Step::Switch;
+        let clean = redactor.event(Event::StepFailed { step, failure });
+        let Event::StepFailed { step, failure } = clean else { panic!("another event") };
+        assert_eq!(step, crate::deployer::Step::Switch);
+        assert_eq!((failure.message.as_str(), failure.causes[0].as_str()), ("***", "***"));
     }
 
     #[test]

@@ -81,6 +81,10 @@ pub struct Release {
     /// The checks and tests that prove it.
     #[serde(default)]
     pub verification: Verification,
+    /// The files that it was described by (compose file, deploy.toml): name → digest of their
+    /// content in the release store. Kept for people; no part of the id.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub sources: BTreeMap<String, String>,
 }
 
 /// What sealing adds to a spec.
@@ -92,6 +96,8 @@ pub struct Seal {
     pub files: BTreeMap<ServiceName, BTreeMap<String, String>>,
     /// Fingerprints of all secrets.
     pub secrets: BTreeMap<SecretName, Fingerprint>,
+    /// The digests of the files that describe the deployment.
+    pub sources: BTreeMap<String, String>,
 }
 
 impl Release {
@@ -131,6 +137,7 @@ impl Release {
         let mut release = Self::new(spec.project.clone(), spec.version.clone(), services)?;
         release.resources = spec.resources.clone();
         release.verification = spec.verification.clone();
+        release.sources = seal.sources.clone();
         release.id = release.content_id()?;
         Ok(release)
     }
@@ -152,6 +159,7 @@ impl Release {
             services,
             resources: Value::Null,
             verification: Verification::default(),
+            sources: BTreeMap::new(),
         };
         release.id = release.content_id()?;
         Ok(release)
@@ -206,6 +214,7 @@ impl Release {
         let mut value = digest::json(self);
         if let Some(map) = value.as_object_mut() {
             map.remove("id");
+            map.remove("sources");
         }
         let digest = digest::of_json(&value);
         ReleaseId::new(&digest[..16])

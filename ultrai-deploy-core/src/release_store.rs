@@ -9,7 +9,7 @@ use std::{
 use async_trait::async_trait;
 
 use crate::{
-    error::Result,
+    error::{Error, ErrorKind, Result},
     name::ReleaseId,
     release::Release,
     secret::{FingerprintKey, Secrets},
@@ -47,13 +47,19 @@ pub trait ReleaseStore: fmt::Debug + Send + Sync + 'static {
     /// All releases.
     async fn list(&self) -> Result<Vec<ReleaseId>>;
 
-    /// Removes a release, and files that no other one uses.
+    /// Removes a release, and files that no other one uses. Removing what is not there is fine.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Conflict`](crate::ErrorKind::Conflict) for the current one.
     async fn remove(&self, id: &ReleaseId) -> Result<()>;
 
     /// The release that is current: what the `current` link points to.
     async fn current(&self) -> Result<Option<ReleaseId>>;
 
     /// Makes a release (or none) current, atomically.
+    ///
+    /// # Errors
+    /// [`ErrorKind::NotFound`](crate::ErrorKind::NotFound) when it is not in this store.
     async fn set_current(&self, id: Option<&ReleaseId>) -> Result<()>;
 
     /// The key of this environment's fingerprints; made at the first call.
@@ -64,4 +70,18 @@ pub trait ReleaseStore: fmt::Debug + Send + Sync + 'static {
 
     /// The root of the environment's state, if this store has real files.
     fn root(&self) -> Option<&Path>;
+}
+
+/// There is no such release.
+pub(crate) fn absent(id: &ReleaseId, operation: &'static str) -> Error {
+    Error::new(ErrorKind::NotFound, operation, format!("there is no release {id} in the store"))
+        .without_effect()
+}
+
+/// The current release stays.
+pub(crate) fn in_use(id: &ReleaseId) -> Error {
+    let message = format!("release {id} is the current one");
+    Error::new(ErrorKind::Conflict, "remove the release", message)
+        .with_advice("make another release current first")
+        .without_effect()
 }

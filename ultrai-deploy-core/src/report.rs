@@ -13,6 +13,7 @@ use crate::{
     journal::{Event, Initiator, Kind, Record},
     name::{BackupId, ReleaseId, RunId, Target},
     plan::Plan,
+    release::Image,
     stage::Stage,
     version::Version,
 };
@@ -55,7 +56,9 @@ pub struct Report {
     pub checks: Vec<CheckReport>,
     /// The tests that were run.
     pub tests: Vec<TestReport>,
-    /// The backup that was taken.
+    /// The images that were built; they stay, whatever the ending.
+    pub built: Vec<Image>,
+    /// The backup that was taken; it stays, too.
     pub backup: Option<BackupId>,
     /// What people should know: what was left over, what was finished for another run.
     pub notes: Vec<String>,
@@ -97,6 +100,8 @@ pub enum StageStatus {
 pub struct CheckReport {
     /// Which.
     pub check: String,
+    /// The release that was to pass it: the new one, or after a rollback the one before.
+    pub release: Option<ReleaseId>,
     /// What it looked at.
     pub role: Role,
     /// The verdict.
@@ -125,12 +130,12 @@ impl Report {
     /// The report of a run with these records.
     pub fn from_records(run: &RunId, records: &[Record]) -> Self {
         let mut report = Self::empty(run);
-        report.started = records.first().map(|record| record.at);
-        if let (Some(first), Some(last)) = (records.first(), records.last()) {
-            report.millis = millis(first.at, last.at);
-        }
-        let mut stage_began = Timestamp::UNIX_EPOCH;
+        let mut stage_began = None;
+        let mut checked = None;
         for record in records {
+            let began = *report.started.get_or_insert(record.at);
+            report.millis = millis(began, record.at);
+            let stage_took = millis(stage_began.unwrap_or(record.at), record.at);
             match &record.event {
                 Event::Created { target, kind, version, initiator, .. } => {
                     report.target = Some(target.clone());
@@ -139,19 +144,17 @@ impl Report {
                     report.initiator = Some(initiator.clone());
                 }
                 Event::StageStarted { stage } => {
-                    stage_began = record.at;
+                    stage_began = Some(record.at);
                     report.stage(*stage, StageStatus::Unfinished, 0, None);
                 }
                 Event::StageSkipped { stage, why } => {
                     report.stage(*stage, StageStatus::Skipped, 0, Some(why.clone()));
                 }
                 Event::StageFinished { stage } => {
-                    let took = millis(stage_began, record.at);
-                    report.stage(*stage, StageStatus::Done, took, None);
+                    report.stage(*stage, StageStatus::Done, stage_took, None);
                 }
                 Event::StageFailed { stage, .. } => {
-                    let took = millis(stage_began, record.at);
-                    report.stage(*stage, StageStatus::Failed, took, None);
+                    report.stage(*stage, StageStatus::Failed, stage_took, None);
                 }
                 Event::Observed { serving, version, proven } => {
                     report.previous.clone_from(serving);
@@ -159,11 +162,20 @@ impl Report {
                     report.previous_proven = *proven;
                 }
                 Event::BackedUp { backup, .. } => report.backup = Some(backup.clone()),
-                Event::Sealed { release } => report.release = Some(release.clone()),
+                Event::ImageResolved { image, built: true, .. }
+                    if !report.built.contains(image) =>
+                {
+                    report.built.push(image.clone());
+                }
+                Event::Sealed { release } => {
+                    report.release = Some(release.clone());
+                    checked = Some(release.clone());
+                }
                 Event::Planned { plan } => report.plan = Some(plan.clone()),
                 Event::Checked { check, role, verdict, looks, millis, evidence } => {
                     report.checks.push(CheckReport {
                         check: check.clone(),
+                        release: checked.clone(),
                         role: *role,
                         verdict: *verdict,
                         looks: *looks,
@@ -177,6 +189,7 @@ impl Report {
                     tail: tail.clone(),
                 }),
                 Event::CancelRequested { .. } => report.cancelled = true,
+                Event::RollbackDecided { to, .. } => checked.clone_from(to),
                 Event::Note { message } => report.notes.push(message.clone()),
                 Event::Ended { ending } => report.ending = Some(ending.clone()),
                 Event::RollbackRetried { .. } => report.ending = None,
@@ -215,6 +228,7 @@ impl Report {
             plan: None,
             checks: Vec::new(),
             tests: Vec::new(),
+            built: Vec::new(),
             backup: None,
             notes: Vec::new(),
         }
@@ -238,8 +252,8 @@ impl fmt::Display for Report {
         };
         let target = self.target.as_ref().map(ToString::to_string).unwrap_or_default();
         let ending = self.ending.as_ref().map_or("unfinished", Ending::as_str);
-        let seconds = seconds(self.millis);
-        writeln!(f, "{what} {version} to {target}: {ending} ({seconds} s, run {})", self.run)?;
+        let took = Seconds(self.millis);
+        writeln!(f, "{what} {version} to {target}: {ending} ({took}, run {})", self.run)?;
         for stage in &self.stages {
             let mark = match stage.status {
                 StageStatus::Done => "ok",
@@ -250,13 +264,16 @@ impl fmt::Display for Report {
             write!(f, "  {:<18}{mark}", stage.stage.as_str())?;
             match &stage.why {
                 Some(why) => writeln!(f, ": {why}")?,
-                None => writeln!(f, " ({:.2} s)", stage_seconds(stage.millis))?,
+                None => writeln!(f, " ({})", Seconds(stage.millis))?,
             }
         }
         if let Some(plan) = &self.plan {
             for item in &plan.not_undoable {
                 writeln!(f, "  a rollback does not bring back: {item}")?;
             }
+        }
+        for image in &self.built {
+            writeln!(f, "  built {} ({})", image.reference, image.id)?;
         }
         if let Some(backup) = &self.backup {
             writeln!(f, "  backup {backup}")?;
@@ -322,11 +339,11 @@ fn millis(from: Timestamp, to: Timestamp) -> u64 {
     u64::try_from(to.as_millisecond() - from.as_millisecond()).unwrap_or(0)
 }
 
-fn seconds(millis: u64) -> String {
-    format!("{:.1}", stage_seconds(millis))
-}
+/// Milliseconds, shown as seconds: `4.73 s`.
+struct Seconds(u64);
 
-#[expect(clippy::cast_precision_loss, reason = "a run takes less than 2^53 milliseconds")]
-fn stage_seconds(millis: u64) -> f64 {
-    millis as f64 / 1000.0
+impl fmt::Display for Seconds {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{:02} s", self.0 / 1000, self.0 % 1000 / 10)
+    }
 }

@@ -1,6 +1,7 @@
 //! The journal: every run's intents and results, durable in order.
 
 mod event;
+mod order;
 
 use std::fmt;
 
@@ -9,6 +10,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 pub use event::{Event, Initiator, Kind, Skip};
+pub(crate) use order::{End, unknown};
 
 use crate::{error::Result, lease::Fence, name::RunId};
 

@@ -1,22 +1,26 @@
 //! The loop that drives a run: asks the state what is next, does it, records what came of it.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use super::{
     DeployRequest, Parts, RollbackRequest,
-    recorder::{Recorder, failure},
+    deadline::{GRACE, cut_off},
+    recorder::Recorder,
     seal::Draft,
 };
 use crate::{
     context::{Cancel, Context, Key},
     ending::Ending,
-    error::Result,
+    error::{Chain, Error, ErrorKind, Failure, Result},
     journal::{Event, Initiator},
     name::RunId,
     report::Report,
     stage::Stage,
-    state::{Next, Phase},
+    state::{Next, Phase, State},
 };
+
+/// How long giving up the lease may take; one that is not given up runs out by itself.
+const RELEASE_LIMIT: Duration = Duration::from_secs(30);
 
 /// What a driver was asked to do; a driver that adopts a run has none.
 #[derive(Debug)]
@@ -51,26 +55,19 @@ impl Driver {
 
     /// Drives the run to its end and gives the lease up.
     pub(super) async fn join(mut self) -> Result<Report> {
-        let log = Arc::clone(&self.log);
+        let (log, cancel) = (Arc::clone(&self.log), self.cancel.clone());
         let every = self.parts.policy.renew_every;
-        let renewals = async {
-            loop {
-                tokio::time::sleep(every).await;
-                if let Err(error) = log.renew().await {
-                    return error;
-                }
-            }
-        };
         let driven = tokio::select! {
             driven = self.drive() => driven,
-            lost = renewals => Err(lost),
+            lost = keep_watch(&log, &cancel, every) => Err(lost),
         };
-        let fence = self.log.state().await.fence();
-        let released = self.parts.lease.release(&self.parts.target, fence).await;
+        let fence = self.log.fence().await;
+        let cx = self.uncancelled("release").with_timeout(RELEASE_LIMIT);
+        let released = cx.bounded(self.parts.lease.release(&self.parts.target, fence)).await;
         driven?;
         if let Err(error) = released {
             // The run is over and durable; a lease that cannot be given up runs out by itself.
-            tracing::warn!(run = %self.run(), error = %crate::Chain(&error), "lease not released");
+            tracing::warn!(run = %self.run(), error = %Chain(&error), "lease not released");
         }
         Ok(Report::from_records(self.run(), &self.log.records().await))
     }
@@ -96,7 +93,7 @@ impl Driver {
                 }
                 Next::Conclude => {
                     let changed = state.plan().is_none_or(|plan| !plan.unchanged);
-                    self.log.record(Event::Ended { ending: Ending::Succeeded { changed } }).await?;
+                    self.end(Ending::Succeeded { changed }).await?;
                 }
                 Next::Nothing => return Ok(()),
             }
@@ -104,7 +101,9 @@ impl Driver {
     }
 
     async fn create(&self) -> Result<()> {
-        let Some(job) = &self.job else { return Ok(()) };
+        let Some(job) = &self.job else {
+            return Err(Error::new(ErrorKind::Corrupt, "go on", "the run has no first record"));
+        };
         let version = match job {
             Job::Deploy(request) => Some(request.spec.version.clone()),
             // An unknown release is a failure of preflight, which is journaled.
@@ -135,12 +134,53 @@ impl Driver {
             return self.log.record(Event::StageSkipped { stage, why }).await;
         }
         self.log.record(Event::StageStarted { stage }).await?;
-        let cx = self.context(stage.as_str()).with_timeout(self.parts.policy.deadline(stage));
-        let result = match cx.check() {
-            Err(stopped) if !state.is_past_return() => Err(stopped),
-            _ => match stage {
+        let result = match self.reason_to_stop(&state) {
+            Some(stop) => Err(stop),
+            None => self.perform(stage).await,
+        };
+        match result {
+            Ok(()) => self.log.record(Event::StageFinished { stage }).await,
+            Err(error) if self.log.is_broken().await => Err(error),
+            Err(error) if self.log.state().await.is_past_return() => {
+                let message = Chain(&error).to_string();
+                self.note(message).await?;
+                self.log.record(Event::StageFinished { stage }).await
+            }
+            Err(error) => {
+                self.log.record_cancellation(&self.cancel).await?;
+                self.log.record(Event::StageFailed { stage, failure: Failure::from(&error) }).await
+            }
+        }
+    }
+
+    /// Why the run does not go forward, if it does not.
+    fn reason_to_stop(&self, state: &State) -> Option<Error> {
+        if state.is_past_return() {
+            return None;
+        }
+        if self.cancel.is_cancelled() || state.is_cancelled() {
+            let error = Error::new(ErrorKind::Cancelled, "go on", "the run was cancelled");
+            return Some(error.without_effect());
+        }
+        if self.job.is_none() && state.release().is_none() {
+            let message = "the run was interrupted before its release was sealed";
+            let error = Error::new(ErrorKind::Unavailable, "go on", message);
+            return Some(error.with_advice("deploy again").without_effect());
+        }
+        None
+    }
+
+    async fn perform(&mut self, stage: Stage) -> Result<()> {
+        let cx = self.context(stage.as_str());
+        if stage == Stage::Lock {
+            // It may have to finish other runs, which keep to deadlines of their own.
+            return self.lock(&cx).await;
+        }
+        let cx = cx.with_timeout(self.parts.policy.deadline(stage));
+        // Twice the grace: a step in it is cut off first, and journaled.
+        cut_off(&cx, 2 * GRACE, async {
+            match stage {
                 Stage::Preflight => self.preflight(&cx).await,
-                Stage::Lock => self.lock(&cx).await,
                 Stage::Backup => self.backup(&cx).await,
                 Stage::Configure => self.configure(&cx).await,
                 Stage::Build => self.build(&cx).await,
@@ -150,27 +190,12 @@ impl Driver {
                 Stage::Verify => self.verify(&cx).await,
                 Stage::PostDeployTests => self.post_deploy_tests(&cx).await,
                 Stage::Watch => self.watch(&cx).await,
-                Stage::Finalise => self.finalise(&cx).await,
-                Stage::Report => Ok(()),
-            },
-        };
-        match result {
-            Ok(()) => self.log.record(Event::StageFinished { stage }).await,
-            Err(error) if self.log.is_broken().await => Err(error),
-            Err(error) => {
-                self.note_cancellation().await?;
-                self.log.record(Event::StageFailed { stage, failure: failure(&error) }).await
+                Stage::Finalise => self.finalise().await,
+                // The one is above; the report is made of the records once the run is over.
+                Stage::Lock | Stage::Report => Ok(()),
             }
-        }
-    }
-
-    /// Journals a cancellation that has not been journaled yet.
-    pub(super) async fn note_cancellation(&self) -> Result<()> {
-        if self.cancel.is_cancelled() && !self.log.state().await.is_cancelled() {
-            let why = "it was asked to stop".to_owned();
-            self.log.record(Event::CancelRequested { why }).await?;
-        }
-        Ok(())
+        })
+        .await
     }
 
     /// Ends a run that touched nothing, after removing what its tests left.
@@ -180,22 +205,36 @@ impl Driver {
         if state.was_locked() {
             self.clean_tasks().await?;
         }
-        let cause = cause.clone();
-        self.log.record(Event::Ended { ending: Ending::Refused { cause } }).await
+        self.end(Ending::Refused { cause: cause.clone() }).await
     }
 
-    /// Removes what tests of this run left behind; what cannot be removed is named in a note.
+    /// Ends the run, after journaling a cancellation that came too late to change anything.
+    pub(super) async fn end(&self, ending: Ending) -> Result<()> {
+        self.log.record_cancellation(&self.cancel).await?;
+        self.log.record(Event::Ended { ending }).await
+    }
+
+    /// Removes what tests of this run left behind.
     pub(super) async fn clean_tasks(&self) -> Result<()> {
         let Some(tasks) = &self.parts.tasks else { return Ok(()) };
         let cx = self.uncancelled("clean").with_timeout(self.parts.policy.rollback_deadline);
-        if let Err(error) = tasks.clean(&cx).await {
-            if self.log.is_broken().await {
-                return Err(error);
+        let cleaned = cut_off(&cx, GRACE, tasks.clean(&cx)).await;
+        self.housekeep("tests left something behind", cleaned).await
+    }
+
+    /// Turns a failure that changes no outcome into a note.
+    pub(super) async fn housekeep(&self, what: &str, result: Result<()>) -> Result<()> {
+        match result {
+            Err(error) if !self.log.is_broken().await => {
+                let message = format!("{what}: {}", Chain(&error));
+                self.note(message).await
             }
-            let message = format!("leftovers of tests: {}", crate::Chain(&error));
-            self.log.record(Event::Note { message }).await?;
+            result => result,
         }
-        Ok(())
+    }
+
+    pub(super) async fn note(&self, message: String) -> Result<()> {
+        self.log.record(Event::Note { message }).await
     }
 
     pub(super) fn context(&self, step: &str) -> Context {
@@ -207,5 +246,29 @@ impl Driver {
         let key = Key { run: self.run().clone(), step: step.to_owned(), attempt: 1 };
         let log: Arc<Recorder> = Arc::clone(&self.log);
         Context::new(self.parts.target.clone(), key, log)
+    }
+}
+
+/// Renews the lease and journals a cancellation as soon as it comes, beside the work. Returns only
+/// when the lease or the journal is lost.
+async fn keep_watch(log: &Recorder, cancel: &Cancel, every: Duration) -> Error {
+    let renewals = async {
+        loop {
+            tokio::time::sleep(every).await;
+            if let Err(lost) = log.renew().await {
+                return lost;
+            }
+        }
+    };
+    let cancellation = async {
+        cancel.cancelled().await;
+        match log.record_cancellation(cancel).await {
+            Ok(()) => std::future::pending().await,
+            Err(lost) => lost,
+        }
+    };
+    tokio::select! {
+        lost = renewals => lost,
+        lost = cancellation => lost,
     }
 }

@@ -1,5 +1,6 @@
 //! The pipeline: parts put together, checked, and run.
 
+mod deadline;
 mod driver;
 mod policy;
 mod proof;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::{deployer::Step, stage::Stage};
+use crate::stage::Stage;
 
 /// Deadlines, attempts, retention. Every wait of a run is bounded by one of these.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -13,17 +13,18 @@ pub struct Policy {
     pub stage_deadline: Option<Duration>,
     /// Longest time of one attempt to go back: 30 minutes.
     pub rollback_deadline: Duration,
-    /// How often going back is tried before the run is stuck: 3.
+    /// How often going back is tried before the run is stuck, and retiring the old release before
+    /// it is left as it is: 3.
     pub rollback_attempts: u32,
-    /// Pause before the second attempt to go back, doubled for each further one: 1 s.
+    /// Pause before the second of these attempts, doubled for each further one: 1 s.
     pub rollback_pause: Duration,
     /// How long a call of a dead driver may still take effect: 60 s.
     pub settle: Duration,
     /// How long the new release is watched before the old one is retired: 0, not at all.
     pub watch: Duration,
-    /// How many releases are kept besides the current one: 5.
+    /// How many proven releases are kept besides the current one: 5.
     pub keep_releases: usize,
-    /// How many backups are kept: 10.
+    /// Of how many releases the backups are kept: 10.
     pub keep_backups: usize,
     /// How often the lease is renewed: every 5 s.
     pub renew_every: Duration,
@@ -41,7 +42,7 @@ pub enum BackupPolicy {
 }
 
 impl Policy {
-    /// Longest time of a stage.
+    /// Longest time of a stage; for the lock, of each call in it, without the wait for other runs.
     pub fn deadline(&self, stage: Stage) -> Duration {
         let minutes = match stage {
             Stage::Preflight => 2,
@@ -52,14 +53,6 @@ impl Policy {
             Stage::Watch => return self.watch + Duration::from_secs(300),
         };
         self.stage_deadline.unwrap_or(Duration::from_secs(minutes * 60))
-    }
-
-    pub(crate) fn step_deadline(&self, step: Step) -> Duration {
-        match step {
-            Step::Rollback => self.rollback_deadline,
-            Step::Retire => self.deadline(Stage::Finalise),
-            Step::Stage | Step::Switch => self.deadline(Stage::Deploy),
-        }
     }
 }
 

@@ -6,12 +6,14 @@ use serde::Serialize;
 use super::{Parts, Pipeline, recorder::Recorder};
 use crate::{
     context::Context,
+    current::{Running, Serving},
     error::{Error, ErrorKind, Result},
     evidence::{Evidence, EvidenceKind},
     health::{Check, Endpoint, Role, Verdict},
     journal::Event,
     name::ServiceName,
-    release::{Release, ReleaseService},
+    redact::Redactor,
+    release::{Origin, Release, ReleaseService},
     verification::When,
     waiting::{CheckResult, wait_until_healthy},
 };
@@ -73,23 +75,34 @@ impl Proof {
 }
 
 impl Pipeline {
-    /// Runs all checks of the release that is current, without changing or recording anything.
+    /// Runs all checks of the release that serves, without changing or recording anything.
     ///
     /// # Errors
     /// [`ErrorKind::NotFound`] when nothing is deployed; everything about checks is in the proof.
     pub async fn verify(&self, cx: &Context) -> Result<(Release, Proof)> {
-        let Some(id) = self.parts.releases.current().await? else {
-            return Err(Error::new(
-                ErrorKind::NotFound,
-                "verify",
-                format!("nothing is deployed to {}", self.parts.target),
-            )
-            .with_advice("deploy something first")
-            .without_effect());
+        let parts = &self.parts;
+        let current = cx.bounded(parts.deployer.current(cx)).await?;
+        let (release, redactor) = match current.serving {
+            Serving::Nothing => {
+                let message = format!("nothing is deployed to {}", parts.target);
+                return Err(Error::new(ErrorKind::NotFound, "verify", message)
+                    .with_advice("deploy something first")
+                    .without_effect());
+            }
+            Serving::Release(id) => {
+                let redactor = Redactor::new(&parts.releases.secrets(&id).await?);
+                (parts.releases.get(&id).await?, redactor)
+            }
+            Serving::Unmanaged(release) => (*release, Redactor::default()),
         };
-        let release = self.parts.releases.get(&id).await?;
         let whens = [When::Verify, When::Post];
-        let proof = self.parts.prove(cx, &release, Role::Live, &whens, Patience::All, None).await?;
+        let mut proof = parts.prove(cx, &release, Role::Live, &whens, Patience::All, None).await?;
+        for outcome in &mut proof.outcomes {
+            redactor.evidence(&mut outcome.evidence);
+            if let Some(why) = &mut outcome.why {
+                *why = redactor.text(why);
+            }
+        }
         Ok((release, proof))
     }
 }
@@ -207,6 +220,11 @@ impl Parts {
     async fn compare(&self, cx: &Context, release: &Release) -> Result<CheckOutcome> {
         let current = cx.bounded(self.deployer.current(cx)).await?;
         let mut wrong = Vec::new();
+        if let Serving::Release(other) = &current.serving
+            && *other != release.id
+        {
+            wrong.push(format!("release {other} serves"));
+        }
         for (name, intended) in &release.services {
             match current.services.get(name) {
                 None => wrong.push(format!("{name} does not run")),
@@ -214,12 +232,14 @@ impl Parts {
                     wrong.push(format!("{name} is not up ({})", running.status));
                 }
                 Some(running) => {
-                    if let Some(difference) = difference(intended, running) {
-                        wrong.push(format!("{name} {difference}"));
-                    }
+                    let difference = difference(release.origin, intended, running);
+                    wrong.extend(difference.map(|difference| format!("{name} {difference}")));
                 }
             }
         }
+        let others = current.services.iter().filter(|(_, running)| running.up);
+        let others = others.filter(|(name, _)| !release.services.contains_key(*name));
+        wrong.extend(others.map(|(name, _)| format!("{name} runs and is not of this release")));
         let status = if wrong.is_empty() {
             "every service runs as sealed".to_owned()
         } else {
@@ -255,11 +275,13 @@ impl Parts {
     }
 }
 
-fn difference(intended: &ReleaseService, running: &crate::current::Running) -> Option<String> {
+fn difference(origin: Origin, intended: &ReleaseService, running: &Running) -> Option<String> {
     match &running.spec_hash {
-        Some(hash) if *hash == intended.spec_hash => {}
-        Some(_) => return Some("runs with another definition".to_owned()),
-        None => {}
+        Some(hash) if *hash != intended.spec_hash => {
+            return Some("runs with another definition".to_owned());
+        }
+        None if origin == Origin::Sealed => return Some("was started by others".to_owned()),
+        _ => {}
     }
     match (&intended.image, &running.image) {
         (Some(wanted), Some(runs)) if wanted.id != runs.id => {

@@ -3,60 +3,56 @@
 use std::collections::BTreeSet;
 
 use super::Driver;
-use crate::{
-    error::{Chain, Result},
-    journal::Event,
-    name::ReleaseId,
-};
+use crate::{context::Context, error::Result, history, name::ReleaseId};
 
 impl Driver {
     /// Removes what no rollback could need any more; what cannot be removed is named in a note.
-    pub(super) async fn prune(&self) -> Result<()> {
-        if let Err(error) = self.prune_releases().await {
-            let message = format!("old releases were not removed: {}", Chain(&error));
-            self.log.record(Event::Note { message }).await?;
-        }
-        if let Err(error) = self.prune_backups().await {
-            let message = format!("old backups were not removed: {}", Chain(&error));
-            self.log.record(Event::Note { message }).await?;
-        }
-        Ok(())
-    }
-
-    /// Keeps the current release, those that proved themselves last, and those of kept backups.
-    async fn prune_releases(&self) -> Result<()> {
-        let state = self.log.state().await;
-        let mut keep: BTreeSet<ReleaseId> = BTreeSet::new();
-        keep.extend(state.release().cloned());
-        keep.extend(state.baseline().and_then(|baseline| baseline.release.clone()));
-        keep.extend(self.parts.releases.current().await?);
-        if let Some(store) = &self.parts.backups {
-            let backups = store.list(&self.parts.target).await?;
-            let newest = backups.iter().rev().take(self.parts.policy.keep_backups);
-            keep.extend(newest.filter_map(|backup| backup.request.release.clone()));
-        }
-        let proven = crate::history::proven(self.parts.journal.as_ref()).await?;
-        keep.extend(proven.into_iter().take(self.parts.policy.keep_releases + 1));
-        for id in self.parts.releases.list().await? {
-            if !keep.contains(&id) {
-                self.parts.releases.remove(&id).await?;
-            }
-        }
-        Ok(())
+    pub(super) async fn prune(&self, cx: &Context) -> Result<()> {
+        let backups = cx.bounded(self.prune_backups(cx)).await;
+        self.housekeep("old backups were not removed", backups).await?;
+        let releases = cx.bounded(self.prune_releases(cx)).await;
+        self.housekeep("old releases were not removed", releases).await
     }
 
     /// Keeps the newest backups; those of one release count once.
-    async fn prune_backups(&self) -> Result<()> {
+    async fn prune_backups(&self, cx: &Context) -> Result<()> {
         let Some(store) = &self.parts.backups else { return Ok(()) };
         let own = self.log.state().await.backup().cloned();
         let mut releases = BTreeSet::new();
         for backup in store.list(&self.parts.target).await?.into_iter().rev() {
-            if let Some(release) = &backup.request.release {
-                releases.insert(release.clone());
-            }
-            let is_own = Some(&backup.request.id) == own.as_ref();
+            releases.extend(backup.request.release);
+            let is_own = own.as_ref() == Some(&backup.request.id);
             if releases.len() > self.parts.policy.keep_backups && !is_own {
+                cx.guard().await?;
                 store.delete(&self.parts.target, &backup.request.id).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Keeps the release that serves, the one before, those that proved themselves last, and those
+    /// that backups belong to.
+    async fn prune_releases(&self, cx: &Context) -> Result<()> {
+        let state = self.log.state().await;
+        let mut keep: BTreeSet<ReleaseId> = BTreeSet::new();
+        keep.extend(state.baseline().and_then(|baseline| baseline.release.clone()));
+        keep.extend(self.parts.releases.current().await?);
+        if let Some(store) = &self.parts.backups {
+            let backups = store.list(&self.parts.target).await?;
+            keep.extend(backups.into_iter().filter_map(|backup| backup.request.release));
+        }
+        let wanted = self.parts.policy.keep_releases;
+        let mut proven = history::proven(self.parts.journal.as_ref(), |proven| {
+            proven.iter().filter(|id| Some(*id) != state.release()).count() >= wanted
+        })
+        .await?;
+        proven.retain(|id| Some(id) != state.release());
+        keep.extend(proven.into_iter().take(wanted));
+        keep.extend(state.release().cloned());
+        for id in self.parts.releases.list().await? {
+            if !keep.contains(&id) {
+                cx.guard().await?;
+                self.parts.releases.remove(&id).await?;
             }
         }
         Ok(())

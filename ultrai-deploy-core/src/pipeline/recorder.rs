@@ -1,4 +1,4 @@
-//! Writes a run's records: state first, then the journal, then those who watch.
+//! Writes a run's records: the journal first, then the state, then those who watch.
 
 use std::sync::Arc;
 
@@ -8,13 +8,13 @@ use tokio::sync::Mutex;
 
 use super::Parts;
 use crate::{
-    context::{EffectLog, Key},
-    error::{Effect, Error, ErrorKind, Failure, Result},
+    context::{Cancel, EffectLog, Key},
+    error::{Error, ErrorKind, Failure, Result},
     journal::{Event, Record},
     lease::Fence,
     name::RunId,
     redact::Redactor,
-    state::State,
+    state::{Phase, State},
     task::TaskOutput,
 };
 
@@ -35,36 +35,26 @@ struct Log {
     fence: Fence,
     redactor: Redactor,
     broken: bool,
+    /// A record that is on its way, with the state that it leads to. It is still here when whoever
+    /// awaited the append was dropped: a deadline, a cancellation.
+    unsettled: Option<(Record, State)>,
 }
 
 impl Recorder {
     pub(crate) fn new(parts: Arc<Parts>, run: RunId) -> Self {
-        Self::with(parts, run, State::new(), Vec::new(), Fence(0))
+        Self::resumed(parts, run, State::new(), Vec::new(), Fence(0))
     }
 
     /// Goes on with a run that another driver left. `fence` is the new driver's.
     pub(crate) fn resumed(
         parts: Arc<Parts>,
         run: RunId,
-        records: Vec<Record>,
-        fence: Fence,
-    ) -> Result<Self> {
-        let state = State::replay(&records).map_err(|source| {
-            Error::new(ErrorKind::Corrupt, "replay the journal", format!("of run {run}"))
-                .without_effect()
-                .with_source(source)
-        })?;
-        Ok(Self::with(parts, run, state, records, fence))
-    }
-
-    fn with(
-        parts: Arc<Parts>,
-        run: RunId,
         state: State,
         records: Vec<Record>,
         fence: Fence,
     ) -> Self {
-        let log = Log { state, records, fence, redactor: Redactor::default(), broken: false };
+        let redactor = Redactor::default();
+        let log = Log { state, records, fence, redactor, broken: false, unsettled: None };
         Self { parts, run, log: Mutex::new(log) }
     }
 
@@ -78,6 +68,11 @@ impl Recorder {
 
     pub(crate) async fn records(&self) -> Vec<Record> {
         self.log.lock().await.records.clone()
+    }
+
+    /// The fence of the lease that this driver took; 0 before.
+    pub(crate) async fn fence(&self) -> Fence {
+        self.log.lock().await.fence
     }
 
     /// Whether the journal or the lease is lost: nothing may be done or written any more.
@@ -100,7 +95,39 @@ impl Recorder {
         self.append(&mut log, event).await
     }
 
+    /// Makes it durable that somebody asked to stop, unless it is already.
+    pub(crate) async fn record_cancellation(&self, cancel: &Cancel) -> Result<()> {
+        let mut log = self.log.lock().await;
+        self.settle(&mut log).await?;
+        let over = matches!(log.state.phase(), Phase::New | Phase::Ended(_));
+        if !cancel.is_cancelled() || log.state.is_cancelled() || over {
+            return Ok(());
+        }
+        let why = "it was asked to stop".to_owned();
+        self.append(&mut log, Event::CancelRequested { why }).await
+    }
+
     async fn append(&self, log: &mut Log, event: Event) -> Result<()> {
+        self.settle(log).await?;
+        let event = log.redactor.event(event);
+        let mut state = log.state.clone();
+        state.apply(&event).map_err(|source| {
+            Error::new(ErrorKind::Unexpected, "advance the run", "its state does not allow it")
+                .with_source(source)
+        })?;
+        if let Event::Locked { fence, .. } | Event::Adopted { fence, .. } = &event {
+            log.fence = *fence;
+        }
+        let seq = log.records.len() as u64 + 1;
+        let record = Record { seq, at: self.parts.clock.now(), fence: log.fence, event };
+        log.unsettled = Some((record.clone(), state));
+        let appended = self.parts.journal.append(&self.run, &record).await;
+        self.appended(log, appended)
+    }
+
+    /// Brings a record whose append was not awaited to its end: appends it again, and takes a
+    /// conflict with itself for success.
+    async fn settle(&self, log: &mut Log) -> Result<()> {
         if log.broken {
             return Err(Error::new(
                 ErrorKind::Fenced,
@@ -108,20 +135,25 @@ impl Recorder {
                 format!("run {} is not this driver's any more", self.run),
             ));
         }
-        let event = log.redactor.event(event);
-        if let Event::Locked { fence, .. } | Event::Adopted { fence, .. } = &event {
-            log.fence = *fence;
-        }
-        let mut state = log.state.clone();
-        state.apply(&event).map_err(|source| {
-            Error::new(ErrorKind::Unexpected, "advance the run", "its state does not allow it")
-                .with_source(source)
-        })?;
-        let seq = log.records.len() as u64 + 1;
-        let record = Record { seq, at: self.parts.clock.now(), fence: log.fence, event };
-        if let Err(error) = self.parts.journal.append(&self.run, &record).await {
+        let Some((record, _)) = &log.unsettled else { return Ok(()) };
+        let appended = match self.parts.journal.append(&self.run, record).await {
+            Err(error) if error.kind() == ErrorKind::Conflict => {
+                match self.parts.journal.load(&self.run).await {
+                    Ok(records) if records.last() == Some(record) => Ok(()),
+                    Ok(_) => Err(error),
+                    Err(unreadable) => Err(unreadable),
+                }
+            }
+            appended => appended,
+        };
+        self.appended(log, appended)
+    }
+
+    fn appended(&self, log: &mut Log, appended: Result<()>) -> Result<()> {
+        let Some((record, state)) = log.unsettled.take() else { return appended };
+        if appended.is_err() {
             log.broken = true;
-            return Err(error);
+            return appended;
         }
         log.state = state;
         for observer in &self.parts.observers {
@@ -133,7 +165,7 @@ impl Recorder {
 
     /// Re-checks the lease; a loss is final for this driver.
     pub(crate) async fn renew(&self) -> Result<()> {
-        let fence = self.log.lock().await.fence;
+        let fence = self.fence().await;
         if fence == Fence(0) {
             return Ok(());
         }
@@ -143,6 +175,12 @@ impl Recorder {
         }
         renewed
     }
+
+    /// Hands lines of output about `subject` to those who watch.
+    pub(crate) async fn output<'a>(&'a self, subject: &'a str) -> Output<'a> {
+        let redactor = self.log.lock().await.redactor.clone();
+        Output { parts: &self.parts, run: &self.run, subject, redactor }
+    }
 }
 
 #[async_trait]
@@ -150,6 +188,7 @@ impl EffectLog for Recorder {
     async fn begin(&self, key: &Key, action: &str, object: &str, detail: Value) -> Result<u64> {
         let effect = {
             let mut log = self.log.lock().await;
+            self.settle(&mut log).await?;
             let effect = log.state.next_effect();
             let event = Event::Effect {
                 effect,
@@ -186,10 +225,10 @@ impl EffectLog for Recorder {
 /// Hands lines of output to those who watch.
 #[derive(Debug)]
 pub(crate) struct Output<'a> {
-    pub(crate) parts: &'a Parts,
-    pub(crate) run: &'a RunId,
-    pub(crate) subject: &'a str,
-    pub(crate) redactor: Redactor,
+    parts: &'a Parts,
+    run: &'a RunId,
+    subject: &'a str,
+    redactor: Redactor,
 }
 
 impl TaskOutput for Output<'_> {
@@ -198,21 +237,5 @@ impl TaskOutput for Output<'_> {
         for observer in &self.parts.observers {
             observer.on_output(self.run, self.subject, &line);
         }
-    }
-}
-
-/// An error that certainly changed nothing, from one that may say otherwise.
-pub(crate) fn failure(error: &Error) -> Failure {
-    Failure::from(error)
-}
-
-/// A failure of the engine's own making.
-pub(crate) fn own_failure(kind: ErrorKind, message: impl Into<String>) -> Failure {
-    Failure {
-        kind,
-        effect: Effect::Unknown,
-        message: message.into(),
-        causes: Vec::new(),
-        evidence: Vec::new(),
     }
 }

@@ -1,120 +1,133 @@
 //! The steps that change the platform, each between a durable intent and its result.
 
+use std::time::Duration;
+
 use tokio::time::Instant;
 
-use super::{Driver, proof::Patience, recorder::failure};
+use super::{
+    Driver,
+    deadline::{GRACE, cut_off},
+    proof::Patience,
+};
 use crate::{
     context::Context,
     deployer::{Observation, Step, StepRecord, Work},
-    error::{Chain, Error, ErrorKind, Result},
+    error::{Error, ErrorKind, Failure, Result},
     health::Role,
     journal::Event,
     plan::Plan,
     release::Release,
+    stage::Stage,
     state::State,
     verification::When,
 };
 
 impl Driver {
     /// Stages, looks at what was staged, switches.
-    pub(super) async fn deploy(&mut self, cx: &Context) -> Result<()> {
-        self.load_redactor().await?;
-        let release = self.release().await?;
+    pub(super) async fn deploy(&self, cx: &Context) -> Result<()> {
         let state = self.log.state().await;
-        if !state.is_done(Step::Switch) {
-            if self.parts.deployer.capabilities().staging {
-                if !state.is_done(Step::Stage) {
-                    self.step(Step::Stage).await?;
-                }
-                let staged = self.parts.prove(
-                    cx,
-                    &release,
-                    Role::Staged,
-                    &[],
-                    Patience::FailFast,
-                    Some(&self.log),
-                );
-                staged.await?.into_result()?;
-            }
-            self.step(Step::Switch).await?;
+        if state.is_done(Step::Switch) {
+            return Ok(());
         }
-        Ok(())
+        if self.parts.deployer.capabilities().staging {
+            if !state.is_done(Step::Stage) {
+                self.step(cx, Step::Stage).await?;
+            }
+            self.prove(cx, Role::Staged, &[]).await?;
+        }
+        self.step(cx, Step::Switch).await
     }
 
     /// Compares what runs with what is intended, and runs all checks.
-    pub(super) async fn verify(&mut self, cx: &Context) -> Result<()> {
-        self.load_redactor().await?;
-        self.prove_live(cx, &[When::Verify]).await
+    pub(super) async fn verify(&self, cx: &Context) -> Result<()> {
+        self.prove(cx, Role::Live, &[When::Verify]).await
     }
 
-    pub(super) async fn post_deploy_tests(&mut self, cx: &Context) -> Result<()> {
-        self.load_redactor().await?;
+    pub(super) async fn post_deploy_tests(&self, cx: &Context) -> Result<()> {
         let release = self.release().await?;
         let checks = self.parts.named_checks(&release, &[When::Post])?;
-        let proof = self
-            .parts
-            .look_at(cx, checks, Role::Live, &release, Patience::FailFast, Some(&self.log))
-            .await?;
-        proof.into_result()?;
+        let looked = self.parts.look_at(
+            cx,
+            checks,
+            Role::Live,
+            &release,
+            Patience::FailFast,
+            Some(&self.log),
+        );
+        looked.await?.into_result()?;
         self.tests(cx, When::Post).await
     }
 
     /// Every check must stay well for the whole window.
-    pub(super) async fn watch(&mut self, cx: &Context) -> Result<()> {
+    pub(super) async fn watch(&self, cx: &Context) -> Result<()> {
         let release = self.release().await?;
+        let window = self.parts.policy.watch;
         let mut checks = self.parts.deployer.declared_checks(&release)?;
         checks.extend(self.parts.named_checks(&release, &[When::Verify])?);
         for check in &mut checks {
-            check.timing.stability = check.timing.stability.max(self.parts.policy.watch);
-            check.timing.deadline = Some(self.parts.policy.watch + check.timing.failing_for());
+            check.timing.stability = check.timing.stability.max(window);
+            check.timing.deadline = Some(window + check.timing.failing_for());
         }
-        let patience = Patience::FailFast;
-        self.parts
-            .look_at(cx, checks, Role::Live, &release, patience, Some(&self.log))
-            .await?
-            .into_result()
+        let looked = self.parts.look_at(
+            cx,
+            checks,
+            Role::Live,
+            &release,
+            Patience::FailFast,
+            Some(&self.log),
+        );
+        looked.await?.into_result()
     }
 
-    async fn prove_live(&self, cx: &Context, whens: &[When]) -> Result<()> {
+    async fn prove(&self, cx: &Context, role: Role, whens: &[When]) -> Result<()> {
         let release = self.release().await?;
-        let proof = self
-            .parts
-            .prove(cx, &release, Role::Live, whens, Patience::FailFast, Some(&self.log))
-            .await?;
-        proof.into_result()
+        let proof =
+            self.parts.prove(cx, &release, role, whens, Patience::FailFast, Some(&self.log));
+        proof.await?.into_result()
     }
 
     /// Retires the old release. From its intent on there is no way back, so nothing fails here
     /// any more: what cannot be removed is named in a note.
-    pub(super) async fn finalise(&mut self, _cx: &Context) -> Result<()> {
-        let state = self.log.state().await;
-        if !state.is_done(Step::Retire)
-            && let Err(error) = self.step(Step::Retire).await
-        {
-            if self.log.is_broken().await || !self.log.state().await.is_past_return() {
-                return Err(error);
+    pub(super) async fn finalise(&self) -> Result<()> {
+        let limit = self.parts.policy.deadline(Stage::Finalise);
+        let cx = self.uncancelled(Stage::Finalise.as_str()).with_timeout(limit);
+        if !self.log.state().await.is_done(Step::Retire) {
+            let retired = self.insist(&cx, Step::Retire, limit).await;
+            if retired.is_err() && !self.log.state().await.is_past_return() {
+                return retired;
             }
-            let message = format!("the old release was not removed: {}", Chain(&error));
-            self.log.record(Event::Note { message }).await?;
+            self.housekeep("the old release was not removed", retired).await?;
         }
         self.clean_tasks().await?;
-        self.note_cancellation().await?;
-        self.prune().await
+        self.prune(&cx).await
+    }
+
+    /// Performs a step until it works or the policy's attempts are used up, each within `limit`.
+    /// An attempt that fails before its intent counts, too.
+    pub(super) async fn insist(&self, cx: &Context, step: Step, limit: Duration) -> Result<()> {
+        let mut left = self.parts.policy.rollback_attempts;
+        let mut pause = self.parts.policy.rollback_pause;
+        loop {
+            let cx = cx.clone().with_timeout(limit);
+            let Err(error) = self.step(&cx, step).await else { return Ok(()) };
+            left = left.saturating_sub(1);
+            if left == 0 || error.kind() == ErrorKind::Unsupported || self.log.is_broken().await {
+                return Err(error);
+            }
+            tokio::time::sleep(pause).await;
+            pause = pause.saturating_mul(2);
+        }
     }
 
     /// Performs a step: reads what undo will need, makes the intent durable, acts, records.
-    pub(super) async fn step(&self, step: Step) -> Result<()> {
+    async fn step(&self, cx: &Context, step: Step) -> Result<()> {
         let state = self.log.state().await;
         let attempt = state.next_attempt(step);
-        let goes_on = matches!(step, Step::Retire | Step::Rollback);
-        let cx =
-            if goes_on { self.uncancelled(step.as_str()) } else { self.context(step.as_str()) };
-        let cx =
-            cx.for_step(step.as_str(), attempt).with_timeout(self.parts.policy.step_deadline(step));
+        let cx = cx.for_step(step.as_str(), attempt);
         let scene = self.scene(step, &state).await?;
         let record = cx.bounded(self.parts.deployer.prepare(&cx, step, &scene.work())).await?;
         self.log.record(Event::Intent { step, attempt, record: record.clone() }).await?;
-        let result = self.act(&cx, step, &scene, &record).await;
+        let result = cut_off(&cx, GRACE, self.act(&cx, step, &scene, &record)).await;
         if self.log.is_broken().await {
             return Err(result.err().unwrap_or_else(|| {
                 Error::new(ErrorKind::Fenced, "go on", "the lease or the journal was lost")
@@ -123,7 +136,8 @@ impl Driver {
         match result {
             Ok(()) => self.log.record(Event::StepDone { step }).await,
             Err(error) => {
-                self.log.record(Event::StepFailed { step, failure: failure(&error) }).await?;
+                let failure = Failure::from(&error);
+                self.log.record(Event::StepFailed { step, failure }).await?;
                 Err(error)
             }
         }
@@ -138,26 +152,16 @@ impl Driver {
     ) -> Result<()> {
         let deployer = &self.parts.deployer;
         let work = scene.work();
-        let acting = async {
-            match step {
-                Step::Stage => deployer.stage(cx, &work, record).await,
-                Step::Switch => deployer.switch(cx, &work, record).await,
-                Step::Retire => deployer.retire(cx, &work, record).await,
-                Step::Rollback => deployer.rollback(cx, &work, record).await,
-            }
-        };
-        let deadline =
-            cx.deadline().unwrap_or_else(|| Instant::now() + self.parts.policy.step_deadline(step));
-        tokio::time::timeout_at(deadline, acting).await.unwrap_or_else(|_elapsed| {
-            Err(Error::new(
-                ErrorKind::Timeout,
-                "finish in time",
-                format!("the deadline of {step} is over"),
-            ))
-        })
+        match step {
+            Step::Stage => deployer.stage(cx, &work, record).await,
+            Step::Switch => deployer.switch(cx, &work, record).await,
+            Step::Retire => deployer.retire(cx, &work, record).await,
+            Step::Rollback => deployer.rollback(cx, &work, record).await,
+        }
     }
 
-    /// Finds out what became of a step that another driver began.
+    /// Finds out what became of a step that another driver began. A call that still may take
+    /// effect gets the policy's time to settle.
     pub(super) async fn reconcile(&self, step: Step) -> Result<()> {
         let state = self.log.state().await;
         let Some(open) = state.open_attempt() else { return Ok(()) };
@@ -165,26 +169,26 @@ impl Driver {
         let cx = self.uncancelled(step.as_str()).for_step(step.as_str(), open.number);
         let scene = self.scene(step, &state).await?;
         let give_up = Instant::now() + settle;
-        let mut observation;
-        loop {
-            let look = cx.clone().with_timeout(settle);
+        let observation = loop {
+            let look = cx.clone().with_timeout(settle.max(GRACE));
             let work = scene.work();
             let asked = self.parts.deployer.observe(&look, step, &work, &open.record);
-            observation = look.bounded(asked).await?;
-            if observation != Observation::InProgress {
-                break;
+            match look.bounded(asked).await {
+                Ok(Observation::InProgress) if Instant::now() >= give_up => {
+                    break Observation::Partial;
+                }
+                Err(error) if !error.is_retryable() || Instant::now() >= give_up => {
+                    return Err(error);
+                }
+                Ok(Observation::InProgress) | Err(_) => tokio::time::sleep(settle / 60).await,
+                Ok(observation) => break observation,
             }
-            if Instant::now() >= give_up {
-                observation = Observation::Partial;
-                break;
-            }
-            tokio::time::sleep(settle / 60).await;
-        }
+        };
         self.log.record(Event::Reconciled { step, observation }).await
     }
 
     /// Everything that a step works on.
-    pub(super) async fn scene(&self, step: Step, state: &State) -> Result<Scene> {
+    async fn scene(&self, step: Step, state: &State) -> Result<Scene> {
         let release = self.release().await?;
         let previous = self.previous().await?;
         let plan = state.plan().cloned().ok_or_else(|| {
@@ -202,7 +206,7 @@ impl Driver {
 
 /// What a step works on, owned.
 #[derive(Debug)]
-pub(super) struct Scene {
+struct Scene {
     from: Option<Release>,
     to: Option<Release>,
     plan: Plan,
@@ -210,7 +214,7 @@ pub(super) struct Scene {
 }
 
 impl Scene {
-    pub(super) fn work(&self) -> Work<'_> {
+    fn work(&self) -> Work<'_> {
         Work {
             from: self.from.as_ref(),
             to: self.to.as_ref(),

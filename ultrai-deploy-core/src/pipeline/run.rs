@@ -15,6 +15,7 @@ use crate::{
     name::{ReleaseId, RunId},
     report::Report,
     spec::ReleaseSpec,
+    stage::Stage,
 };
 
 /// A deploy, as asked for.
@@ -22,7 +23,7 @@ use crate::{
 pub struct DeployRequest {
     /// What to deploy.
     pub spec: ReleaseSpec,
-    /// Stages to leave out, each with the flag that asked for it.
+    /// Stages to leave out, each with the flag that asked for it: build, tests, watch.
     pub skips: Vec<Skip>,
     /// Why, in the user's words.
     pub reason: Option<String>,
@@ -37,7 +38,7 @@ pub struct DeployRequest {
 pub struct RollbackRequest {
     /// The release to return to.
     pub to: ReleaseId,
-    /// Stages to leave out.
+    /// Stages to leave out, as for a deploy.
     pub skips: Vec<Skip>,
     /// Why, in the user's words.
     pub reason: Option<String>,
@@ -79,14 +80,18 @@ impl RollbackRequest {
 /// A run that has not begun; [`Run::join`] drives it.
 ///
 /// The caller may spawn the join. Dropping it is like a crash: the journal stays, and the next
-/// run, or [`Pipeline::resume`], finishes or undoes what was begun.
+/// run, or [`Pipeline::resume`], finishes or undoes what was begun. The lease is free once the
+/// [`Lease`](crate::lease::Lease) is dropped or its time to live is over.
 #[derive(Debug)]
 pub struct Run {
     driver: Driver,
-    cancel: Cancel,
 }
 
 impl Run {
+    pub(super) fn new(driver: Driver) -> Self {
+        Self { driver }
+    }
+
     /// Its id.
     pub fn id(&self) -> &RunId {
         self.driver.run()
@@ -94,7 +99,7 @@ impl Run {
 
     /// Cancels it, from anywhere and at any time.
     pub fn cancel(&self) -> Cancel {
-        self.cancel.clone()
+        self.driver.cancel.clone()
     }
 
     /// Drives the run to its end.
@@ -136,20 +141,14 @@ impl Pipeline {
     }
 
     fn begin(&self, job: Job) -> Run {
-        let cancel = Cancel::new();
-        let recorder = Recorder::new(Arc::clone(&self.parts), RunId::generate());
-        let driver =
-            Driver::new(Arc::clone(&self.parts), Arc::new(recorder), cancel.clone(), Some(job));
-        Run { driver, cancel }
+        let recorder = Arc::new(Recorder::new(Arc::clone(&self.parts), RunId::generate()));
+        Run::new(Driver::new(Arc::clone(&self.parts), recorder, Cancel::new(), Some(job)))
     }
 
-    pub(super) fn adopt(&self, driver: Driver, cancel: Cancel) -> Run {
-        Run { driver, cancel }
-    }
-
-    /// A context for looking at the environment without a run.
+    /// A context for looking at the environment without a run, for as long as verifying may take.
     pub fn look(&self) -> Context {
         Context::detached(self.parts.target.clone(), RunId::generate())
+            .with_timeout(self.parts.policy.deadline(Stage::Verify))
     }
 }
 

@@ -1,13 +1,13 @@
 //! From a spec to a sealed, stored release and its binding plan: configure, build, push.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, path::PathBuf};
 
 use super::{Driver, driver::Job};
 use crate::{
     context::Context,
     error::{Error, ErrorKind, Result},
     journal::Event,
-    name::SecretName,
+    name::{ReleaseId, SecretName},
     redact::Redactor,
     release::{Image, Release, Seal},
     secret::Secrets,
@@ -19,28 +19,22 @@ use crate::{
 pub(super) struct Draft {
     pub(super) seal: Seal,
     pub(super) secrets: Secrets,
-    pub(super) redactor: Redactor,
 }
 
 impl Driver {
     fn spec(&self) -> Result<&ReleaseSpec> {
         match &self.job {
             Some(Job::Deploy(request)) => Ok(&request.spec),
-            _ => Err(Error::new(
-                ErrorKind::Unavailable,
-                "go on",
-                "the run was interrupted before its release was sealed",
-            )
-            .with_advice("deploy again")
-            .without_effect()),
+            _ => Err(Error::new(ErrorKind::Unexpected, "seal", "there is no spec to seal")
+                .without_effect()),
         }
     }
 
-    /// The values of all secrets of `spec`.
+    /// The values of all secrets of `spec`, which no record shows from here on.
     ///
     /// # Errors
     /// [`ErrorKind::Invalid`] naming every secret that no source has.
-    pub(super) async fn secrets_of(&self, spec: &ReleaseSpec) -> Result<Secrets> {
+    pub(super) async fn secrets_of(&self, cx: &Context, spec: &ReleaseSpec) -> Result<Secrets> {
         let mut secrets = Secrets::new();
         let mut missing: Vec<&SecretName> = Vec::new();
         for name in spec.services.values().flat_map(|service| &service.secrets) {
@@ -48,7 +42,7 @@ impl Driver {
                 continue;
             }
             let value = match &self.parts.secrets {
-                Some(source) => source.get(name).await?,
+                Some(source) => cx.bounded(source.get(name)).await?,
                 None => None,
             };
             match value {
@@ -58,6 +52,7 @@ impl Driver {
                 None => missing.push(name),
             }
         }
+        self.log.redact(Redactor::new(&secrets)).await;
         if missing.is_empty() {
             return Ok(secrets);
         }
@@ -74,7 +69,7 @@ impl Driver {
     /// Gathers files and secrets.
     pub(super) async fn configure(&mut self, cx: &Context) -> Result<()> {
         let spec = self.spec()?;
-        let secrets = self.secrets_of(spec).await?;
+        let secrets = self.secrets_of(cx, spec).await?;
         let key = self.parts.releases.fingerprint_key().await?;
         let mut seal = Seal::default();
         for (name, secret) in &secrets {
@@ -87,9 +82,8 @@ impl Driver {
                 seal.files.insert(name.clone(), stored);
             }
         }
-        let redactor = Redactor::new(&secrets);
-        self.log.redact(redactor.clone()).await;
-        self.draft = Draft { seal, secrets, redactor };
+        seal.sources = self.parts.releases.put_files(&named(&spec.sources)).await?;
+        self.draft = Draft { seal, secrets };
         Ok(())
     }
 
@@ -126,6 +120,7 @@ impl Driver {
             (_, Some(sealed)) => self.parts.releases.get(sealed).await?,
             (Some(Job::Rollback(request)), None) => {
                 let release = self.parts.releases.get(&request.to).await?;
+                self.redact_release(&release.id).await?;
                 self.log.record(Event::Sealed { release: release.id.clone() }).await?;
                 release
             }
@@ -180,15 +175,32 @@ impl Driver {
         }
     }
 
-    /// Makes the recorder cut out the secret values of the run's releases.
-    pub(super) async fn load_redactor(&mut self) -> Result<()> {
+    /// From here on no record shows a secret value of `release`.
+    pub(super) async fn redact_release(&self, release: &ReleaseId) -> Result<()> {
+        let secrets = self.parts.releases.secrets(release).await?;
+        self.log.redact(Redactor::new(&secrets)).await;
+        Ok(())
+    }
+
+    /// The same for the releases of a run that another driver began.
+    pub(super) async fn redact_releases(&self) -> Result<()> {
         let state = self.log.state().await;
         let previous = state.baseline().and_then(|baseline| baseline.release.as_ref());
         for id in state.release().into_iter().chain(previous) {
-            let redactor = Redactor::new(&self.parts.releases.secrets(id).await?);
-            self.draft.redactor.extend(redactor.clone());
-            self.log.redact(redactor).await;
+            self.redact_release(id).await?;
         }
         Ok(())
     }
+}
+
+/// Source files by their names; a second one of a name gets a number.
+fn named(paths: &[PathBuf]) -> BTreeMap<String, PathBuf> {
+    let mut files = BTreeMap::new();
+    for path in paths {
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let taken = files.keys().filter(|known: &&String| known.ends_with(&name)).count();
+        let name = if taken == 0 { name } else { format!("{taken}-{name}") };
+        files.insert(name, path.clone());
+    }
+    files
 }

@@ -1,14 +1,22 @@
-//! The stages that change nothing on the platform: preflight, lock, backup.
+//! The stages that change nothing on the platform: preflight, lock, backup, tests.
 
-use super::{BackupPolicy, Driver, OnUnfinished, driver::Job};
+use super::{
+    BackupPolicy, Driver, OnUnfinished,
+    deadline::{GRACE, cut_off},
+    driver::Job,
+};
 use crate::{
     backup::BackupRequest,
     context::Context,
     current::Serving,
     error::{Error, ErrorKind, Result},
+    evidence::{Evidence, EvidenceKind},
+    history,
     journal::{Event, Kind},
-    lease::Holder,
-    name::BackupId,
+    lease::Wait,
+    name::{BackupId, ReleaseId},
+    secret::Secrets,
+    spec::ReleaseSpec,
     stage::Stage,
     state::State,
     verification::When,
@@ -18,8 +26,9 @@ impl Driver {
     /// Why a stage is left out, if it is.
     pub(super) fn reason_to_skip(&self, stage: Stage, state: &State) -> Option<String> {
         let facts = state.facts()?;
-        let asked = facts.skips.iter().find(|skip| skip.stage == stage);
-        if let Some(skip) = asked {
+        if let Some(skip) = facts.skips.iter().find(|skip| skip.stage == stage)
+            && may_be_skipped(stage)
+        {
             return Some(skip.why.clone());
         }
         let is_rollback = matches!(facts.kind, Kind::Rollback { .. });
@@ -42,65 +51,61 @@ impl Driver {
 
     /// Everything that can be known before.
     pub(super) async fn preflight(&self, cx: &Context) -> Result<()> {
-        match &self.job {
-            None => Err(interrupted()),
-            Some(Job::Deploy(request)) => {
-                let spec = &request.spec;
-                let verification = &spec.verification;
-                for check in &verification.checks {
-                    self.parts.probes.probe(check)?;
-                }
-                let unsupported = |message: &str| {
-                    Error::new(ErrorKind::Unsupported, "check the release", message)
-                        .without_effect()
-                };
-                if !verification.tasks.is_empty() && self.parts.tasks.is_none() {
-                    return Err(unsupported("it has test commands, but this backend runs none"));
-                }
-                if spec.services.values().any(|service| service.image.is_some())
-                    && self.parts.images.is_none()
-                {
-                    return Err(unsupported("it has images, but this backend knows none"));
-                }
-                self.secrets_of(spec).await?;
-                cx.bounded(self.parts.deployer.preflight(cx, spec)).await
-            }
-            Some(Job::Rollback(request)) => {
-                let release = self.parts.releases.get(&request.to).await?;
-                if let Some(images) = &self.parts.images {
-                    for (name, service) in &release.services {
-                        let Some(image) = &service.image else { continue };
-                        if !cx.bounded(images.is_obtainable(cx, image)).await? {
-                            return Err(Error::new(
-                                ErrorKind::NotFound,
-                                "check the rollback target",
-                                format!(
-                                    "image {} of {name} ({}) is gone",
-                                    image.reference, image.id
-                                ),
-                            )
-                            .with_advice("choose another release from `ultrai history`")
-                            .without_effect());
-                        }
-                    }
-                }
-                Ok(())
-            }
+        let Some(job) = &self.job else { return Ok(()) };
+        if let Some(skip) = job.skips().iter().find(|skip| !may_be_skipped(skip.stage)) {
+            let message = format!("{} cannot be left out ({})", skip.stage, skip.why);
+            return Err(Error::new(ErrorKind::Invalid, "begin", message).without_effect());
+        }
+        match job {
+            Job::Deploy(request) => self.preflight_deploy(cx, &request.spec).await,
+            Job::Rollback(request) => self.preflight_rollback(cx, &request.to).await,
         }
     }
 
-    /// Takes the lease, finishes what others left, reads what serves.
-    pub(super) async fn lock(&mut self, cx: &Context) -> Result<()> {
-        let Some(job) = &self.job else { return Err(interrupted()) };
-        let holder = Holder {
-            run: self.run().clone(),
-            host: self.parts.initiator.host.clone(),
-            process: self.parts.initiator.process,
-            user: self.parts.initiator.user.clone(),
-            since: self.parts.clock.now(),
+    async fn preflight_deploy(&self, cx: &Context, spec: &ReleaseSpec) -> Result<()> {
+        for check in &spec.verification.checks {
+            self.parts.probes.probe(check)?;
+        }
+        let unsupported = |message: &str| {
+            Error::new(ErrorKind::Unsupported, "check the release", message).without_effect()
         };
-        let target = &self.parts.target;
-        let fence = cx.bounded(self.parts.lease.acquire(target, &holder, job.wait())).await?;
+        if !spec.verification.tasks.is_empty() && self.parts.tasks.is_none() {
+            return Err(unsupported("it has test commands, but this backend runs none"));
+        }
+        let has_images = spec.services.values().any(|service| service.image.is_some());
+        if has_images && self.parts.images.is_none() {
+            return Err(unsupported("it has images, but this backend knows none"));
+        }
+        self.secrets_of(cx, spec).await?;
+        cx.bounded(self.parts.deployer.preflight(cx, spec)).await
+    }
+
+    async fn preflight_rollback(&self, cx: &Context, to: &ReleaseId) -> Result<()> {
+        let release = self.parts.releases.get(to).await?;
+        let Some(images) = &self.parts.images else { return Ok(()) };
+        for (name, service) in &release.services {
+            let Some(image) = &service.image else { continue };
+            if !cx.bounded(images.is_obtainable(cx, image)).await? {
+                let message = format!("image {} of {name} ({}) is gone", image.reference, image.id);
+                return Err(Error::new(ErrorKind::NotFound, "check the rollback target", message)
+                    .with_advice("choose another release from `ultrai history`")
+                    .without_effect());
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes the lease, finishes what others left, reads what serves.
+    pub(super) async fn lock(&self, cx: &Context) -> Result<()> {
+        let Some(job) = &self.job else { return Ok(()) };
+        let limit = self.parts.policy.deadline(Stage::Lock);
+        let patience = match job.wait() {
+            Wait::No => limit,
+            Wait::AtMost(wait) => limit.saturating_add(wait),
+        };
+        let holder = self.parts.holder(self.run());
+        let taking = self.parts.lease.acquire(&self.parts.target, &holder, job.wait());
+        let fence = cx.clone().with_timeout(patience).bounded(taking).await?;
         self.log.record(Event::Locked { fence, holder: holder.clone() }).await?;
 
         let unfinished = match job {
@@ -109,19 +114,21 @@ impl Driver {
         };
         self.finish_others(fence, &holder, unfinished).await?;
 
-        let current = cx.bounded(self.parts.deployer.current(cx)).await?;
-        let (serving, version, proven) = match current.serving {
-            Serving::Nothing => (None, None, false),
+        let cx = cx.clone().with_timeout(limit);
+        let current = cx.bounded(self.parts.deployer.current(&cx)).await?;
+        let (release, proven) = match current.serving {
+            Serving::Nothing => (None, false),
             Serving::Release(id) => {
-                let release = self.parts.releases.get(&id).await?;
-                let proven = self.is_proven(&id).await?;
-                (Some(id), Some(release.version), proven)
+                self.redact_release(&id).await?;
+                let proven = history::is_proven(self.parts.journal.as_ref(), &id).await?;
+                (Some(self.parts.releases.get(&id).await?), proven)
             }
             Serving::Unmanaged(release) => {
-                self.parts.releases.put(&release, &crate::secret::Secrets::new()).await?;
-                (Some(release.id), Some(release.version), false)
+                self.parts.releases.put(&release, &Secrets::new()).await?;
+                (Some(*release), false)
             }
         };
+        let (serving, version) = release.map(|release| (release.id, release.version)).unzip();
         self.log.record(Event::Observed { serving, version, proven }).await
     }
 
@@ -162,14 +169,10 @@ impl Driver {
         let tasks = release.verification.tasks.iter().filter(|task| task.when == when);
         for task in tasks {
             let Some(runner) = &self.parts.tasks else { return Ok(()) };
-            let output = super::recorder::Output {
-                parts: &self.parts,
-                run: self.run(),
-                subject: &task.name,
-                redactor: self.draft.redactor.clone(),
-            };
+            let output = self.log.output(&task.name).await;
             let cx = cx.clone().with_timeout(task.timeout);
-            let end = runner.run(&cx, &release, task, &output).await?;
+            let running = runner.run(&cx, &release, task, &output);
+            let end = cut_off(&cx, GRACE, running).await?;
             let (exit_code, tail) = (end.exit_code, end.tail);
             let ended = Event::TaskEnded { task: task.name.clone(), exit_code, tail: tail.clone() };
             self.log.record(ended).await?;
@@ -179,8 +182,8 @@ impl Driver {
                     "pass the tests",
                     format!("`{}` ended with exit code {exit_code}", task.name),
                 )
-                .with_evidence([crate::evidence::Evidence::new(
-                    crate::evidence::EvidenceKind::Log,
+                .with_evidence([Evidence::new(
+                    EvidenceKind::Log,
                     &task.name,
                     tail,
                 )]));
@@ -189,18 +192,15 @@ impl Driver {
         Ok(())
     }
 
-    pub(super) async fn pre_deploy_tests(&mut self, cx: &Context) -> Result<()> {
-        self.load_redactor().await?;
-        self.tests(cx, When::Pre).await
+    /// What the tests needed beside them is gone before the release itself comes.
+    pub(super) async fn pre_deploy_tests(&self, cx: &Context) -> Result<()> {
+        self.tests(cx, When::Pre).await?;
+        self.clean_tasks().await
     }
 }
 
-fn interrupted() -> Error {
-    Error::new(
-        ErrorKind::Unavailable,
-        "go on",
-        "the run was interrupted before its release was sealed",
-    )
-    .with_advice("deploy again")
-    .without_effect()
+/// Whether a person may ask to leave a stage out: no other stage holds one of the engine's
+/// promises.
+fn may_be_skipped(stage: Stage) -> bool {
+    matches!(stage, Stage::Build | Stage::PreDeployTests | Stage::PostDeployTests | Stage::Watch)
 }

@@ -2,14 +2,14 @@
 
 use std::sync::Arc;
 
-use super::{Driver, OnUnfinished, Pipeline, Run, recorder::Recorder};
+use super::{Driver, OnUnfinished, Parts, Pipeline, Run, recorder::Recorder};
 use crate::{
     context::Cancel,
     ending::Ending,
     error::{Error, ErrorKind, Result},
     journal::{Event, Journal, Record},
     lease::{Fence, Holder, Wait},
-    name::{ReleaseId, RunId},
+    name::RunId,
     state::State,
 };
 
@@ -41,7 +41,7 @@ impl Pipeline {
     /// # Errors
     /// When the journal cannot be read.
     pub async fn unfinished(&self) -> Result<Option<Unfinished>> {
-        find(self.parts.journal.as_ref(), None).await
+        Ok(find(self.parts.journal.as_ref(), None).await?.pop())
     }
 
     /// Takes an unfinished run over, to finish or undo it. Nothing when there is none.
@@ -55,25 +55,34 @@ impl Pipeline {
         if found.is_stuck() && !retry {
             return Err(stuck(&found));
         }
-        let holder = self.holder(&found.run);
+        let holder = self.parts.holder(&found.run);
         let fence = self.parts.lease.acquire(&self.parts.target, &holder, wait).await?;
-        let cancel = Cancel::new();
-        // Whoever held the lease until now may have written more.
-        let adopted = match find(self.parts.journal.as_ref(), None).await {
-            Ok(Some(found)) => adopt(self, found, fence, holder, cancel.clone(), retry).await,
-            Ok(None) => {
-                self.parts.lease.release(&self.parts.target, fence).await?;
-                return Ok(None);
-            }
-            Err(error) => Err(error),
-        };
-        match adopted {
-            Ok(driver) => Ok(Some(self.adopt(driver, cancel))),
-            Err(error) => {
-                self.parts.lease.release(&self.parts.target, fence).await?;
-                Err(error)
-            }
+        let adopted = self.adopt(fence, &holder, retry).await;
+        if !matches!(adopted, Ok(Some(_))) {
+            self.parts.lease.release(&self.parts.target, fence).await?;
         }
+        adopted
+    }
+
+    /// Takes over what is unfinished now that the lease is held: whoever held it until now may
+    /// have written more.
+    async fn adopt(&self, fence: Fence, holder: &Holder, retry: bool) -> Result<Option<Run>> {
+        let mut unfinished = find(self.parts.journal.as_ref(), None).await?;
+        let Some(last) = unfinished.pop() else { return Ok(None) };
+        if last.is_stuck() && !retry {
+            return Err(stuck(&last));
+        }
+        let cancel = Cancel::new();
+        for other in unfinished {
+            adopt(&self.parts, other, fence, holder, &cancel).await?.drive().await?;
+        }
+        let is_stuck = last.is_stuck();
+        let driver = adopt(&self.parts, last, fence, holder, &cancel).await?;
+        if is_stuck {
+            let initiator = self.parts.initiator.clone();
+            driver.log.record(Event::RollbackRetried { initiator }).await?;
+        }
+        Ok(Some(Run::new(driver)))
     }
 
     /// Closes an unfinished or stuck run without touching the platform.
@@ -81,141 +90,141 @@ impl Pipeline {
     /// # Errors
     /// [`ErrorKind::NotFound`] when there is none, [`ErrorKind::Fenced`] when its driver lives.
     pub async fn abandon(&self, reason: &str) -> Result<RunId> {
-        let Some(found) = self.unfinished().await? else {
-            return Err(Error::new(
-                ErrorKind::NotFound,
-                "abandon a run",
-                format!("no run of {} is unfinished", self.parts.target),
-            )
-            .without_effect());
-        };
-        let holder = self.holder(&found.run);
+        let found = self.unfinished().await?.ok_or_else(|| self.nothing_to_abandon())?;
+        let holder = self.parts.holder(&found.run);
         let fence = self.parts.lease.acquire(&self.parts.target, &holder, Wait::No).await?;
-        let result = async {
-            let run = found.run.clone();
-            self.parts.journal.repair(&run).await?;
-            let records = self.parts.journal.load(&run).await?;
-            let recorder = Recorder::resumed(Arc::clone(&self.parts), run.clone(), records, fence)?;
-            recorder.record(Event::Adopted { fence, holder }).await?;
-            let ending = Ending::Abandoned { reason: reason.to_owned() };
-            recorder.record(Event::Ended { ending }).await?;
-            Ok(run)
+        let closed = async {
+            let found = self.unfinished().await?.ok_or_else(|| self.nothing_to_abandon())?;
+            let driver = take_over(&self.parts, found, fence, &holder, &Cancel::new()).await?;
+            driver.end(Ending::Abandoned { reason: reason.to_owned() }).await?;
+            Ok(driver.run().clone())
         }
         .await;
-        self.parts.lease.release(&self.parts.target, fence).await?;
-        result
+        let released = self.parts.lease.release(&self.parts.target, fence).await;
+        let run = closed?;
+        released?;
+        Ok(run)
     }
 
-    fn holder(&self, run: &RunId) -> Holder {
-        Holder {
-            run: run.clone(),
-            host: self.parts.initiator.host.clone(),
-            process: self.parts.initiator.process,
-            user: self.parts.initiator.user.clone(),
-            since: self.parts.clock.now(),
-        }
+    fn nothing_to_abandon(&self) -> Error {
+        let message = format!("no run of {} is unfinished", self.parts.target);
+        Error::new(ErrorKind::NotFound, "abandon a run", message).without_effect()
     }
 }
 
 impl Driver {
-    /// Finishes or undoes a run that another driver left, under this run's lease.
+    /// Finishes or undoes runs that other drivers left, under this run's lease.
     pub(super) async fn finish_others(
         &self,
         fence: Fence,
         holder: &Holder,
-        unfinished: OnUnfinished,
+        on_unfinished: OnUnfinished,
     ) -> Result<()> {
-        let own = self.run().clone();
-        let Some(found) = find(self.parts.journal.as_ref(), Some(&own)).await? else {
-            return Ok(());
-        };
-        if found.is_stuck() {
-            return Err(stuck(&found));
+        let found = find(self.parts.journal.as_ref(), Some(self.run())).await?;
+        if let Some(last) = found.last() {
+            if last.is_stuck() {
+                return Err(stuck(last));
+            }
+            if on_unfinished == OnUnfinished::Refuse {
+                let message =
+                    format!("run {} is unfinished: {}", last.run, last.state.phase().describe());
+                return Err(Error::new(ErrorKind::Fenced, "begin", message)
+                    .with_advice("run `ultrai resume`, or deploy without --no-resume")
+                    .without_effect());
+            }
         }
-        if unfinished == OnUnfinished::Refuse {
-            return Err(Error::new(
-                ErrorKind::Fenced,
-                "begin",
-                format!("run {} is unfinished: {}", found.run, found.state.phase().describe()),
-            )
-            .with_advice("run `ultrai resume`, or deploy without --no-resume")
-            .without_effect());
+        for other in found {
+            self.finish(other, fence, holder).await?;
         }
-        let other = found.run.clone();
-        let pipeline = Pipeline { parts: Arc::clone(&self.parts) };
-        let holder = Holder { run: other.clone(), ..holder.clone() };
-        let mut driver = adopt(&pipeline, found, fence, holder, self.cancel.clone(), false).await?;
-        Box::pin(driver.drive()).await?;
-        let state = driver.log.state().await;
-        let ending = state.phase().describe();
-        if !state.is_final() {
-            return Err(Error::new(
-                ErrorKind::Fenced,
-                "begin",
-                format!("run {other} was taken over and is now {ending}"),
-            )
-            .with_advice("see `ultrai status`")
-            .without_effect());
-        }
-        let message = format!("finished run {other}, which was left unfinished: {ending}");
-        self.log.record(Event::Note { message }).await
+        Ok(())
     }
 
-    /// Whether a run has proven `release`.
-    pub(super) async fn is_proven(&self, release: &ReleaseId) -> Result<bool> {
-        crate::history::is_proven(self.parts.journal.as_ref(), release).await
+    async fn finish(&self, other: Unfinished, fence: Fence, holder: &Holder) -> Result<()> {
+        let mut driver = adopt(&self.parts, other, fence, holder, &self.cancel).await?;
+        let driven = Box::pin(driver.drive()).await;
+        if driver.log.is_broken().await {
+            // What is lost to the other run is lost to this one: the lease, the journal's disk.
+            self.log.mark_broken().await;
+        }
+        driven?;
+        let state = driver.log.state().await;
+        let (run, ending) = (driver.run(), state.phase().describe());
+        if !state.is_final() {
+            let message = format!("run {run} was taken over and is now {ending}");
+            return Err(Error::new(ErrorKind::Fenced, "begin", message)
+                .with_advice("see `ultrai status`")
+                .without_effect());
+        }
+        self.note(format!("finished run {run}, which was left unfinished: {ending}")).await
     }
 }
 
+impl Parts {
+    /// This process as the holder of the lease for `run`.
+    pub(super) fn holder(&self, run: &RunId) -> Holder {
+        Holder {
+            run: run.clone(),
+            host: self.initiator.host.clone(),
+            process: self.initiator.process,
+            user: self.initiator.user.clone(),
+            since: self.clock.now(),
+        }
+    }
+}
+
+/// Takes a run over to go on with it.
 async fn adopt(
-    pipeline: &Pipeline,
+    parts: &Arc<Parts>,
     found: Unfinished,
     fence: Fence,
-    holder: Holder,
-    cancel: Cancel,
-    retry: bool,
+    holder: &Holder,
+    cancel: &Cancel,
 ) -> Result<Driver> {
-    let parts = Arc::clone(&pipeline.parts);
-    parts.journal.repair(&found.run).await?;
-    let was_stuck = found.is_stuck();
-    let recorder = Recorder::resumed(Arc::clone(&parts), found.run, found.records, fence)?;
-    recorder.record(Event::Adopted { fence, holder }).await?;
-    if was_stuck && retry {
-        let initiator = parts.initiator.clone();
-        recorder.record(Event::RollbackRetried { initiator }).await?;
-    }
-    Ok(Driver::new(parts, Arc::new(recorder), cancel, None))
+    let driver = take_over(parts, found, fence, holder, cancel).await?;
+    driver.redact_releases().await?;
+    Ok(driver)
 }
 
-/// Looks from the newest run backwards for one that had the environment and is not over.
+/// From its record on, the driver that the run had before can write nothing.
+async fn take_over(
+    parts: &Arc<Parts>,
+    found: Unfinished,
+    fence: Fence,
+    holder: &Holder,
+    cancel: &Cancel,
+) -> Result<Driver> {
+    let Unfinished { run, state, records } = found;
+    parts.journal.repair(&run).await?;
+    let holder = Holder { run: run.clone(), ..holder.clone() };
+    let recorder = Arc::new(Recorder::resumed(Arc::clone(parts), run, state, records, fence));
+    recorder.record(Event::Adopted { fence, holder }).await?;
+    Ok(Driver::new(Arc::clone(parts), recorder, cancel.clone(), None))
+}
+
+/// All runs that had the environment and are not over. The one with work to finish comes last;
+/// those before it died while they were taking it over, and have only to be closed.
 ///
-/// A run that was refused leaves things as they were, so what came before it still counts; any
-/// other ending settles the environment.
-async fn find(journal: &dyn Journal, except: Option<&RunId>) -> Result<Option<Unfinished>> {
-    let mut runs = journal.runs().await?;
-    runs.reverse();
-    for run in runs {
+/// A run goes on only when all others are over, so there is at most one with work. Ids do not
+/// tell the order of taking: a run may have waited long for the lease.
+async fn find(journal: &dyn Journal, except: Option<&RunId>) -> Result<Vec<Unfinished>> {
+    let mut unfinished = Vec::new();
+    for run in journal.runs().await? {
         if Some(&run) == except {
             continue;
         }
         let records = journal.load(&run).await?;
         let state = State::replay(&records).map_err(|source| {
             Error::new(ErrorKind::Corrupt, "replay the journal", format!("of run {run}"))
-                .with_advice("keep the file; `ultrai abandon` does not read it")
+                .with_advice("look at what runs, then move this journal away")
                 .without_effect()
                 .with_source(source)
         })?;
-        if !state.was_locked() {
-            continue;
-        }
-        match state.ending() {
-            None => return Ok(Some(Unfinished { run, state, records })),
-            Some(Ending::Stuck { .. }) => return Ok(Some(Unfinished { run, state, records })),
-            Some(Ending::Refused { .. }) => {}
-            Some(_) => return Ok(None),
+        if state.was_locked() && !state.is_final() {
+            unfinished.push(Unfinished { run, state, records });
         }
     }
-    Ok(None)
+    unfinished.sort_by_key(|found| (found.state.baseline().is_some(), found.state.fence()));
+    Ok(unfinished)
 }
 
 fn stuck(found: &Unfinished) -> Error {

@@ -1,17 +1,14 @@
 //! Going back, and proving what came back.
 
-use super::{
-    Driver,
-    proof::Patience,
-    recorder::{failure, own_failure},
-};
+use super::{Driver, proof::Patience};
 use crate::{
+    context::Context,
     deployer::Step,
     ending::Ending,
-    error::{Error, ErrorKind, Result},
+    error::{Error, ErrorKind, Failure, Result},
     health::Role,
     journal::Event,
-    state::{Phase, StepStatus},
+    state::{Phase, State},
     verification::When,
 };
 
@@ -24,84 +21,66 @@ impl Driver {
         self.log.record(Event::RollbackDecided { cause: cause.clone(), to }).await
     }
 
-    /// One attempt to go back; after the last one the run is stuck.
-    pub(super) async fn undo(&mut self) -> Result<()> {
-        self.load_redactor().await?;
+    /// Goes back; when the last attempt fails the run is stuck.
+    pub(super) async fn undo(&self) -> Result<()> {
         self.clean_tasks().await?;
-        let outcome = self.step(Step::Rollback).await;
-        self.note_cancellation().await.or_else(|error| match &outcome {
-            // The first error says more about why the journal is lost.
-            Err(_) => Ok(()),
-            Ok(()) => Err(error),
-        })?;
-        let Err(error) = outcome else { return Ok(()) };
-        if self.log.is_broken().await {
-            return Err(error);
+        let cx = self.uncancelled(Step::Rollback.as_str());
+        let limit = self.parts.policy.rollback_deadline;
+        match self.insist(&cx, Step::Rollback, limit).await {
+            Err(error) if !self.log.is_broken().await => {
+                let state = self.log.state().await;
+                let Phase::Undoing { cause, .. } = state.phase() else { return Err(error) };
+                let undo = Failure::from(&error);
+                self.end(Ending::Stuck { cause: cause.clone(), undo }).await
+            }
+            undone => undone,
         }
-        let state = self.log.state().await;
-        let Phase::Undoing { cause, .. } = state.phase() else { return Ok(()) };
-        // Attempts of an earlier try do not count: a retry on request gets all of its own.
-        let failed = state
-            .attempts()
-            .iter()
-            .rev()
-            .take_while(|attempt| attempt.step == Step::Rollback)
-            .filter(|attempt| attempt.status == StepStatus::Failed)
-            .count();
-        let limit = self.parts.policy.rollback_attempts.max(1) as usize;
-        let prepared = state.attempts().last().is_some_and(|last| last.step == Step::Rollback);
-        if prepared && !failed.is_multiple_of(limit) && error.kind() != ErrorKind::Unsupported {
-            let doublings = u32::try_from(failed.saturating_sub(1) % limit).unwrap_or(0).min(6);
-            tokio::time::sleep(self.parts.policy.rollback_pause * 2_u32.pow(doublings)).await;
-            return Ok(());
-        }
-        let ending = Ending::Stuck { cause: cause.clone(), undo: failure(&error) };
-        self.log.record(Event::Ended { ending }).await
     }
 
     /// Proves what came back: the release before with its own checks, or that nothing is left.
-    pub(super) async fn prove_undone(&mut self) -> Result<()> {
-        self.load_redactor().await?;
+    pub(super) async fn prove_undone(&self) -> Result<()> {
         let state = self.log.state().await;
         let Phase::Proving { cause, to } = state.phase() else { return Ok(()) };
         let cx = self.uncancelled("prove").with_timeout(self.parts.policy.rollback_deadline);
-        let proven = match self.previous().await? {
-            Some(release) => {
-                let whens = [When::Verify, When::Post];
-                let proof = self
-                    .parts
-                    .prove(&cx, &release, Role::Live, &whens, Patience::FailFast, Some(&self.log))
-                    .await;
-                proof.and_then(super::Proof::into_result)
-            }
-            None => cx.bounded(self.parts.deployer.current(&cx)).await.and_then(|current| {
-                let left: Vec<_> = current.services.keys().map(|name| name.as_str()).collect();
-                if left.is_empty() {
-                    return Ok(());
-                }
-                Err(Error::new(
-                    ErrorKind::Unhealthy,
-                    "remove a failed first deploy",
-                    format!("there is still something of {}", left.join(", ")),
-                ))
-            }),
-        };
-        self.note_cancellation().await?;
-        let ending = match proven {
+        let ending = match self.prove_back(&cx).await {
             Ok(()) => Ending::RolledBack { to: to.clone(), cause: cause.clone() },
             Err(error) if self.log.is_broken().await => return Err(error),
             Err(error) => {
-                let mut undo = failure(&error);
-                if state.baseline().is_some_and(|baseline| !baseline.proven) {
-                    let unproven = own_failure(
-                        ErrorKind::Unhealthy,
-                        "the release before was never proven by a run",
-                    );
-                    undo.causes.push(unproven.message);
-                }
+                let mut undo = Failure::from(&error);
+                undo.causes.extend(doubt(&state).map(str::to_owned));
                 Ending::Stuck { cause: cause.clone(), undo }
             }
         };
-        self.log.record(Event::Ended { ending }).await
+        self.end(ending).await
+    }
+
+    async fn prove_back(&self, cx: &Context) -> Result<()> {
+        if let Some(release) = self.previous().await? {
+            let whens = [When::Verify, When::Post];
+            let patience = Patience::FailFast;
+            let proof =
+                self.parts.prove(cx, &release, Role::Live, &whens, patience, Some(&self.log));
+            return proof.await?.into_result();
+        }
+        let current = cx.bounded(self.parts.deployer.current(cx)).await?;
+        let left: Vec<_> = current.services.keys().map(|name| name.as_str()).collect();
+        if left.is_empty() {
+            return Ok(());
+        }
+        let message = format!("there is still something of {}", left.join(", "));
+        Err(Error::new(ErrorKind::Unhealthy, "remove a failed first deploy", message))
+    }
+}
+
+/// Why what came back may have been unwell before the run, if there is a reason.
+fn doubt(state: &State) -> Option<&'static str> {
+    let baseline = state.baseline()?;
+    baseline.release.as_ref()?;
+    if baseline.release.as_ref() == state.release() {
+        Some("the release before is the same one, and it did not run as it should before the run")
+    } else if !baseline.proven {
+        Some("the release before was never proven by a run")
+    } else {
+        None
     }
 }

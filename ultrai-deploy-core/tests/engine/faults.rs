@@ -1,0 +1,177 @@
+//! Backends that fail on request.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicU32, Ordering},
+};
+
+use async_trait::async_trait;
+use ultrai_deploy_core::{
+    Context, Deployer, ErrorKind,
+    current::Current,
+    deployer::{Capabilities, Observation, Step, StepRecord, Work},
+    error::{Error, Result},
+    evidence::{Evidence, EvidenceKind},
+    health::{Check, Endpoint, Role},
+    plan::Plan,
+    release::Release,
+    spec::ReleaseSpec,
+    task::{TaskEnd, TaskOutput, TaskRunner},
+    verification::TaskSpec,
+};
+
+use crate::lab::SECRET;
+
+/// A call of a deployer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Call {
+    Preflight,
+    Current,
+    Prepare(Step),
+    Act(Step),
+    Observe,
+    Endpoints,
+}
+
+/// How a call fails.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum How {
+    /// Without having done anything, and it says so.
+    Clean,
+    /// Without having done anything, but it cannot tell.
+    Before,
+    /// After having done everything.
+    After,
+    /// It never answers, and has done nothing.
+    Hangs,
+    /// It never answers, but has done everything.
+    HangsAfter,
+}
+
+/// Fails some calls of a deployer.
+#[derive(Debug)]
+pub struct Faulty {
+    inner: Arc<dyn Deployer>,
+    calls: AtomicU32,
+    rule: fn(u32, Call) -> Option<How>,
+    /// How often each of these calls, by their number, fails.
+    pub plan: Vec<(u32, How)>,
+}
+
+impl Faulty {
+    /// Fails the calls that `rule` names; it gets their number, from 1.
+    pub fn new(inner: Arc<dyn Deployer>, rule: fn(u32, Call) -> Option<How>) -> Self {
+        Self { inner, calls: AtomicU32::new(0), rule, plan: Vec::new() }
+    }
+
+    /// Fails the calls with these numbers.
+    pub fn planned(inner: Arc<dyn Deployer>, plan: Vec<(u32, How)>) -> Self {
+        Self { plan, ..Self::new(inner, |_, _| None) }
+    }
+
+    async fn call<T>(&self, call: Call, work: impl Future<Output = Result<T>>) -> Result<T> {
+        let number = self.calls.fetch_add(1, Ordering::Relaxed) + 1;
+        let planned = self.plan.iter().find(|(at, _)| *at == number).map(|(_, how)| *how);
+        let how = (self.rule)(number, call).or(planned);
+        match how {
+            None => work.await,
+            Some(How::Clean) => Err(fault(call).without_effect()),
+            Some(How::Before) => Err(fault(call)),
+            Some(How::After) => {
+                work.await?;
+                Err(fault(call))
+            }
+            Some(How::Hangs) => std::future::pending().await,
+            Some(How::HangsAfter) => {
+                work.await?;
+                std::future::pending().await
+            }
+        }
+    }
+}
+
+/// It quotes a secret, as a careless platform does.
+fn fault(call: Call) -> Error {
+    Error::new(ErrorKind::Unavailable, "do it", format!("{call:?} failed with {SECRET}"))
+        .with_source(std::io::Error::other(format!("denied: {SECRET}")))
+        .with_evidence([Evidence::new(EvidenceKind::Log, "platform", format!("t={SECRET}"))])
+}
+
+#[async_trait]
+impl Deployer for Faulty {
+    fn name(&self) -> &'static str {
+        self.inner.name()
+    }
+    fn capabilities(&self) -> Capabilities {
+        self.inner.capabilities()
+    }
+    async fn preflight(&self, cx: &Context, spec: &ReleaseSpec) -> Result<()> {
+        self.call(Call::Preflight, self.inner.preflight(cx, spec)).await
+    }
+    async fn current(&self, cx: &Context) -> Result<Current> {
+        self.call(Call::Current, self.inner.current(cx)).await
+    }
+    fn plan(&self, current: &Current, release: &Release) -> Result<Plan> {
+        self.inner.plan(current, release)
+    }
+    async fn prepare(&self, cx: &Context, step: Step, work: &Work<'_>) -> Result<StepRecord> {
+        self.call(Call::Prepare(step), self.inner.prepare(cx, step, work)).await
+    }
+    async fn stage(&self, cx: &Context, work: &Work<'_>, record: &StepRecord) -> Result<()> {
+        self.call(Call::Act(Step::Stage), self.inner.stage(cx, work, record)).await
+    }
+    async fn switch(&self, cx: &Context, work: &Work<'_>, record: &StepRecord) -> Result<()> {
+        self.call(Call::Act(Step::Switch), self.inner.switch(cx, work, record)).await
+    }
+    async fn retire(&self, cx: &Context, work: &Work<'_>, record: &StepRecord) -> Result<()> {
+        self.call(Call::Act(Step::Retire), self.inner.retire(cx, work, record)).await
+    }
+    async fn rollback(&self, cx: &Context, work: &Work<'_>, record: &StepRecord) -> Result<()> {
+        self.call(Call::Act(Step::Rollback), self.inner.rollback(cx, work, record)).await
+    }
+    async fn observe(
+        &self,
+        cx: &Context,
+        step: Step,
+        work: &Work<'_>,
+        record: &StepRecord,
+    ) -> Result<Observation> {
+        self.call(Call::Observe, self.inner.observe(cx, step, work, record)).await
+    }
+    fn declared_checks(&self, release: &Release) -> Result<Vec<Check>> {
+        self.inner.declared_checks(release)
+    }
+    async fn endpoints(
+        &self,
+        cx: &Context,
+        release: &Release,
+        role: Role,
+    ) -> Result<Vec<Endpoint>> {
+        self.call(Call::Endpoints, self.inner.endpoints(cx, release, role)).await
+    }
+    async fn evidence(&self, cx: &Context, endpoint: &Endpoint) -> Vec<Evidence> {
+        self.inner.evidence(cx, endpoint).await
+    }
+}
+
+/// Tests that all fail.
+#[derive(Debug)]
+pub struct FailingTasks;
+
+#[async_trait]
+impl TaskRunner for FailingTasks {
+    async fn run(
+        &self,
+        _: &Context,
+        _: &Release,
+        _: &TaskSpec,
+        output: &dyn TaskOutput,
+    ) -> Result<TaskEnd> {
+        let tail = format!("token {SECRET} was refused");
+        output.line(&tail);
+        Ok(TaskEnd { exit_code: 1, tail })
+    }
+    async fn clean(&self, _: &Context) -> Result<()> {
+        Ok(())
+    }
+}

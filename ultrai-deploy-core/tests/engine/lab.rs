@@ -1,0 +1,413 @@
+//! A laboratory: one environment that outlives the processes that work on it.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex},
+};
+
+use async_trait::async_trait;
+use futures_util::FutureExt;
+use serde_json::{Value, json};
+use ultrai_deploy_core::{
+    Context, Deployer, Ending, ErrorKind,
+    backup::{BackupSource, BackupStore, PartStream},
+    error::{Error, Result},
+    evidence::{Evidence, EvidenceKind},
+    health::{Endpoint, Health, HealthProbe},
+    image::ImageStore,
+    journal::{Event, Initiator, Journal, Record},
+    lease::{Lease, Wait},
+    memory::{self, World},
+    name::{EnvironmentName, ProjectName, ReleaseId, RunId, SecretName, ServiceName, Target},
+    observer::Observer,
+    pipeline::{DeployRequest, Pipeline, Policy, RollbackRequest, Run},
+    release_store::ReleaseStore,
+    report::Report,
+    secret::Secret,
+    spec::{ReleaseSpec, ServiceSpec},
+    state::State,
+    task::TaskRunner,
+    verification::{CheckSpec, Dependencies, ProbeSource, TaskSpec, When},
+    version::Version,
+};
+
+/// The text that must never be seen anywhere.
+pub const SECRET: &str = "hunter2-hunter2";
+
+/// What stays when a process dies.
+#[derive(Debug, Default)]
+pub struct Lab {
+    pub world: World,
+    pub journal: memory::Journal,
+    pub lease: memory::Lease,
+    pub releases: memory::ReleaseStore,
+    pub backups: memory::BackupStore,
+}
+
+/// The parts of one process, to be changed before it starts.
+pub struct Parts {
+    pub deployer: Arc<dyn Deployer>,
+    pub journal: Arc<dyn Journal>,
+    pub lease: Arc<dyn Lease>,
+    pub releases: Arc<dyn ReleaseStore>,
+    pub backups: Arc<dyn BackupStore>,
+    pub tasks: Arc<dyn TaskRunner>,
+    pub images: Arc<dyn ImageStore>,
+    pub observers: Vec<Arc<dyn Observer>>,
+    pub policy: Policy,
+}
+
+impl Lab {
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The parts of a new process.
+    pub fn parts(&self) -> Parts {
+        Parts {
+            deployer: self.deployer(),
+            journal: Arc::new(self.journal.clone()),
+            lease: Arc::new(self.lease.clone()),
+            releases: Arc::new(self.releases.clone()),
+            backups: Arc::new(self.backups.clone()),
+            tasks: Arc::new(memory::Tasks::new(self.world.clone())),
+            images: Arc::new(memory::Images::new().with("app:1")),
+            observers: vec![Arc::new(Watchman::new(self))],
+            policy: Policy::default(),
+        }
+    }
+
+    pub fn deployer(&self) -> Arc<dyn Deployer> {
+        let releases = Arc::new(self.releases.clone());
+        Arc::new(memory::Deployer::new(self.world.clone(), releases))
+    }
+
+    /// A new process.
+    pub fn process(&self) -> Pipeline {
+        self.parts().start()
+    }
+
+    /// Deploys in a process of its own.
+    pub async fn deploy(&self, spec: ReleaseSpec) -> Report {
+        self.process().deploy(DeployRequest::new(spec)).join().await.unwrap()
+    }
+
+    pub async fn roll_back(&self, to: &ReleaseId) -> Report {
+        self.process().rollback(RollbackRequest::new(to.clone())).join().await.unwrap()
+    }
+
+    /// What a process that takes over makes of what it finds.
+    pub async fn resume(&self) -> Option<Report> {
+        let run = self.process().resume(false, Wait::No).await.unwrap()?;
+        Some(run.join().await.unwrap())
+    }
+
+    pub async fn records(&self, run: &RunId) -> Vec<Record> {
+        self.journal.load(run).await.unwrap()
+    }
+
+    pub async fn runs(&self) -> Vec<RunId> {
+        Journal::runs(&self.journal).await.unwrap()
+    }
+
+    pub async fn serving(&self) -> Option<ReleaseId> {
+        self.releases.current().await.unwrap()
+    }
+
+    /// Everything that runs or is kept, with how often and when it was started.
+    pub fn stamps(&self) -> Vec<(String, memory::Phase, u32, u64)> {
+        let all = self.world.instances().into_iter();
+        all.map(|one| (one.id, one.phase, one.starts, one.started_at)).collect()
+    }
+
+    pub async fn picture(&self) -> Picture {
+        let live = self.world.live().into_iter().map(|one| (one.id, one.release)).collect();
+        Picture { serving: self.serving().await, live }
+    }
+
+    /// Whatever happened: nothing is unfinished, nothing is left over, what serves is one whole
+    /// release that passes its checks, and every journal can be replayed.
+    pub async fn assert_settled(&self) {
+        for run in self.runs().await {
+            let state = State::replay(&self.records(&run).await).unwrap();
+            if state.was_locked() {
+                assert!(state.is_final(), "{run} is {}", state.phase().describe());
+            }
+        }
+        let pipeline = self.process();
+        assert!(pipeline.unfinished().await.unwrap().is_none());
+        assert_eq!(self.world.leftovers(), [], "left over");
+        match pipeline.verify(&pipeline.look()).await {
+            Ok((release, proof)) => {
+                assert!(proof.passed(), "{:?}", proof.outcomes);
+                let live = self.world.live();
+                assert_eq!(live.len(), release.services.len(), "{live:?}");
+            }
+            Err(error) => {
+                assert_eq!(error.kind(), ErrorKind::NotFound, "{error}");
+                assert_eq!(self.world.live(), [], "something runs");
+            }
+        }
+    }
+}
+
+impl Parts {
+    pub fn start(self) -> Pipeline {
+        let initiator = Initiator { user: "somebody".into(), ..Initiator::default() };
+        let secrets = [(token(), Secret::new(SECRET))];
+        let builder = Pipeline::builder(
+            target(),
+            self.deployer,
+            self.journal,
+            self.lease,
+            self.releases,
+            Arc::new(Probes),
+        )
+        .images(self.images)
+        .tasks(self.tasks)
+        .backups(self.backups)
+        .source(Arc::new(Disk))
+        .secrets(Arc::new(memory::Secrets::from_iter(secrets)))
+        .policy(self.policy)
+        .initiator(initiator);
+        let builder =
+            self.observers.into_iter().fold(builder, |builder, one| builder.observer(one));
+        builder.build().unwrap()
+    }
+}
+
+/// What serves: the release, and the instances with the releases that they were made for.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Picture {
+    pub serving: Option<ReleaseId>,
+    pub live: Vec<(String, Option<ReleaseId>)>,
+}
+
+pub fn target() -> Target {
+    Target::new(ProjectName::new("shop").unwrap(), EnvironmentName::new("staging").unwrap())
+}
+
+pub fn service(name: &str) -> ServiceName {
+    ServiceName::new(name).unwrap()
+}
+
+fn token() -> SecretName {
+    SecretName::new("TOKEN").unwrap()
+}
+
+/// A release with a database that stops first, a backend that depends on it, and a frontend that
+/// starts first. Every version replaces the last two; `backend` is merged into the backend.
+pub fn shop(version: &str, backend: Value) -> ReleaseSpec {
+    let mut config = json!({ "version": version, "port": "fixed" });
+    if let (Value::Object(config), Value::Object(more)) = (&mut config, backend) {
+        config.extend(more);
+    }
+    spec(
+        version,
+        &[
+            ("db", json!({ "port": "fixed" }), &[]),
+            ("backend", config, &["db"]),
+            ("frontend", json!({ "version": version }), &[]),
+        ],
+    )
+}
+
+pub fn spec(version: &str, services: &[(&str, Value, &[&str])]) -> ReleaseSpec {
+    let spec = ReleaseSpec::new(target().project, Version::parse(version).unwrap());
+    services.iter().fold(spec, |spec, (name, config, needs)| {
+        let definition = ServiceSpec {
+            config: config.clone(),
+            depends_on: needs.iter().copied().map(service).collect(),
+            secrets: if *name == "backend" { vec![token()] } else { Vec::new() },
+            ..ServiceSpec::default()
+        };
+        spec.with_service(service(name), definition)
+    })
+}
+
+/// Adds a check that passes or not.
+pub fn with_check(mut spec: ReleaseSpec, when: When, probe: Value) -> ReleaseSpec {
+    spec.verification.checks.push(CheckSpec {
+        name: format!("{when:?} check"),
+        service: None,
+        when,
+        timing: Default::default(),
+        probe,
+    });
+    spec
+}
+
+/// Adds a test in the backend, which may say how it ends by `{"tasks": {"<when> test": 1}}`.
+pub fn with_test(mut spec: ReleaseSpec, when: When) -> ReleaseSpec {
+    spec.verification.tasks.push(TaskSpec {
+        name: format!("{when:?} test"),
+        service: service("backend"),
+        command: vec!["test".into(), format!("--token={SECRET}")],
+        when,
+        dependencies: Dependencies::Create,
+        timeout: std::time::Duration::from_mins(1),
+    });
+    spec
+}
+
+pub fn fails(when: When) -> Value {
+    let name = format!("{when:?} test");
+    json!({ "tasks": { name: 1 } })
+}
+
+/// Probes that answer as they are told: `{"healthy": true}`; `"says"` is their evidence.
+#[derive(Debug)]
+pub struct Probes;
+
+impl ProbeSource for Probes {
+    fn probe(&self, check: &CheckSpec) -> Result<Arc<dyn HealthProbe>> {
+        Ok(Arc::new(Told(check.probe.clone())))
+    }
+}
+
+#[derive(Debug)]
+struct Told(Value);
+
+#[async_trait]
+impl HealthProbe for Told {
+    async fn check(&self, _: &Context, _: &Endpoint) -> Result<Health> {
+        let says = self.0["says"].as_str().unwrap_or_default();
+        let evidence = vec![Evidence::new(EvidenceKind::Probe, "told", says)];
+        Ok(if self.0["healthy"] == true {
+            Health::Healthy(evidence)
+        } else {
+            Health::Dead { why: format!("told so: {says}"), evidence }
+        })
+    }
+}
+
+/// One part that is worth keeping.
+#[derive(Debug)]
+pub struct Disk;
+
+#[async_trait]
+impl BackupSource for Disk {
+    fn name(&self) -> &'static str {
+        "disk"
+    }
+    async fn parts(&self, _: &Context) -> Result<Vec<String>> {
+        Ok(vec!["volume".into()])
+    }
+    async fn read(&self, _: &Context, _: &str) -> Result<PartStream> {
+        Ok(Box::pin(&b"bytes"[..]))
+    }
+    async fn restore(&self, _: &Context, _: &str, _: PartStream) -> Result<()> {
+        Err(Error::new(ErrorKind::Unsupported, "restore", "nobody asked for it"))
+    }
+}
+
+/// Sees to the invariants at every record.
+#[derive(Debug)]
+pub struct Watchman {
+    world: World,
+    journal: memory::Journal,
+    /// What had the traffic when a run began, and what the run has journaled since.
+    seen: Mutex<BTreeMap<RunId, Seen>>,
+}
+
+#[derive(Debug, Default)]
+struct Seen {
+    before: Vec<String>,
+    baseline: bool,
+    backed_up: bool,
+    retiring: bool,
+    records: u64,
+}
+
+impl Watchman {
+    pub fn new(lab: &Lab) -> Self {
+        Self { world: lab.world.clone(), journal: lab.journal.clone(), seen: Mutex::default() }
+    }
+}
+
+impl Observer for Watchman {
+    fn on_record(&self, run: &RunId, record: &Record) {
+        let text = serde_json::to_string(record).unwrap();
+        assert!(!text.contains(SECRET), "{text}");
+
+        let mut runs = self.seen.lock().unwrap();
+        let seen = runs.entry(run.clone()).or_default();
+        if seen.records == 0 {
+            // This process may have taken the run over: then the rest is in the journal.
+            for earlier in &durable(&self.journal, run)[..] {
+                if earlier.seq < record.seq {
+                    seen.note(&earlier.event);
+                }
+            }
+        }
+        seen.note(&record.event);
+        if matches!(record.event, Event::Observed { .. }) {
+            seen.before = self.world.live().into_iter().map(|one| one.id).collect();
+        }
+        if matches!(record.event, Event::Intent { .. }) && seen.baseline {
+            assert!(seen.backed_up, "{run} changes something without a backup");
+        }
+        if !seen.retiring {
+            let instances = self.world.instances();
+            for id in &seen.before {
+                assert!(instances.iter().any(|one| one.id == *id), "{id} is gone before retire");
+            }
+        }
+    }
+
+    fn on_output(&self, _: &RunId, _: &str, line: &str) {
+        assert!(!line.contains(SECRET), "{line}");
+    }
+}
+
+/// The records of a run, from where nobody can wait.
+pub fn durable(journal: &memory::Journal, run: &RunId) -> Vec<Record> {
+    journal.load(run).now_or_never().unwrap().unwrap()
+}
+
+impl Seen {
+    fn note(&mut self, event: &Event) {
+        self.records += 1;
+        match event {
+            Event::Observed { serving, .. } => self.baseline = serving.is_some(),
+            Event::BackedUp { .. } => self.backed_up = true,
+            Event::Intent { step: ultrai_deploy_core::deployer::Step::Retire, .. } => {
+                self.retiring = true;
+            }
+            _ => {}
+        }
+    }
+}
+
+/// The ending in short: `succeeded`, `refused`.
+pub fn ended(report: &Report) -> &'static str {
+    report.ending.as_ref().map_or("unfinished", Ending::as_str)
+}
+
+/// Cancels a run at the first record that `at` names.
+#[derive(Debug)]
+pub struct CancelAt {
+    pub at: fn(&Event) -> bool,
+    pub cancel: Mutex<Option<ultrai_deploy_core::Cancel>>,
+}
+
+impl CancelAt {
+    pub fn new(at: fn(&Event) -> bool) -> Arc<Self> {
+        Arc::new(Self { at, cancel: Mutex::default() })
+    }
+
+    pub fn watch(&self, run: &Run) {
+        *self.cancel.lock().unwrap() = Some(run.cancel());
+    }
+}
+
+impl Observer for CancelAt {
+    fn on_record(&self, _: &RunId, record: &Record) {
+        if (self.at)(&record.event)
+            && let Some(cancel) = self.cancel.lock().unwrap().as_ref()
+        {
+            cancel.cancel();
+        }
+    }
+    fn on_output(&self, _: &RunId, _: &str, _: &str) {}
+}
