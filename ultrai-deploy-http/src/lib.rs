@@ -1,0 +1,56 @@
+//! HTTP client policy and probes of ultrai-deploy.
+//!
+//! [`Client`] is the one way to send requests: every request is bounded in time and size.
+//! [`HttpProbe`](probe::HttpProbe) and [`TcpProbe`](probe::TcpProbe) look once at something that
+//! runs; the engine owns the waiting. [`Probes`] makes them from the form in which a release
+//! stores its checks ([`spec`]).
+//!
+//! ```
+//! use std::time::Duration;
+//!
+//! use serde_json::json;
+//! use ultrai_deploy_core::{
+//!     Context,
+//!     health::{Endpoint, Health, Role, Timing},
+//!     name::{EnvironmentName, ProjectName, RunId, Target},
+//!     verification::{CheckSpec, ProbeSource, When},
+//! };
+//! use ultrai_deploy_http::{Client, Config, Probes};
+//! use ultrai_deploy_testkit::server::{Answer, Server};
+//!
+//! # tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
+//! let server = Server::start(|_| Answer::json(200, r#"{"status":"healthy"}"#)).await?;
+//! let check = CheckSpec {
+//!     name: "backend health".to_owned(),
+//!     service: None,
+//!     when: When::Verify,
+//!     timing: Timing { timeout: Duration::from_secs(5), ..Timing::default() },
+//!     probe: json!({"http": {
+//!         "at": {"url": server.url("/health")},
+//!         "expect": {"json": {"/status": "healthy"}},
+//!     }}),
+//! };
+//!
+//! let probe = Probes::new(Client::new(Config::default())?).probe(&check)?;
+//! let target = Target::new(ProjectName::new("ultrai")?, EnvironmentName::new("staging")?);
+//! let cx = Context::detached(target, RunId::generate());
+//! let health = probe.check(&cx, &Endpoint::none(Role::Live)).await?;
+//! assert!(matches!(health, Health::Healthy(_)));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! # })?;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+pub mod address;
+pub mod client;
+mod config;
+mod expect;
+pub mod header;
+pub mod pointer;
+pub mod probe;
+mod seen;
+mod source;
+pub mod spec;
+pub mod status;
+
+pub use crate::{client::Client, config::Config, source::Probes};

@@ -1,0 +1,194 @@
+//! Probes: one look each.
+
+use std::{sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+use reqwest::header::{self, HeaderMap};
+use tokio::{net::TcpStream, time::Instant};
+use ultrai_deploy_core::{
+    Context, Error, ErrorKind, Result,
+    evidence::{Evidence, EvidenceKind},
+    health::{Endpoint, Health, HealthProbe},
+    redact::Redactor,
+    secret::{SecretSource, Secrets},
+};
+
+use crate::{
+    address::{HttpUrl, Located, locate},
+    client::Client,
+    expect::rounded,
+    seen,
+    spec::{HttpAt, HttpSpec, TcpAt, TcpSpec},
+};
+
+/// Sends a GET request and compares the answer with what it must be.
+///
+/// No answer, an answer that breaks off, and one that differs are all [`Health::Unhealthy`]; a
+/// service without an address is [`Health::Pending`].
+#[derive(Debug)]
+pub struct HttpProbe {
+    name: String,
+    spec: HttpSpec,
+    client: Client,
+    secrets: Option<Arc<dyn SecretSource>>,
+    timeout: Duration,
+}
+
+impl HttpProbe {
+    /// A probe for the check `name`; one look takes at most `timeout`.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Invalid`] when a header of the request holds a credential in the open, or a
+    /// secret is needed and `secrets` is nothing.
+    pub fn new(
+        name: impl Into<String>,
+        spec: HttpSpec,
+        client: Client,
+        secrets: Option<Arc<dyn SecretSource>>,
+        timeout: Duration,
+    ) -> Result<Self> {
+        let name = name.into();
+        if let Some(header) = spec.request_headers.keys().find(|header| header.is_credential()) {
+            return Err(invalid(format!(
+                "`{name}` stores the credential of header {header} with the release"
+            ))
+            .with_advice("name the secret that holds its value in secret_headers"));
+        }
+        if secrets.is_none()
+            && let Some(secret) = spec.secret_headers.values().next()
+        {
+            return Err(invalid(format!("`{name}` needs secret {secret}, and there is no source")));
+        }
+        Ok(Self { name, spec, client, secrets, timeout })
+    }
+
+    async fn headers(&self) -> Result<(HeaderMap, Redactor)> {
+        let mut headers = HeaderMap::new();
+        let mut used = Secrets::new();
+        for (name, value) in &self.spec.request_headers {
+            headers.insert(header_name(name.as_str())?, header_value(value.as_str())?);
+        }
+        for (name, secret) in &self.spec.secret_headers {
+            let value = match &self.secrets {
+                Some(source) => source.get(secret).await?,
+                None => None,
+            }
+            .ok_or_else(|| invalid(format!("secret {secret} of `{}` has no value", self.name)))?;
+            let mut text = header_value(value.expose())?;
+            text.set_sensitive(true);
+            headers.insert(header_name(name.as_str())?, text);
+            used.insert(secret.clone(), value);
+        }
+        Ok((headers, seen::redactor(&used)))
+    }
+}
+
+#[async_trait]
+impl HealthProbe for HttpProbe {
+    async fn check(&self, cx: &Context, endpoint: &Endpoint) -> Result<Health> {
+        let url = match &self.spec.at {
+            HttpAt::Url(url) => url.clone(),
+            HttpAt::Service(service) => match locate(endpoint, service.port)? {
+                Located::At(address) => HttpUrl::of_address(address, &service.path)?,
+                Located::Nowhere(why) => return Ok(Health::Pending { why, evidence: Vec::new() }),
+            },
+        };
+        let (headers, redactor) = cx.bounded(self.headers()).await?;
+        let look = async { Ok(self.client.get(&url, headers, within(self.timeout)).await) };
+        let answer = match cx.bounded(look).await? {
+            Ok(answer) => answer,
+            Err(error) if is_silence(&error) => return Ok(silent(&self.name, error.message())),
+            Err(error) => return Err(error),
+        };
+        let evidence = vec![seen::answer(&self.name, &url, &answer, &redactor)];
+        let differences = self.spec.expect.differences(&answer);
+        if differences.is_empty() {
+            return Ok(Health::Healthy(evidence));
+        }
+        let why = redactor.text(&format!("GET {url}: {}", differences.join("; ")));
+        Ok(Health::Unhealthy { why, evidence })
+    }
+}
+
+/// Opens a connection and closes it.
+///
+/// That something accepts connections does not mean that it works: the Engine's port proxy
+/// accepts them for a container that listens on nothing.
+#[derive(Debug)]
+pub struct TcpProbe {
+    name: String,
+    spec: TcpSpec,
+    timeout: Duration,
+}
+
+impl TcpProbe {
+    /// A probe for the check `name`; one look takes at most `timeout`.
+    pub fn new(name: impl Into<String>, spec: TcpSpec, timeout: Duration) -> Self {
+        Self { name: name.into(), spec, timeout }
+    }
+}
+
+#[async_trait]
+impl HealthProbe for TcpProbe {
+    async fn check(&self, cx: &Context, endpoint: &Endpoint) -> Result<Health> {
+        let (host, port) = match &self.spec.at {
+            TcpAt::Address(address) => {
+                let (host, port) = address.parts();
+                (host.to_owned(), port)
+            }
+            TcpAt::Service(service) => match locate(endpoint, service.port)? {
+                Located::At(address) => (address.ip().to_string(), address.port()),
+                Located::Nowhere(why) => return Ok(Health::Pending { why, evidence: Vec::new() }),
+            },
+        };
+        let began = Instant::now();
+        let limit = within(self.timeout);
+        let look = async {
+            Ok(tokio::time::timeout(limit, TcpStream::connect((host.as_str(), port))).await)
+        };
+        let failed = match cx.bounded(look).await? {
+            Ok(Ok(_connection)) => {
+                let text =
+                    format!("connected to {host} port {port} after {:?}", rounded(began.elapsed()));
+                let evidence = Evidence::new(EvidenceKind::Probe, &self.name, text);
+                return Ok(Health::Healthy(vec![evidence]));
+            }
+            Ok(Err(error)) => error.to_string(),
+            Err(_elapsed) => format!("no connection within {limit:?}"),
+        };
+        Ok(silent(&self.name, &format!("could not connect to {host} port {port}: {failed}")))
+    }
+}
+
+fn is_silence(error: &Error) -> bool {
+    matches!(error.kind(), ErrorKind::Unavailable | ErrorKind::Timeout)
+}
+
+fn silent(check: &str, why: &str) -> Health {
+    Health::Unhealthy {
+        why: why.to_owned(),
+        evidence: vec![Evidence::new(EvidenceKind::Probe, check, why)],
+    }
+}
+
+/// A little less than the check's time, so that a late look ends by itself and says what it saw
+/// before the engine cuts it off.
+fn within(timeout: Duration) -> Duration {
+    timeout.saturating_sub(Duration::from_millis(50)).max(timeout / 2)
+}
+
+fn header_name(text: &str) -> Result<header::HeaderName> {
+    header::HeaderName::from_bytes(text.as_bytes())
+        .map_err(|source| invalid(format!("`{text}` is no header name")).with_source(source))
+}
+
+fn header_value(text: &str) -> Result<header::HeaderValue> {
+    header::HeaderValue::from_str(text).map_err(|source| {
+        invalid("the value of a header holds a line break or a control character")
+            .with_source(source)
+    })
+}
+
+fn invalid(message: impl Into<String>) -> Error {
+    Error::new(ErrorKind::Invalid, "make a check", message).without_effect()
+}

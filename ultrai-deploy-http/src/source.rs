@@ -1,0 +1,66 @@
+//! Makes probes from their stored form.
+
+use std::sync::Arc;
+
+use ultrai_deploy_core::{
+    Error, ErrorKind, Result,
+    health::HealthProbe,
+    secret::SecretSource,
+    verification::{CheckSpec, ProbeSource},
+};
+
+use crate::{
+    client::Client,
+    probe::{HttpProbe, TcpProbe},
+    spec::{HttpAt, ProbeSpec, TcpAt},
+};
+
+/// Makes HTTP and TCP probes, all with one client.
+#[derive(Clone, Debug)]
+pub struct Probes {
+    client: Client,
+    secrets: Option<Arc<dyn SecretSource>>,
+}
+
+impl Probes {
+    /// Probes that use `client` and have no secrets.
+    pub fn new(client: Client) -> Self {
+        Self { client, secrets: None }
+    }
+
+    /// Sets where the values of secret headers come from; asked anew at each look.
+    pub fn with_secrets(mut self, secrets: Arc<dyn SecretSource>) -> Self {
+        self.secrets = Some(secrets);
+        self
+    }
+}
+
+impl ProbeSource for Probes {
+    fn probe(&self, check: &CheckSpec) -> Result<Arc<dyn HealthProbe>> {
+        let spec = ProbeSpec::of(check)?;
+        let of_service = match &spec {
+            ProbeSpec::Http(http) => matches!(http.at, HttpAt::Service(_)),
+            ProbeSpec::Tcp(tcp) => matches!(tcp.at, TcpAt::Service(_)),
+        };
+        if of_service && check.service.is_none() {
+            return Err(Error::new(
+                ErrorKind::Invalid,
+                "make a check",
+                format!("`{}` looks at a service and names none", check.name),
+            )
+            .with_advice("name the service, or give a whole address")
+            .without_effect());
+        }
+        let timeout = check.timing.timeout;
+        Ok(match spec {
+            ProbeSpec::Http(http) => Arc::new(HttpProbe::new(
+                &check.name,
+                *http,
+                self.client.clone(),
+                self.secrets.clone(),
+                timeout,
+            )?),
+            ProbeSpec::Tcp(tcp) => Arc::new(TcpProbe::new(&check.name, tcp, timeout)),
+        })
+    }
+}
