@@ -198,9 +198,8 @@ fn a_circle_of_dependencies_is_printed() {
 
 #[test]
 fn all_required_variables_are_named_at_once() {
-    let message = refuse(
-        "services:\n  web:\n    image: ${IMAGE:?name an image}\n    hostname: ${HOST:?}\n",
-    );
+    let message =
+        refuse("services:\n  web:\n    image: ${IMAGE:?name an image}\n    hostname: ${HOST:?}\n");
     assert!(message.contains(":3:12: services.web.image: IMAGE must be set: name an image"));
     assert!(message.contains(":4:15: services.web.hostname: HOST must be set"), "{message}");
 }

@@ -12,20 +12,22 @@ pub(super) fn read(field: &Field<'_>) -> Result<IndexMap<String, Attachment>> {
     let mut networks: IndexMap<String, Attachment> = IndexMap::new();
     if !field.is_mapping() {
         for item in field.items()? {
-            networks.insert(item.text()?, Attachment::default());
+            if networks.insert(item.text()?, Attachment::default()).is_some() {
+                return Err(item.problem("it is in the list twice; remove one of them"));
+            }
         }
         return Ok(networks);
     }
     for entry in field.pairs()? {
         let mut attachment = Attachment::default();
-        for pair in entry.value.pairs()? {
+        for pair in entry.value.pairs_or_null()? {
             let value = &pair.value;
             match pair.key {
                 "aliases" => attachment.aliases = value.texts()?,
-                "ipv4_address" => attachment.ipv4_address = value.optional_text()?,
-                "ipv6_address" => attachment.ipv6_address = value.optional_text()?,
+                "ipv4_address" => attachment.ipv4_address = value.set_text()?,
+                "ipv6_address" => attachment.ipv6_address = value.set_text()?,
                 "link_local_ips" => attachment.link_local_ips = value.texts()?,
-                "mac_address" => attachment.mac_address = value.optional_text()?,
+                "mac_address" => attachment.mac_address = value.set_text()?,
                 "priority" => attachment.priority = Some(value.integer()?),
                 "gw_priority" => attachment.gw_priority = Some(value.integer()?),
                 "driver_opts" => attachment.driver_opts = value.options()?,

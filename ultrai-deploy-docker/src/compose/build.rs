@@ -33,8 +33,8 @@ pub(super) fn read(field: &Field<'_>, scope: &Scope<'_>) -> Result<Build> {
             let value = &pair.value;
             match pair.key {
                 "context" => context = value.text()?,
-                "dockerfile" => build.dockerfile = Some(value.text()?),
-                "dockerfile_inline" => build.dockerfile_inline = Some(value.text()?),
+                "dockerfile" => build.dockerfile = value.set_text()?,
+                "dockerfile_inline" => build.dockerfile_inline = value.set_text()?,
                 "args" => {
                     for (name, given) in value.assignments()? {
                         if let Some(text) = given.or_else(|| scope.variables.text(&name)) {
@@ -42,11 +42,11 @@ pub(super) fn read(field: &Field<'_>, scope: &Scope<'_>) -> Result<Build> {
                         }
                     }
                 }
-                "target" => build.target = value.optional_text()?,
+                "target" => build.target = value.set_text()?,
                 "labels" => build.labels = value.labels()?,
                 "cache_from" => build.cache_from = value.texts()?,
                 "cache_to" => build.cache_to = value.texts()?,
-                "network" => build.network = value.optional_text()?,
+                "network" => build.network = value.set_text()?,
                 "no_cache" => build.no_cache = value.flag()?,
                 "pull" => build.pull = value.flag()?,
                 "platforms" => build.platforms = value.texts()?,

@@ -55,13 +55,31 @@ impl<'a> Field<'a> {
         matches!(self.node.kind, Kind::Mapping(_))
     }
 
-    /// A text; null and everything that is no scalar are refused.
+    /// A text. Compose refuses numbers and booleans without quotes where a text must stand.
     pub(super) fn text(&self) -> Result<String> {
-        self.optional_text()?.ok_or_else(|| self.problem("a text must stand here; it is empty"))
+        let text = self.scalar()?;
+        match &self.node.kind {
+            Kind::Scalar { text: written, .. } if !scalar::is_text(self.node) => {
+                Err(self
+                    .problem(format!("`{written}` without quotes is no text; write \"{written}\"")))
+            }
+            _ => Ok(text),
+        }
     }
 
-    /// A text, or nothing for null.
-    pub(super) fn optional_text(&self) -> Result<Option<String>> {
+    /// A text, or nothing for an empty one: Compose takes that for unset.
+    pub(super) fn set_text(&self) -> Result<Option<String>> {
+        Ok(Some(self.text()?).filter(|text| !text.is_empty()))
+    }
+
+    /// A text, number or boolean, as text; null is refused.
+    pub(super) fn scalar(&self) -> Result<String> {
+        self.optional_scalar()?
+            .ok_or_else(|| self.problem("a value is missing; write it, or remove the key"))
+    }
+
+    /// A text, number or boolean, as text; nothing for null.
+    fn optional_scalar(&self) -> Result<Option<String>> {
         match self.node.kind {
             Kind::Scalar { .. } => Ok(scalar::text(self.node)),
             Kind::Sequence(_) => Err(self.problem("a text must stand here, not a list")),
@@ -71,22 +89,22 @@ impl<'a> Field<'a> {
 
     pub(super) fn flag(&self) -> Result<bool> {
         // What Compose casts to a boolean after interpolation.
-        match self.text()?.to_ascii_lowercase().as_str() {
-            "true" | "y" | "yes" | "on" | "1" => Ok(true),
-            "false" | "n" | "no" | "off" | "0" => Ok(false),
+        match self.scalar()?.to_ascii_lowercase().as_str() {
+            "true" | "y" | "yes" | "on" => Ok(true),
+            "false" | "n" | "no" | "off" => Ok(false),
             _ => Err(self.problem("`true` or `false` must stand here")),
         }
     }
 
     pub(super) fn integer(&self) -> Result<i64> {
-        let text = self.text()?;
+        let text = self.scalar()?;
         scalar::integer(&text)
             .and_then(|number| i64::try_from(number).ok())
             .ok_or_else(|| self.problem(format!("`{text}` is no whole number")))
     }
 
     pub(super) fn number(&self) -> Result<f64> {
-        let text = self.text()?;
+        let text = self.scalar()?;
         text.parse().map_err(|_| self.problem(format!("`{text}` is no number")))
     }
 
@@ -103,7 +121,7 @@ impl<'a> Field<'a> {
     }
 
     pub(super) fn size(&self) -> Result<i64> {
-        let text = self.text()?;
+        let text = self.scalar()?;
         units::size(&text).ok_or_else(|| {
             self.problem(format!("`{text}` is no size; write for example 512m or 1gb"))
         })
@@ -120,7 +138,6 @@ impl<'a> Field<'a> {
                     file: self.file,
                 })
                 .collect()),
-            _ if self.is_null() => Ok(Vec::new()),
             _ => Err(self.problem("a list must stand here; write each item on a line after `- `")),
         }
     }
@@ -135,9 +152,13 @@ impl<'a> Field<'a> {
                     value: self.child(&entry.key, &entry.value),
                 })
                 .collect()),
-            _ if self.is_null() => Ok(Vec::new()),
             _ => Err(self.problem("a mapping must stand here; write `key: value` lines")),
         }
+    }
+
+    /// As [`Field::pairs`], and none for null, where Compose allows that.
+    pub(super) fn pairs_or_null(&self) -> Result<Vec<Pair<'a>>> {
+        if self.is_null() { Ok(Vec::new()) } else { self.pairs() }
     }
 
     pub(super) fn get(&self, key: &str) -> Option<Self> {
@@ -158,9 +179,14 @@ impl<'a> Field<'a> {
         self.items()?.iter().map(Self::text).collect()
     }
 
+    /// A list of texts and numbers, as texts.
+    pub(super) fn scalars(&self) -> Result<Vec<String>> {
+        self.items()?.iter().map(Self::scalar).collect()
+    }
+
     /// One text or a list of texts.
     pub(super) fn text_or_texts(&self) -> Result<Vec<String>> {
-        if self.is_scalar() && !self.is_null() { Ok(vec![self.text()?]) } else { self.texts() }
+        if self.is_scalar() { Ok(vec![self.text()?]) } else { self.texts() }
     }
 
     /// A mapping, or a list of `KEY=value`; a key without value has none.
@@ -168,7 +194,10 @@ impl<'a> Field<'a> {
         let mut assignments = IndexMap::new();
         if self.is_mapping() {
             for pair in self.pairs()? {
-                assignments.insert(pair.key.to_owned(), pair.value.optional_text()?);
+                if pair.key.is_empty() {
+                    return Err(pair.value.problem("the name is empty"));
+                }
+                assignments.insert(pair.key.to_owned(), pair.value.optional_scalar()?);
             }
             return Ok(assignments);
         }
@@ -197,7 +226,9 @@ impl<'a> Field<'a> {
         let options: Vec<_> = self
             .pairs()?
             .into_iter()
-            .map(|pair| Ok((pair.key.to_owned(), pair.value.optional_text()?.unwrap_or_default())))
+            .map(|pair| {
+                Ok((pair.key.to_owned(), pair.value.optional_scalar()?.unwrap_or_default()))
+            })
             .collect::<Result<_>>()?;
         Ok(options.into_iter().collect())
     }

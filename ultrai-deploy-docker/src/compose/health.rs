@@ -5,11 +5,8 @@ use super::{
     model::{HealthCheck, HealthTest},
 };
 
-/// Reads `healthcheck:`; nothing when it is empty.
-pub(super) fn read(field: &Field<'_>) -> Result<Option<HealthCheck>> {
-    if field.is_null() {
-        return Ok(None);
-    }
+/// Reads `healthcheck:`.
+pub(super) fn read(field: &Field<'_>) -> Result<HealthCheck> {
     let mut check = HealthCheck {
         test: HealthTest::Inherit,
         interval: None,
@@ -44,20 +41,17 @@ pub(super) fn read(field: &Field<'_>) -> Result<Option<HealthCheck>> {
         }
     }
     if disabled {
-        if !matches!(check.test, HealthTest::Inherit | HealthTest::None) {
-            return Err(field.problem("`disable` and `test` exclude each other; remove one"));
-        }
         check.test = HealthTest::None;
     }
     if check.start_interval.is_some() && check.start_period.is_none() {
         return Err(field.problem("`start_interval` needs `start_period`"));
     }
-    Ok(Some(check))
+    Ok(check)
 }
 
 fn test(field: &Field<'_>) -> Result<HealthTest> {
     if field.is_scalar() {
-        return Ok(HealthTest::Shell(field.text()?));
+        return Ok(field.set_text()?.map_or(HealthTest::Inherit, HealthTest::Shell));
     }
     let mut words = field.texts()?;
     if words.is_empty() {

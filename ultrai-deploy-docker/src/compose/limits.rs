@@ -17,7 +17,7 @@ pub(super) fn read(service: &mut Service, field: &Field<'_>) -> Result<()> {
             "mem_limit" => resources.memory = Some(value.size()?),
             "mem_reservation" => resources.memory_reservation = Some(value.size()?),
             "memswap_limit" => {
-                let unlimited = value.text()? == "-1";
+                let unlimited = value.scalar()? == "-1";
                 resources.memory_swap = Some(if unlimited { -1 } else { value.size()? });
             }
             "mem_swappiness" => resources.memory_swappiness = Some(value.integer()?),
@@ -29,13 +29,16 @@ pub(super) fn read(service: &mut Service, field: &Field<'_>) -> Result<()> {
             "cpu_rt_runtime" => resources.cpu_rt_runtime = Some(micros(value)?),
             "cpu_count" => resources.cpu_count = Some(value.integer()?),
             "cpu_percent" => resources.cpu_percent = Some(value.integer()?),
-            "cpuset" => resources.cpuset = value.optional_text()?,
+            "cpuset" => resources.cpuset = value.set_text()?,
             "pids_limit" => resources.pids = Some(value.integer()?),
             _ => {}
         }
     }
     service.resources = resources;
     if let Some(deploy) = field.get("deploy") {
+        let older = !service.resources.is_empty();
+        service.resources.from_deploy = true;
+        service.unhashable |= older;
         read_deploy(service, &deploy)?;
     }
     Ok(())
@@ -54,6 +57,11 @@ pub(super) fn ulimits(field: &Field<'_>) -> Result<BTreeMap<String, Ulimit>> {
                 Some(field) => field.integer(),
                 None => Err(value.problem(format!("`{key}:` is missing"))),
             };
+            for pair in value.pairs()? {
+                if !matches!(pair.key, "soft" | "hard") && !pair.is_extension() {
+                    return Err(pair.unknown(&["soft", "hard"]));
+                }
+            }
             Ulimit { soft: part("soft")?, hard: part("hard")? }
         };
         ulimits.insert(entry.key.to_owned(), ulimit);
@@ -62,7 +70,7 @@ pub(super) fn ulimits(field: &Field<'_>) -> Result<BTreeMap<String, Ulimit>> {
 }
 
 fn read_deploy(service: &mut Service, field: &Field<'_>) -> Result<()> {
-    for pair in field.pairs()? {
+    for pair in field.pairs_or_null()? {
         let value = &pair.value;
         match pair.key {
             "replicas" => {
@@ -73,7 +81,10 @@ fn read_deploy(service: &mut Service, field: &Field<'_>) -> Result<()> {
                 service.scale = Some(replicas);
             }
             "resources" => deploy_resources(service, value)?,
-            "restart_policy" => service.restart = Some(restart_policy(value)?),
+            "restart_policy" => {
+                service.restart = Some(restart_policy(value)?);
+                service.unhashable = true;
+            }
             "update_config" | "rollback_config" => {
                 return Err(pair.unsupported(
                     "replacement is start-first where it can be, and a failure rolls back",
@@ -99,12 +110,14 @@ fn deploy_resources(service: &mut Service, field: &Field<'_>) -> Result<()> {
                     set(&mut resources.nano_cpus, nano_cpus(value)?, "cpus", &pair)?;
                 }
                 ("limits", "memory") => {
+                    value.text()?;
                     set(&mut resources.memory, value.size()?, "mem_limit", &pair)?;
                 }
                 ("limits", "pids") => {
                     set(&mut resources.pids, value.integer()?, "pids_limit", &pair)?;
                 }
                 ("reservations", "memory") => {
+                    value.text()?;
                     let size = value.size()?;
                     set(&mut resources.memory_reservation, size, "mem_reservation", &pair)?;
                 }
@@ -169,7 +182,7 @@ fn nano_cpus(field: &Field<'_>) -> Result<i64> {
 
 /// Microseconds, as a number or as a duration.
 fn micros(field: &Field<'_>) -> Result<i64> {
-    let text = field.text()?;
+    let text = field.scalar()?;
     if let Ok(number) = text.parse() {
         return Ok(number);
     }

@@ -94,12 +94,15 @@ pub(super) struct Scope<'a> {
 }
 
 impl Scope<'_> {
-    /// A path of the file, made absolute.
+    /// A path of the file, made absolute; an absolute one stays as it was written.
     pub(super) fn absolute(&self, path: &str) -> PathBuf {
-        if let Some(rest) = path.strip_prefix("~/")
+        if let Some(rest) = path.strip_prefix('~')
             && let Some(home) = self.variables.plain.get("HOME")
         {
-            return clean(&Path::new(home).join(rest));
+            return clean(&Path::new(home).join(rest.trim_start_matches('/')));
+        }
+        if path.starts_with('/') {
+            return PathBuf::from(path);
         }
         clean(&self.directory.join(path))
     }
@@ -354,18 +357,25 @@ fn project_name(
         }
         return Ok(given);
     }
-    let written = match Field::root(tree, file).get("name") {
-        Some(field) => {
-            let text = field.text()?;
-            let lookup = |name: &str| variables.lookup(name);
-            interpolate(&text, &lookup, &mut |_| {})
-                .map_err(|_| field.problem("its variables cannot be filled in"))?
+    let root = Field::root(tree, file);
+    if let Some(field) = root.get("name") {
+        let text = field.text()?;
+        let lookup = |name: &str| variables.lookup(name);
+        let written = interpolate(&text, &lookup, &mut |_| {})
+            .map_err(|_| field.problem("its variables cannot be filled in"))?;
+        let name = normalise(&written);
+        // An empty name is as good as none.
+        if !name.is_empty() {
+            return Ok(name);
         }
-        None => directory.file_name().unwrap_or_default().to_string_lossy().into_owned(),
-    };
-    let name = normalise(&written);
+        if !written.is_empty() {
+            let message = format!("`{written}` gives no project name; use letters and digits");
+            return Err(field.problem(message).into());
+        }
+    }
+    let name = normalise(&directory.file_name().unwrap_or_default().to_string_lossy());
     if name.is_empty() {
-        let message = format!("`{written}` gives no project name; write `name:` or use -p");
+        let message = "the directory gives no project name; write `name:` or use -p";
         return Err(problem(file, None, message).into());
     }
     Ok(name)
@@ -397,7 +407,10 @@ fn assemble(
     let mut services = None;
     for pair in root.pairs()? {
         match pair.key {
-            "version" => warnings.push("`version` has no meaning any more".to_owned()),
+            "version" => {
+                pair.value.text()?;
+                warnings.push("`version` has no meaning any more; remove it".to_owned());
+            }
             "name" => {}
             "services" => services = Some(pair.value),
             "networks" => project.networks = objects::networks(&pair.value, scope)?,
@@ -419,9 +432,6 @@ fn assemble(
     };
     let mut problems = Vec::new();
     for pair in services.pairs()? {
-        if pair.is_extension() {
-            continue;
-        }
         match service::read(pair.key, &pair.value, scope, secrets) {
             Ok(service) => {
                 project.services.insert(pair.key.to_owned(), service);
@@ -435,9 +445,24 @@ fn assemble(
     if project.services.is_empty() {
         return Err(services.problem("there is no service; write at least one").into());
     }
+    check_container_names(&project, &services)?;
     depends::check(&project, &services)?;
     objects::link(&mut project, &services)?;
     Ok(project)
+}
+
+fn check_container_names(project: &Project, services: &Field<'_>) -> Result<(), Problem> {
+    let mut taken = BTreeMap::new();
+    for (key, service) in &project.services {
+        let Some(name) = &service.container_name else { continue };
+        if let Some(first) = taken.insert(name, key) {
+            let place = services.get(key).and_then(|service| service.get("container_name"));
+            return Err(place
+                .unwrap_or_else(|| services.clone())
+                .problem(format!("the service `{first}` has that name already; choose another")));
+        }
+    }
+    Ok(())
 }
 
 /// A path without `.` and `..`, by its text alone, as Compose does it.

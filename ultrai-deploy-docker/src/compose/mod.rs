@@ -10,6 +10,7 @@ mod depends;
 pub mod dotenv;
 mod environment;
 mod field;
+mod hash;
 mod health;
 mod interpolate;
 mod limits;
@@ -23,10 +24,12 @@ mod scalar;
 pub mod secret;
 mod service;
 mod shellwords;
+mod timestamp;
 mod units;
 mod yaml;
 
 pub use self::{
+    hash::config_hash,
     load::{Loaded, Options, load},
     model::Project,
     problem::{LoadError, Problem},

@@ -187,6 +187,9 @@ pub struct Service {
     /// Limits and reservations, from `deploy.resources` and from `mem_*`, `cpu*`, `pids_limit`.
     #[serde(skip_serializing_if = "Resources::is_empty")]
     pub resources: Resources,
+    /// It was written in a way that [`config_hash`](super::config_hash) does not reproduce.
+    #[serde(skip_serializing_if = "is_false")]
+    pub unhashable: bool,
 }
 
 impl Service {
@@ -324,6 +327,9 @@ pub struct Mount {
     /// tmpfs: mode.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tmpfs_mode: Option<u32>,
+    /// Bind: written without options of its own.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub bare: bool,
 }
 
 /// What kind of mount.
@@ -356,6 +362,9 @@ pub struct FileReference {
     /// Mode in the container.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mode: Option<u32>,
+    /// The target as written, where one was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub written: Option<String>,
 }
 
 /// A secret or config of the project: a file.
@@ -547,6 +556,9 @@ pub struct Resources {
     /// Percentage of processors (Windows).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cpu_percent: Option<i64>,
+    /// They were written under `deploy`.
+    #[serde(skip_serializing_if = "is_false")]
+    pub from_deploy: bool,
 }
 
 impl Resources {

@@ -38,6 +38,7 @@ fn blank(kind: MountKind) -> Mount {
         subpath: None,
         tmpfs_size: None,
         tmpfs_mode: None,
+        bare: false,
     }
 }
 
@@ -104,20 +105,22 @@ fn long(field: &Field<'_>, scope: &Scope<'_>) -> Result<Mount> {
         None => return Err(field.problem("`type:` is missing; write volume, bind or tmpfs")),
     };
     let mut mount = blank(kind);
+    // Compose's default in the long form, too, since v5.
+    mount.create_host_path = kind == MountKind::Bind;
     for pair in field.pairs()? {
         let value = &pair.value;
         match pair.key {
             "type" => {}
-            "source" => mount.source = value.optional_text()?,
+            "source" => mount.source = value.set_text()?,
             "target" => mount.target = value.text()?,
             "read_only" => mount.read_only = value.flag()?,
             "consistency" => {}
             "bind" => {
                 for pair in value.pairs()? {
                     match pair.key {
-                        "propagation" => mount.propagation = pair.value.optional_text()?,
+                        "propagation" => mount.propagation = pair.value.set_text()?,
                         "create_host_path" => mount.create_host_path = pair.value.flag()?,
-                        "selinux" => mount.selinux = pair.value.optional_text()?,
+                        "selinux" => mount.selinux = pair.value.set_text()?,
                         "recursive" => return Err(pair.unsupported("remove it")),
                         _ if pair.is_extension() => {}
                         _ => {
@@ -131,7 +134,7 @@ fn long(field: &Field<'_>, scope: &Scope<'_>) -> Result<Mount> {
                 for pair in value.pairs()? {
                     match pair.key {
                         "nocopy" => mount.nocopy = pair.value.flag()?,
-                        "subpath" => mount.subpath = pair.value.optional_text()?,
+                        "subpath" => mount.subpath = pair.value.set_text()?,
                         "labels" => return Err(pair.unsupported("label the volume itself")),
                         _ if pair.is_extension() => {}
                         _ => return Err(pair.unknown(&["nocopy", "subpath"])),
@@ -167,6 +170,7 @@ fn long(field: &Field<'_>, scope: &Scope<'_>) -> Result<Mount> {
     match (kind, &mount.source) {
         (MountKind::Bind, Some(source)) => {
             mount.source = Some(scope.absolute(source).to_string_lossy().into_owned());
+            mount.bare = field.get("bind").is_none();
         }
         (MountKind::Bind, None) => return Err(field.problem("`source:` is missing")),
         _ => {}

@@ -3,9 +3,9 @@
 use indexmap::IndexMap;
 
 use super::{
-    field::{Field, Result},
+    field::{Field, Pair, Result},
     load::Scope,
-    model::{FileObject, Ipam, IpamPool, MountKind, Network, Project, Volume},
+    model::{FileObject, Ipam, IpamPool, MountKind, Network, Project, Service, Volume},
     problem::Problem,
 };
 
@@ -16,17 +16,15 @@ pub(super) const DEFAULT_NETWORK: &str = "default";
 pub(super) fn networks(field: &Field<'_>, scope: &Scope<'_>) -> Result<IndexMap<String, Network>> {
     let mut networks = IndexMap::new();
     for entry in field.pairs()? {
-        if entry.is_extension() {
-            continue;
-        }
+        check_key(&entry)?;
         let mut network = Network::default();
         let mut name = None;
-        for pair in entry.value.pairs()? {
+        for pair in entry.value.pairs_or_null()? {
             let value = &pair.value;
             match pair.key {
-                "name" => name = Some(value.text()?),
+                "name" => name = value.set_text()?,
                 "external" => network.external = external(value, &mut name)?,
-                "driver" => network.driver = value.optional_text()?,
+                "driver" => network.driver = value.set_text()?,
                 "driver_opts" => network.driver_opts = value.options()?,
                 "internal" => network.internal = value.flag()?,
                 "attachable" => network.attachable = value.flag()?,
@@ -61,17 +59,15 @@ pub(super) fn networks(field: &Field<'_>, scope: &Scope<'_>) -> Result<IndexMap<
 pub(super) fn volumes(field: &Field<'_>, scope: &Scope<'_>) -> Result<IndexMap<String, Volume>> {
     let mut volumes = IndexMap::new();
     for entry in field.pairs()? {
-        if entry.is_extension() {
-            continue;
-        }
+        check_key(&entry)?;
         let mut volume = Volume::default();
         let mut name = None;
-        for pair in entry.value.pairs()? {
+        for pair in entry.value.pairs_or_null()? {
             let value = &pair.value;
             match pair.key {
-                "name" => name = Some(value.text()?),
+                "name" => name = value.set_text()?,
                 "external" => volume.external = external(value, &mut name)?,
-                "driver" => volume.driver = value.optional_text()?,
+                "driver" => volume.driver = value.set_text()?,
                 "driver_opts" => volume.driver_opts = value.options()?,
                 "labels" => volume.labels = value.labels()?,
                 _ if pair.is_extension() => {}
@@ -96,19 +92,12 @@ pub(super) fn volumes(field: &Field<'_>, scope: &Scope<'_>) -> Result<IndexMap<S
 pub(super) fn files(field: &Field<'_>, scope: &Scope<'_>) -> Result<IndexMap<String, FileObject>> {
     let mut files = IndexMap::new();
     for entry in field.pairs()? {
-        if entry.is_extension() {
-            continue;
-        }
+        check_key(&entry)?;
         let mut file = None;
         for pair in entry.value.pairs()? {
             match pair.key {
                 "file" => {
-                    let path = scope.absolute(&pair.value.text()?);
-                    if !path.exists() {
-                        let message = format!("there is no file {}", path.display());
-                        return Err(pair.value.problem(message));
-                    }
-                    file = Some(path);
+                    file = Some(scope.absolute(&pair.value.text()?));
                 }
                 "environment" | "content" | "external" | "name" | "driver" | "driver_opts"
                 | "template_driver" | "labels" => {
@@ -125,7 +114,7 @@ pub(super) fn files(field: &Field<'_>, scope: &Scope<'_>) -> Result<IndexMap<Str
 }
 
 /// Gives services their default network, checks that what they use is declared, and leaves out
-/// the networks that nobody uses.
+/// what nobody uses, as Compose does: it is neither created nor has it to exist.
 pub(super) fn link(
     project: &mut Project,
     services: &Field<'_>,
@@ -159,18 +148,19 @@ pub(super) fn link(
         let files = service.secrets.iter().map(|file| ("secrets", file, &project.secrets));
         let files = files.chain(service.configs.iter().map(|f| ("configs", f, &project.configs)));
         for (key, file, declared) in files {
-            if !declared.contains_key(&file.source) {
+            let Some(object) = declared.get(&file.source) else {
                 return Err(part(key).problem(format!(
                     "`{}` is not declared; write it under `{key}:`",
                     file.source
                 )));
+            };
+            if !object.file.exists() {
+                return Err(part(key).problem(format!(
+                    "`{}` is the file {}, which does not exist",
+                    file.source,
+                    object.file.display()
+                )));
             }
-        }
-        if let Some(other) =
-            service.network_mode.as_deref().and_then(|mode| mode.strip_prefix("service:"))
-            && !service.depends_on.contains_key(other)
-        {
-            return Err(part("network_mode").problem(format!("`{other}` is no service")));
         }
     }
     let uses_default =
@@ -180,9 +170,28 @@ pub(super) fn link(
         project.networks.insert(DEFAULT_NETWORK.to_owned(), Network { name, ..Network::default() });
     }
     let services = &project.services;
+    let used = |uses: &dyn Fn(&Service) -> bool| services.values().any(uses);
+    project.networks.retain(|key, _| used(&|service| service.networks.contains_key(key)));
+    project.volumes.retain(|key, _| {
+        used(&|service| service.volumes.iter().any(|mount| mount.source.as_ref() == Some(key)))
+    });
     project
-        .networks
-        .retain(|key, _| services.values().any(|service| service.networks.contains_key(key)));
+        .secrets
+        .retain(|key, _| used(&|service| service.secrets.iter().any(|file| file.source == *key)));
+    project
+        .configs
+        .retain(|key, _| used(&|service| service.configs.iter().any(|file| file.source == *key)));
+    Ok(())
+}
+
+fn check_key(entry: &Pair<'_>) -> Result<()> {
+    let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
+    if entry.key.is_empty() || !entry.key.chars().all(allowed) {
+        return Err(entry.value.problem(format!(
+            "`{}` is no key; use letters, digits, `.`, `_` and `-`",
+            entry.key
+        )));
+    }
     Ok(())
 }
 
@@ -209,16 +218,16 @@ fn ipam(field: &Field<'_>) -> Result<Ipam> {
     let mut ipam = Ipam::default();
     for pair in field.pairs()? {
         match pair.key {
-            "driver" => ipam.driver = pair.value.optional_text()?,
+            "driver" => ipam.driver = pair.value.set_text()?,
             "options" => ipam.options = pair.value.options()?,
             "config" => {
                 for item in pair.value.items()? {
                     let mut pool = IpamPool::default();
                     for pair in item.pairs()? {
                         match pair.key {
-                            "subnet" => pool.subnet = pair.value.optional_text()?,
-                            "ip_range" => pool.ip_range = pair.value.optional_text()?,
-                            "gateway" => pool.gateway = pair.value.optional_text()?,
+                            "subnet" => pool.subnet = pair.value.set_text()?,
+                            "ip_range" => pool.ip_range = pair.value.set_text()?,
+                            "gateway" => pool.gateway = pair.value.set_text()?,
                             "aux_addresses" => pool.aux_addresses = pair.value.options()?,
                             _ if pair.is_extension() => {}
                             _ => {

@@ -26,7 +26,7 @@ pub(super) fn read(field: &Field<'_>) -> Result<Vec<Port>> {
 pub(super) fn exposed(field: &Field<'_>) -> Result<Vec<String>> {
     let mut exposed = Vec::new();
     for item in field.items()? {
-        let text = item.text()?;
+        let text = item.scalar()?;
         let (ports, protocol) = with_protocol(&item, &text)?;
         let (first, last) = range(&item, ports)?;
         for port in first..=last {
@@ -41,7 +41,7 @@ pub(super) fn exposed(field: &Field<'_>) -> Result<Vec<String>> {
 
 /// `[[address:]host:]container[/protocol]`.
 fn short(field: &Field<'_>) -> Result<Vec<Port>> {
-    let text = field.text()?;
+    let text = field.scalar()?;
     let (rest, protocol) = with_protocol(field, &text)?;
     let (rest, target) = match rest.rsplit_once(':') {
         Some((rest, target)) => (Some(rest), target),
@@ -98,11 +98,13 @@ fn long(field: &Field<'_>) -> Result<Vec<Port>> {
         match pair.key {
             "target" => target = Some(value.small::<u16>()?),
             "published" => {
-                let text = value.text()?;
-                range(value, &text)?;
-                port.published = Some(text).filter(|text| !text.is_empty());
+                let text = value.scalar()?;
+                if !text.is_empty() {
+                    range(value, &text)?;
+                    port.published = Some(text);
+                }
             }
-            "host_ip" => port.host_ip = value.optional_text()?,
+            "host_ip" => port.host_ip = value.set_text()?,
             "protocol" => {
                 value.one_of(&[("tcp", ()), ("udp", ()), ("sctp", ())])?;
                 port.protocol = value.text()?;
@@ -127,14 +129,13 @@ fn long(field: &Field<'_>) -> Result<Vec<Port>> {
     Ok(vec![port])
 }
 
-fn with_protocol<'t>(field: &Field<'_>, text: &'t str) -> Result<(&'t str, &'t str)> {
-    match text.split_once('/') {
-        None => Ok((text, "tcp")),
-        Some((rest, protocol @ ("tcp" | "udp" | "sctp"))) => Ok((rest, protocol)),
-        Some((_, other)) => {
-            Err(field.problem(format!("`{other}` is no protocol; write tcp, udp or sctp")))
-        }
-    }
+fn with_protocol<'t>(field: &Field<'_>, text: &'t str) -> Result<(&'t str, &'static str)> {
+    let Some((rest, written)) = text.split_once('/') else { return Ok((text, "tcp")) };
+    ["tcp", "udp", "sctp"]
+        .into_iter()
+        .find(|protocol| protocol.eq_ignore_ascii_case(written))
+        .map(|protocol| (rest, protocol))
+        .ok_or_else(|| field.problem(format!("`{written}` is no protocol; write tcp, udp or sctp")))
 }
 
 fn range(field: &Field<'_>, text: &str) -> Result<(u16, u16)> {

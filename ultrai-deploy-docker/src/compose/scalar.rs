@@ -1,6 +1,9 @@
 //! Plain scalars where a text is wanted: `0400` is the number 256, as Compose's parser has it.
 
-use super::yaml::{Kind, Node};
+use super::{
+    timestamp,
+    yaml::{Kind, Node},
+};
 
 /// A scalar as text, or nothing for null and for what is no scalar.
 ///
@@ -17,6 +20,23 @@ pub(super) fn text(node: &Node) -> Option<String> {
     }
 }
 
+/// Whether a scalar is a text to Compose, and not a number, boolean, time or null.
+pub(super) fn is_text(node: &Node) -> bool {
+    match &node.kind {
+        Kind::Scalar { plain: false, .. } => true,
+        Kind::Scalar { text, plain: true } => {
+            node.tag.as_deref() == Some("!!str")
+                || (node.tag.is_none()
+                    && !node.is_null()
+                    && !matches!(text.to_ascii_lowercase().as_str(), "true" | "false")
+                    && integer(text).is_none()
+                    && float(text).is_none()
+                    && timestamp::printed(text).is_none())
+        }
+        _ => false,
+    }
+}
+
 fn resolve(text: &str) -> String {
     if matches!(text, "true" | "True" | "TRUE") {
         return "true".to_owned();
@@ -30,10 +50,7 @@ fn resolve(text: &str) -> String {
     if let Some(float) = float(text) {
         return float;
     }
-    if let Some(date) = date(text) {
-        return date;
-    }
-    text.to_owned()
+    timestamp::printed(text).unwrap_or_else(|| text.to_owned())
 }
 
 /// An integer in any of YAML's notations.
@@ -67,7 +84,8 @@ pub(super) fn integer(text: &str) -> Option<i128> {
     Some(if negative { -number } else { number })
 }
 
-/// A float, printed as Go prints it: shortest, with an exponent from 21 digits on.
+/// A float, printed as Go prints it: the shortest digits, with an exponent from 1e6 on and
+/// below 1e-4. Integers that are too large for 64 bits, and octal ones with a 9, are floats.
 fn float(text: &str) -> Option<String> {
     let body = text.strip_prefix(['-', '+']).unwrap_or(text);
     match body {
@@ -81,13 +99,12 @@ fn float(text: &str) -> Option<String> {
         && body.contains(|c: char| c.is_ascii_digit())
         && body
             .chars()
-            .all(|c| c.is_ascii_digit() || matches!(c, '.' | 'e' | 'E' | '+' | '-' | '_'))
-        && body.contains(['.', 'e', 'E']);
+            .all(|c| c.is_ascii_digit() || matches!(c, '.' | 'e' | 'E' | '+' | '-' | '_'));
     if !is_number {
         return None;
     }
     let number: f64 = text.replace('_', "").parse().ok()?;
-    if number != 0.0 && !(1e-4..1e21).contains(&number.abs()) {
+    if number != 0.0 && !(1e-4..1e6).contains(&number.abs()) {
         let printed = format!("{number:e}");
         let (mantissa, exponent) = printed.split_once('e')?;
         let exponent: i32 = exponent.parse().ok()?;
@@ -95,25 +112,6 @@ fn float(text: &str) -> Option<String> {
         return Some(format!("{mantissa}e{sign}{:02}", exponent.abs()));
     }
     Some(number.to_string())
-}
-
-/// A date without a time, printed as Go prints a time.
-fn date(text: &str) -> Option<String> {
-    let mut parts = text.split('-');
-    let (year, month, day) = (parts.next()?, parts.next()?, parts.next()?);
-    let digits = |part: &str, lengths: std::ops::RangeInclusive<usize>| {
-        lengths.contains(&part.len()) && part.bytes().all(|byte| byte.is_ascii_digit())
-    };
-    if parts.next().is_some()
-        || !digits(year, 4..=4)
-        || !digits(month, 1..=2)
-        || !digits(day, 1..=2)
-    {
-        return None;
-    }
-    let (month, day): (u8, u8) = (month.parse().ok()?, day.parse().ok()?);
-    ((1..=12).contains(&month) && (1..=31).contains(&day))
-        .then(|| format!("{year}-{month:02}-{day:02} 00:00:00 +0000 UTC"))
 }
 
 #[cfg(test)]
@@ -130,7 +128,10 @@ mod tests {
             ("1e3", "1000"),
             ("1.50", "1.5"),
             ("-7", "-7"),
-            ("089", "089"),
+            ("089", "89"),
+            ("1234567.0", "1.234567e+06"),
+            ("999999.5", "999999.5"),
+            ("123456789012345678901234567890", "1.2345678901234568e+29"),
             ("2001-01-01", "2001-01-01 00:00:00 +0000 UTC"),
             ("yes", "yes"),
             ("True", "true"),

@@ -10,7 +10,7 @@ use super::{
     field::{Field, Pair, Result},
     health, limits,
     load::Scope,
-    model::{Condition, Dependency, FileReference, Logging, PullPolicy, Restart, Service},
+    model::{Condition, Dependency, FileReference, HealthTest, Logging, PullPolicy, Restart, Service},
     mounts, ports,
 };
 
@@ -132,6 +132,7 @@ pub(super) fn read(
     }
     limits::read(&mut service, field)?;
     if let Some(mac) = field.get("mac_address") {
+        service.unhashable = true;
         let mac = mac.text()?;
         if service.networks.is_empty() && service.network_mode.is_none() {
             let default = super::objects::DEFAULT_NETWORK.to_owned();
@@ -190,8 +191,8 @@ fn read_key(service: &mut Service, pair: &Pair<'_>, scope: &Scope<'_>) -> Result
                 ("build", PullPolicy::Build),
             ])?);
         }
-        "platform" => service.platform = Some(value.text()?),
-        "container_name" => service.container_name = Some(value.text()?),
+        "platform" => service.platform = value.set_text()?,
+        "container_name" => service.container_name = Some(container_name(value)?),
         "scale" => service.scale = Some(value.small()?),
         "command" => service.command = command::read(value)?,
         "entrypoint" => service.entrypoint = command::read(value)?,
@@ -203,37 +204,35 @@ fn read_key(service: &mut Service, pair: &Pair<'_>, scope: &Scope<'_>) -> Result
         "secrets" => service.secrets = references(value, "/run/secrets/")?,
         "configs" => service.configs = references(value, "/")?,
         "depends_on" => {
-            // A network mode may have added a dependency already.
+            // A namespace of another service may have added a dependency already.
             for (name, dependency) in depends_on(value)? {
                 service.depends_on.insert(name, dependency);
             }
         }
-        "healthcheck" => service.healthcheck = health::read(value)?,
-        "restart" => service.restart = Some(restart(value)?),
-        "networks" => service.networks = attach::read(value)?,
-        "network_mode" => {
-            let mode = value.text()?;
-            if let Some(other) = mode.strip_prefix("service:") {
-                let dependency =
-                    Dependency { condition: Condition::Started, restart: true, required: true };
-                service.depends_on.entry(other.to_owned()).or_insert(dependency);
-            }
-            service.network_mode = Some(mode);
+        "healthcheck" => {
+            service.healthcheck = Some(health::read(value)?);
+            // Compose hashes also what it does not run.
+            let disabled = service.healthcheck.as_ref().map(|check| &check.test);
+            service.unhashable |=
+                disabled == Some(&HealthTest::None) && value.get("test").is_some();
         }
+        "restart" => service.restart = restart(value)?,
+        "networks" => service.networks = attach::read(value)?,
+        "network_mode" => service.network_mode = namespace(service, value)?,
         "logging" => service.logging = Some(logging(value)?),
         "init" => service.init = Some(value.flag()?),
-        "user" => service.user = Some(value.text()?),
-        "group_add" => service.group_add = value.texts()?,
-        "working_dir" => service.working_dir = Some(value.text()?),
-        "hostname" => service.hostname = Some(value.text()?),
-        "domainname" => service.domainname = Some(value.text()?),
+        "user" => service.user = value.set_text()?,
+        "group_add" => service.group_add = value.scalars()?,
+        "working_dir" => service.working_dir = value.set_text()?,
+        "hostname" => service.hostname = value.set_text()?,
+        "domainname" => service.domainname = value.set_text()?,
         "extra_hosts" => service.extra_hosts = extra_hosts(value)?,
         "dns" => service.dns = value.text_or_texts()?,
         "dns_search" => service.dns_search = value.text_or_texts()?,
         "dns_opt" => service.dns_opt = value.texts()?,
         "shm_size" => service.shm_size = Some(value.size()?),
         "ulimits" => service.ulimits = limits::ulimits(value)?,
-        "stop_signal" => service.stop_signal = Some(value.text()?),
+        "stop_signal" => service.stop_signal = value.set_text()?,
         "stop_grace_period" => service.stop_grace_period = Some(value.duration()?),
         "read_only" => service.read_only = value.flag()?,
         "privileged" => service.privileged = value.flag()?,
@@ -243,9 +242,9 @@ fn read_key(service: &mut Service, pair: &Pair<'_>, scope: &Scope<'_>) -> Result
         "cap_drop" => service.cap_drop = value.texts()?,
         "security_opt" => service.security_opt = security(value, scope)?,
         "sysctls" => service.sysctls = value.labels()?.into_iter().collect(),
-        "pid" => service.pid = Some(value.text()?),
-        "ipc" => service.ipc = Some(value.text()?),
-        "uts" => service.uts = Some(value.text()?),
+        "pid" => service.pid = namespace(service, value)?,
+        "ipc" => service.ipc = namespace(service, value)?,
+        "uts" => service.uts = value.set_text()?,
         "develop" => {}
         known if KNOWN.contains(&known) => {}
         _ if pair.is_extension() => {}
@@ -259,13 +258,40 @@ fn read_key(service: &mut Service, pair: &Pair<'_>, scope: &Scope<'_>) -> Result
     Ok(())
 }
 
+fn container_name(field: &Field<'_>) -> Result<String> {
+    let name = field.text()?;
+    let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '-');
+    if name.len() < 2
+        || !name.starts_with(|c: char| c.is_ascii_alphanumeric())
+        || !name.chars().all(allowed)
+    {
+        return Err(field.problem(format!(
+            "`{name}` is no container name; use two or more letters, digits, `_`, `.` and `-`"
+        )));
+    }
+    Ok(name)
+}
+
+/// A namespace mode; `service:x` makes the service depend on x.
+fn namespace(service: &mut Service, field: &Field<'_>) -> Result<Option<String>> {
+    let mode = field.set_text()?;
+    if let Some(other) = mode.as_ref().and_then(|mode| mode.strip_prefix("service:")) {
+        let dependency =
+            Dependency { condition: Condition::Started, restart: true, required: true };
+        service.depends_on.entry(other.to_owned()).or_insert(dependency);
+    }
+    Ok(mode)
+}
+
 fn depends_on(field: &Field<'_>) -> Result<IndexMap<String, Dependency>> {
     let mut dependencies = IndexMap::new();
     if !field.is_mapping() {
         for item in field.items()? {
             let dependency =
                 Dependency { condition: Condition::Started, restart: false, required: true };
-            dependencies.insert(item.text()?, dependency);
+            if dependencies.insert(item.text()?, dependency).is_some() {
+                return Err(item.problem("it is in the list twice; remove one of them"));
+            }
         }
         return Ok(dependencies);
     }
@@ -287,17 +313,21 @@ fn depends_on(field: &Field<'_>) -> Result<IndexMap<String, Dependency>> {
                 _ => return Err(pair.unknown(&["condition", "restart", "required"])),
             }
         }
+        if entry.value.get("condition").is_none() {
+            let message = "`condition:` is missing; write service_started, service_healthy or \
+                           service_completed_successfully";
+            return Err(entry.value.problem(message));
+        }
         dependencies.insert(entry.key.to_owned(), dependency);
     }
     Ok(dependencies)
 }
 
 /// Reads a restart policy as `restart:` has it.
-fn restart(field: &Field<'_>) -> Result<Restart> {
-    let text = field.optional_text()?.unwrap_or_else(|| "no".to_owned());
-    Ok(match text.as_str() {
-        // `restart: no` without quotes is the boolean false to some YAML readers.
-        "no" | "false" => Restart::No,
+fn restart(field: &Field<'_>) -> Result<Option<Restart>> {
+    let Some(text) = field.set_text()? else { return Ok(None) };
+    Ok(Some(match text.as_str() {
+        "no" => Restart::No,
         "always" => Restart::Always,
         "unless-stopped" => Restart::UnlessStopped,
         "on-failure" => Restart::OnFailure(None),
@@ -310,7 +340,7 @@ fn restart(field: &Field<'_>) -> Result<Restart> {
                 )));
             }
         },
-    })
+    }))
 }
 
 fn references(field: &Field<'_>, directory: &str) -> Result<Vec<FileReference>> {
@@ -322,6 +352,7 @@ fn references(field: &Field<'_>, directory: &str) -> Result<Vec<FileReference>> 
             uid: None,
             gid: None,
             mode: None,
+            written: None,
         };
         if item.is_scalar() {
             reference.source = item.text()?;
@@ -330,8 +361,8 @@ fn references(field: &Field<'_>, directory: &str) -> Result<Vec<FileReference>> 
                 match pair.key {
                     "source" => reference.source = pair.value.text()?,
                     "target" => reference.target = pair.value.text()?,
-                    "uid" => reference.uid = pair.value.optional_text()?,
-                    "gid" => reference.gid = pair.value.optional_text()?,
+                    "uid" => reference.uid = pair.value.set_text()?,
+                    "gid" => reference.gid = pair.value.set_text()?,
                     "mode" => reference.mode = Some(mode(&pair.value)?),
                     _ if pair.is_extension() => {}
                     _ => return Err(pair.unknown(&["source", "target", "uid", "gid", "mode"])),
@@ -341,6 +372,7 @@ fn references(field: &Field<'_>, directory: &str) -> Result<Vec<FileReference>> 
         if reference.source.is_empty() {
             return Err(item.problem("`source:` is missing"));
         }
+        reference.written = Some(reference.target.clone()).filter(|target| !target.is_empty());
         if reference.target.is_empty() {
             reference.target = format!("{directory}{}", reference.source);
         } else if !reference.target.starts_with('/') {
@@ -365,7 +397,7 @@ fn logging(field: &Field<'_>) -> Result<Logging> {
     let mut logging = Logging::default();
     for pair in field.pairs()? {
         match pair.key {
-            "driver" => logging.driver = pair.value.optional_text()?,
+            "driver" => logging.driver = pair.value.set_text()?,
             "options" => logging.options = pair.value.options()?,
             _ if pair.is_extension() => {}
             _ => return Err(pair.unknown(&["driver", "options"])),
@@ -390,6 +422,7 @@ pub(super) fn extra_hosts(field: &Field<'_>) -> Result<Vec<String>> {
         let (host, address) = text
             .split_once('=')
             .or_else(|| text.split_once(':'))
+            .filter(|(host, address)| !host.trim().is_empty() && !address.trim().is_empty())
             .ok_or_else(|| item.problem("write `host=address`"))?;
         hosts.push(format!("{}:{}", host.trim(), bare(address.trim())));
     }

@@ -1,36 +1,63 @@
 //! Splitting a command line into words, as Compose splits `command` and `entrypoint`.
 
-/// Splits `line` by white space, with quotes and backslashes. What follows an unquoted `;`, `&`,
-/// `|`, `<` or `>` is left out: Compose does so, too.
+/// Splits `line` by white space, with quotes and backslashes; back quotes and `$( )` hold
+/// together what is between them. What follows an unquoted `;`, `&`, `|`, `<` or `>` is left out:
+/// Compose does so, too (mattn/go-shellwords).
 ///
 /// # Errors
-/// A quote that is not closed, or a backslash at the end.
+/// A quote or parenthesis that is not closed, or a backslash at the end.
 pub(super) fn split(line: &str) -> Result<Vec<String>, &'static str> {
     let mut words = Vec::new();
     let mut word: Option<String> = None;
-    let mut quote: Option<char> = None;
+    let mut within: Option<char> = None;
     let mut chars = line.chars();
     while let Some(c) = chars.next() {
-        match (quote, c) {
-            (None | Some('"'), '\\') => {
+        match (within, c) {
+            (None | Some('"' | '`' | ')'), '\\') => {
                 let next = chars.next().ok_or("it ends with a backslash")?;
-                word.get_or_insert_default().push(next);
+                word.get_or_insert_default().push(match next {
+                    't' => '\t',
+                    'n' => '\n',
+                    other => other,
+                });
             }
-            (Some(open), c) if c == open => quote = None,
-            (None, '"' | '\'') => {
-                quote = Some(c);
-                word.get_or_insert_default();
+            (Some(close @ ('"' | '\'')), c) if c == close => within = None,
+            (None | Some('`'), '"' | '\'') => {
+                // Back quotes do not keep a quote in them from being one.
+                if within.is_none() {
+                    within = Some(c);
+                    word.get_or_insert_default();
+                } else {
+                    return Err("quotes within back quotes are not supported");
+                }
+            }
+            (Some(close), c) if c == close => {
+                within = None;
+                word.get_or_insert_default().push(c);
+            }
+            (None, '`') => {
+                within = Some('`');
+                word.get_or_insert_default().push(c);
+            }
+            (None, '(') if word.as_ref().is_some_and(|word| word.ends_with('$')) => {
+                within = Some(')');
+                word.get_or_insert_default().push(c);
+            }
+            (None | Some(')'), '(') | (None, ')') => {
+                return Err("a parenthesis stands without quotes");
             }
             (None, ' ' | '\t' | '\r' | '\n') => words.extend(word.take()),
             (None, ';' | '&' | '|' | '<' | '>') => {
-                words.extend(word.take());
+                // A digit before `>` names a stream: `2>log`.
+                let stream = |word: &String| word.starts_with(|c: char| c.is_ascii_digit());
+                words.extend(word.take().filter(|word| c != '>' || !stream(word)));
                 return Ok(words);
             }
             (_, c) => word.get_or_insert_default().push(c),
         }
     }
-    if quote.is_some() {
-        return Err("a quote is not closed");
+    if within.is_some() {
+        return Err("a quote or parenthesis is not closed");
     }
     words.extend(word);
     Ok(words)
@@ -50,12 +77,18 @@ mod tests {
                 vec!["redis-server", "--save", "", "--appendonly", "yes"],
             ),
             ("a\\ b 'c\"d' \"e\\\"f\"", vec!["a b", "c\"d", "e\"f"]),
+            ("a $(b c) d", vec!["a", "$(b c)", "d"]),
+            ("a `b c` d", vec!["a", "`b c`", "d"]),
+            ("a\\tb", vec!["a\tb"]),
+            ("a 2>b c", vec!["a"]),
+            ("a b>c", vec!["a", "b"]),
             ("  ", vec![]),
             ("", vec![]),
         ] {
             assert_eq!(split(line).unwrap(), expected, "{line}");
         }
-        assert!(split("a 'b").is_err());
-        assert!(split("a\\").is_err());
+        for line in ["a 'b", "a\\", "a (b)", "a)", "$(a", "`a"] {
+            assert!(split(line).is_err(), "{line}");
+        }
     }
 }

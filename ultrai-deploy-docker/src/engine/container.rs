@@ -1,0 +1,146 @@
+//! Calls about containers.
+
+use std::{collections::HashMap, time::Duration};
+
+use bollard::{
+    container::LogOutput,
+    models::{
+        ContainerCreateBody, ContainerInspectResponse, ContainerSummary, ContainerUpdateBody,
+        ImageInspect, RestartPolicy,
+    },
+    query_parameters::{
+        CreateContainerOptionsBuilder, ListContainersOptionsBuilder, LogsOptionsBuilder,
+        RemoveContainerOptionsBuilder, RenameContainerOptionsBuilder,
+    },
+};
+use futures_util::StreamExt;
+use ultrai_deploy_core::error::{ErrorKind, Result};
+
+use super::{Engine, engine_error, ignore_missing};
+
+impl Engine {
+    /// All containers, running or not, that have every one of `labels` (`key` or `key=value`).
+    pub(crate) async fn containers(&self, labels: &[String]) -> Result<Vec<ContainerSummary>> {
+        let filters = HashMap::from([("label", labels.to_vec())]);
+        let options = ListContainersOptionsBuilder::default().all(true).filters(&filters).build();
+        self.client()
+            .await?
+            .list_containers(Some(options))
+            .await
+            .map_err(|source| engine_error("list containers", &labels.join(", "), source))
+    }
+
+    /// A container by id or name.
+    pub(crate) async fn container(&self, id: &str) -> Result<ContainerInspectResponse> {
+        self.client()
+            .await?
+            .inspect_container(id, None)
+            .await
+            .map_err(|source| engine_error("inspect a container", id, source))
+    }
+
+    /// A container by id or name, or nothing when there is none.
+    pub(crate) async fn find_container(
+        &self,
+        id: &str,
+    ) -> Result<Option<ContainerInspectResponse>> {
+        ignore_missing(self.container(id).await.map(Some))
+    }
+
+    /// Creates a container and returns its id.
+    pub(crate) async fn create(&self, name: &str, body: ContainerCreateBody) -> Result<String> {
+        let options = CreateContainerOptionsBuilder::default().name(name).build();
+        let created = self
+            .client()
+            .await?
+            .create_container(Some(options), body)
+            .await
+            .map_err(|source| engine_error("create a container", name, source))?;
+        Ok(created.id)
+    }
+
+    /// Starts a container; one that runs is fine.
+    pub(crate) async fn start(&self, id: &str) -> Result<()> {
+        self.client()
+            .await?
+            .start_container(id, None)
+            .await
+            .map_err(|source| engine_error("start a container", id, source))
+    }
+
+    /// Stops a container by its own signal and within its own grace period; one that does not run
+    /// or does not exist is fine.
+    pub(crate) async fn stop(&self, id: &str, grace: Duration) -> Result<()> {
+        let stopped = self
+            .patient_client(grace)
+            .await?
+            .stop_container(id, None)
+            .await
+            .map_err(|source| engine_error("stop a container", id, source));
+        ignore_missing(stopped)
+    }
+
+    /// Gives a container another name.
+    pub(crate) async fn rename(&self, id: &str, name: &str) -> Result<()> {
+        let options = RenameContainerOptionsBuilder::default().name(name).build();
+        self.client()
+            .await?
+            .rename_container(id, options)
+            .await
+            .map_err(|source| engine_error("rename a container", name, source))
+    }
+
+    /// Sets a container's restart policy.
+    pub(crate) async fn set_restart(&self, id: &str, policy: RestartPolicy) -> Result<()> {
+        let body =
+            ContainerUpdateBody { restart_policy: Some(policy), ..ContainerUpdateBody::default() };
+        self.client()
+            .await?
+            .update_container(id, body)
+            .await
+            .map_err(|source| engine_error("change a restart policy", id, source))
+    }
+
+    /// Removes a container by force with its anonymous volumes; one that is not there, or that is
+    /// being removed, is fine.
+    pub(crate) async fn remove(&self, id: &str) -> Result<()> {
+        let options = RemoveContainerOptionsBuilder::default().force(true).v(true).build();
+        let removed = self
+            .client()
+            .await?
+            .remove_container(id, Some(options))
+            .await
+            .map_err(|source| engine_error("remove a container", id, source));
+        match ignore_missing(removed) {
+            // The engine answers so while another removal of it is under way.
+            Err(error) if error.kind() == ErrorKind::Conflict => Ok(()),
+            other => other,
+        }
+    }
+
+    /// The last `lines` lines of a container's output.
+    pub(crate) async fn log_tail(&self, id: &str, lines: usize) -> Result<String> {
+        let options = LogsOptionsBuilder::default()
+            .stdout(true)
+            .stderr(true)
+            .tail(&lines.to_string())
+            .build();
+        let mut stream = self.client().await?.logs(id, Some(options));
+        let mut text = String::new();
+        while let Some(chunk) = stream.next().await {
+            let chunk: LogOutput =
+                chunk.map_err(|source| engine_error("read a container's log", id, source))?;
+            text.push_str(&String::from_utf8_lossy(&chunk.into_bytes()));
+        }
+        Ok(text)
+    }
+
+    /// An image by reference or id.
+    pub(crate) async fn image(&self, reference: &str) -> Result<ImageInspect> {
+        self.client()
+            .await?
+            .inspect_image(reference)
+            .await
+            .map_err(|source| engine_error("inspect an image", reference, source))
+    }
+}

@@ -1,0 +1,106 @@
+//! The networks of a release: made when they are missing, removed only by the run that made them.
+
+use std::collections::HashMap;
+
+use bollard::models::{Ipam, IpamConfig, NetworkCreateRequest};
+use serde_json::json;
+use ultrai_deploy_core::{
+    context::Context,
+    deployer::Step,
+    error::{ErrorKind, Result},
+};
+
+use crate::{
+    backend::Backend,
+    compose::model::{self, Network},
+    definition::{Definition, Shared},
+    labels,
+};
+
+/// Creates the networks of a release that are not there. Idempotent.
+pub(crate) async fn ensure(
+    cx: &Context,
+    backend: &Backend,
+    definition: &Definition<'_>,
+    step: Step,
+) -> Result<()> {
+    for (key, network) in own(&definition.shared) {
+        if backend.engine.find_network(&network.name).await?.is_none() {
+            let request = request(cx, key, network, step);
+            let detail = json!({ "network": key });
+            let create = backend.engine.create_network(request);
+            cx.effect("create network", &network.name, detail, create).await?;
+        }
+    }
+    Ok(())
+}
+
+/// Removes the networks that this run has created. One that others use by now stays. Idempotent.
+pub(crate) async fn remove_created(cx: &Context, backend: &Backend) -> Result<()> {
+    let wanted = [
+        labels::filter(labels::PROJECT, cx.target().project.as_str()),
+        labels::filter(labels::RUN, cx.run().as_str()),
+    ];
+    for network in backend.engine.networks(&wanted).await? {
+        let step = network.labels.as_ref().and_then(|labels| labels.get(labels::STEP));
+        // The release that came back stands on it.
+        if step.is_some_and(|step| step == Step::Rollback.as_str()) {
+            continue;
+        }
+        let Some(name) = network.name else { continue };
+        let id = network.id.unwrap_or_else(|| name.clone());
+        let remove = backend.engine.remove_network(&id);
+        match cx.effect("remove network", &name, json!({}), remove).await {
+            // The engine refuses while containers are connected: of others, since ours are gone.
+            Err(error) if matches!(error.kind(), ErrorKind::Denied | ErrorKind::Conflict) => {
+                cx.note(&format!("network {name} stays: containers of others use it")).await?;
+            }
+            result => result?,
+        }
+    }
+    Ok(())
+}
+
+/// The networks that a release creates where they are missing.
+pub(crate) fn own(shared: &Shared) -> impl Iterator<Item = (&String, &Network)> {
+    shared.networks.iter().filter(|(_, network)| !network.external)
+}
+
+fn request(cx: &Context, key: &str, network: &Network, step: Step) -> NetworkCreateRequest {
+    let mut all: HashMap<_, _> =
+        network.labels.iter().map(|(label, value)| (label.clone(), value.clone())).collect();
+    all.extend([
+        (labels::PROJECT.to_owned(), cx.target().project.to_string()),
+        (labels::NETWORK.to_owned(), key.to_owned()),
+        (labels::VERSION.to_owned(), labels::COMPOSE_VERSION.to_owned()),
+    ]);
+    all.extend(labels::of_run(cx.key(), cx.target().environment.as_str(), step));
+    let options: HashMap<_, _> = network.driver_opts.clone().into_iter().collect();
+    NetworkCreateRequest {
+        name: network.name.clone(),
+        driver: network.driver.clone(),
+        internal: network.internal.then_some(true),
+        attachable: network.attachable.then_some(true),
+        enable_ipv4: network.enable_ipv4,
+        enable_ipv6: network.enable_ipv6,
+        ipam: network.ipam.as_ref().map(ipam),
+        options: (!options.is_empty()).then_some(options),
+        labels: Some(all),
+        ..NetworkCreateRequest::default()
+    }
+}
+
+fn ipam(ipam: &model::Ipam) -> Ipam {
+    let config = ipam.config.iter().map(|pool| IpamConfig {
+        subnet: pool.subnet.clone(),
+        ip_range: pool.ip_range.clone(),
+        gateway: pool.gateway.clone(),
+        auxiliary_addresses: (!pool.aux_addresses.is_empty())
+            .then(|| pool.aux_addresses.clone().into_iter().collect()),
+    });
+    Ipam {
+        driver: ipam.driver.clone(),
+        config: (!ipam.config.is_empty()).then(|| config.collect()),
+        options: (!ipam.options.is_empty()).then(|| ipam.options.clone().into_iter().collect()),
+    }
+}
