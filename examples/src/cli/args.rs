@@ -1,0 +1,151 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// Deploys that you can kill at any instant and still trust.
+#[derive(Debug, Parser)]
+#[command(name = "ultrai", version, arg_required_else_help = true)]
+pub struct Cli {
+    /// How results are printed on standard output.
+    #[arg(long, global = true, value_enum, default_value_t = Format::Text)]
+    pub format: Format,
+    /// The configuration file; `deploy.toml` beside the compose file when there is one.
+    #[arg(long, global = true, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Where state is kept; beats `state` in the configuration.
+    #[arg(long, global = true, value_name = "DIR")]
+    pub state: Option<PathBuf>,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// How results are printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// For people.
+    Text,
+    /// One JSON document.
+    Json,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Show the whole thing in some seconds: deploy, upgrade, a broken version rolled back.
+    Quickstart,
+    /// Deploy a version.
+    Deploy(Deploy),
+    /// Return to a release that was proven before.
+    Rollback(Rollback),
+    /// List backups.
+    Backups(Where),
+    /// Run all checks of what is deployed.
+    Verify(Where),
+    /// Tell what runs and what to do next.
+    Status(Where),
+    /// List past runs.
+    History(Where),
+    /// Finish or undo a run that was left unfinished.
+    Resume(Resume),
+    /// Stop a run; what it changed is rolled back.
+    Cancel(Where),
+    /// Close a stuck run without touching anything.
+    Abandon(Abandon),
+    /// The demonstration application, run by `quickstart`.
+    #[command(hide = true)]
+    DemoApp,
+}
+
+/// Where to do it.
+#[derive(Clone, Debug, Args)]
+pub struct Where {
+    /// The environment: development, staging, production, or one of deploy.toml.
+    #[arg(long, short = 'e', value_name = "E")]
+    pub environment: String,
+    /// The compose file, or its directory; the working directory when left out.
+    #[arg(long, value_name = "F")]
+    pub compose: Option<PathBuf>,
+}
+
+/// Options of `deploy`.
+#[derive(Debug, Args)]
+pub struct Deploy {
+    /// Where to.
+    #[command(flatten)]
+    pub at: Where,
+    /// The version: a semantic version, a leading v allowed; VERSION in the compose file.
+    #[arg(long, value_name = "V")]
+    pub tag: Option<String>,
+    /// Run no pre- and post-deploy tests.
+    #[arg(long)]
+    pub skip_tests: bool,
+    /// Build no images.
+    #[arg(long)]
+    pub skip_build: bool,
+    /// Exit with 5 when an earlier run is unfinished, in place of finishing it first.
+    #[arg(long)]
+    pub no_resume: bool,
+    /// Wait at most so many seconds for another run to end.
+    #[arg(long, value_name = "SECONDS")]
+    pub wait: Option<u64>,
+    /// Why, for the history.
+    #[arg(long, value_name = "TEXT")]
+    pub reason: Option<String>,
+}
+
+/// Options of `rollback`.
+#[derive(Debug, Args)]
+pub struct Rollback {
+    /// Where.
+    #[command(flatten)]
+    pub at: Where,
+    /// The backup to return to; the last proven release before this one when left out.
+    #[arg(long, value_name = "ID")]
+    pub backup: Option<String>,
+    /// Why, for the history.
+    #[arg(long, value_name = "TEXT")]
+    pub reason: Option<String>,
+}
+
+/// Options of `resume`.
+#[derive(Debug, Args)]
+pub struct Resume {
+    /// Where.
+    #[command(flatten)]
+    pub at: Where,
+    /// Try again to roll back a stuck run.
+    #[arg(long)]
+    pub retry: bool,
+}
+
+/// Options of `abandon`.
+#[derive(Debug, Args)]
+pub struct Abandon {
+    /// Where.
+    #[command(flatten)]
+    pub at: Where,
+    /// Why, for the history.
+    #[arg(long, value_name = "R")]
+    pub reason: String,
+}
+
+impl Command {
+    /// Where the command works, if it works on an environment.
+    pub fn at(&self) -> Option<&Where> {
+        match self {
+            Self::Quickstart | Self::DemoApp => None,
+            Self::Deploy(deploy) => Some(&deploy.at),
+            Self::Rollback(rollback) => Some(&rollback.at),
+            Self::Resume(resume) => Some(&resume.at),
+            Self::Abandon(abandon) => Some(&abandon.at),
+            Self::Backups(at)
+            | Self::Verify(at)
+            | Self::Status(at)
+            | Self::History(at)
+            | Self::Cancel(at) => Some(at),
+        }
+    }
+}

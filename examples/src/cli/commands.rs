@@ -1,0 +1,362 @@
+//! The commands that work on an environment.
+
+use std::{fmt::Write, time::Duration};
+
+use serde_json::json;
+use ultrai_deploy_core::{
+    Ending, Error, ErrorKind, Result,
+    backup::BackupStore,
+    current::Serving,
+    health::Verdict,
+    journal::Skip,
+    lease::{Lease, Wait},
+    name::{BackupId, ReleaseId},
+    pipeline::{DeployRequest, OnUnfinished, RollbackRequest},
+    release_backup::ReleaseSource,
+    release_store::ReleaseStore,
+    stage::Stage,
+};
+
+use super::{
+    Surroundings,
+    args::{self, Cli, Where},
+    exit,
+    output::Output,
+    progress::say,
+    setup::{self, Setup},
+    signal,
+};
+
+pub(super) async fn deploy(
+    cli: &Cli,
+    args: &args::Deploy,
+    around: &Surroundings,
+    output: &Output,
+) -> Result<u8> {
+    let mut setup = setup::deploy(cli, &args.at, around, args.tag.as_deref())?;
+    let Some(spec) = setup.spec.take() else { return Err(setup::invalid("nothing to deploy")) };
+    let mut request = DeployRequest::new(spec);
+    let mut skip = |stage, why: &str| request.skips.push(Skip { stage, why: why.to_owned() });
+    if args.skip_tests {
+        skip(Stage::PreDeployTests, "--skip-tests");
+        skip(Stage::PostDeployTests, "--skip-tests");
+    }
+    if args.skip_build {
+        skip(Stage::Build, "--skip-build");
+    }
+    request.reason.clone_from(&args.reason);
+    if let Some(seconds) = args.wait {
+        request.wait = Wait::AtMost(Duration::from_secs(seconds));
+    }
+    if args.no_resume {
+        request.unfinished = OnUnfinished::Refuse;
+    }
+    let report = signal::drive(setup.pipeline.deploy(request)).await?;
+    output.result(&report);
+    Ok(exit::of_report(&report))
+}
+
+pub(super) async fn rollback(
+    cli: &Cli,
+    args: &args::Rollback,
+    around: &Surroundings,
+    output: &Output,
+) -> Result<u8> {
+    let setup = setup::look(cli, &args.at, around)?;
+    let to = match &args.backup {
+        Some(id) => release_of_backup(&setup, id).await?,
+        None => last_proven(&setup).await?,
+    };
+    let mut request = RollbackRequest::new(to);
+    request.reason.clone_from(&args.reason);
+    let report = signal::drive(setup.pipeline.rollback(request)).await?;
+    output.result(&report);
+    Ok(exit::of_report(&report))
+}
+
+/// The release that a backup was taken of; brought back from it when it was pruned.
+async fn release_of_backup(setup: &Setup, id: &str) -> Result<ReleaseId> {
+    let id = BackupId::new(id)?;
+    let backups = setup.state.backups.list(&setup.state.target).await?;
+    let Some(backup) = backups.iter().find(|backup| backup.request.id == id) else {
+        let known: Vec<_> =
+            backups.iter().rev().take(5).map(|backup| backup.request.id.as_str()).collect();
+        let advice = if known.is_empty() {
+            "there is none yet".to_owned()
+        } else {
+            format!("the latest are {}", known.join(", "))
+        };
+        return Err(invalid(&format!("there is no backup {id}")).with_advice(advice));
+    };
+    let Some(release) = backup.request.release.clone() else {
+        return Err(invalid(&format!("backup {id} is of an environment where nothing ran")));
+    };
+    setup.state.backups.verify(&setup.state.target, &id).await?;
+    let missing = match setup.state.releases.get(&release).await {
+        Ok(_) => false,
+        Err(error) if error.kind() == ErrorKind::NotFound => true,
+        Err(error) => return Err(error),
+    };
+    if missing {
+        let source = ReleaseSource::new(std::sync::Arc::clone(&setup.state.releases) as _);
+        setup.state.backups.restore(&setup.pipeline.look(), &id, &source).await?;
+    }
+    Ok(release)
+}
+
+/// The last release that a run has proven and that is not the current one.
+async fn last_proven(setup: &Setup) -> Result<ReleaseId> {
+    let current = setup.state.releases.current().await?;
+    let stored = setup.state.releases.list().await?;
+    setup
+        .pipeline
+        .proven()
+        .await?
+        .into_iter()
+        .find(|release| Some(release) != current.as_ref() && stored.contains(release))
+        .ok_or_else(|| {
+            invalid("no other release was proven here before")
+                .with_advice("see `ultrai history` and `ultrai backups`")
+        })
+}
+
+pub(super) async fn backups(
+    cli: &Cli,
+    at: &Where,
+    around: &Surroundings,
+    output: &Output,
+) -> Result<u8> {
+    let setup = setup::look(cli, at, around)?;
+    let mut backups = setup.state.backups.list(&setup.state.target).await?;
+    backups.reverse();
+    let mut text = String::new();
+    for backup in &backups {
+        let version = backup.request.version.as_ref().map_or("-", |version| version.as_str());
+        let bytes: u64 = backup.parts.iter().map(|part| part.size).sum();
+        let _infallible = writeln!(
+            text,
+            "{}  {version:<12} {:>3} parts {bytes:>9} bytes  {}",
+            backup.request.id,
+            backup.parts.len(),
+            backup.request.reason
+        );
+    }
+    if backups.is_empty() {
+        text = format!("no backups of {} yet", setup.state.target);
+    }
+    output.either(&text, &backups);
+    Ok(exit::OK)
+}
+
+pub(super) async fn verify(
+    cli: &Cli,
+    at: &Where,
+    around: &Surroundings,
+    output: &Output,
+) -> Result<u8> {
+    let setup = setup::look(cli, at, around)?;
+    let (release, proof) = setup.pipeline.verify(&setup.pipeline.look()).await?;
+    let mut text = format!("{} {} ({})\n", setup.state.target, release.version, release.id);
+    for outcome in &proof.outcomes {
+        let mark = if outcome.verdict == Verdict::Pass { "ok" } else { "FAILED" };
+        let _infallible = writeln!(text, "  {:<30} {mark} ({} ms)", outcome.check, outcome.millis);
+        if outcome.verdict != Verdict::Pass {
+            let _infallible =
+                writeln!(text, "    {}", outcome.why.as_deref().unwrap_or("it did not pass"));
+            for evidence in &outcome.evidence {
+                for line in evidence.text.lines() {
+                    let _infallible = writeln!(text, "    {} | {line}", evidence.subject);
+                }
+            }
+        }
+    }
+    let passed = proof.passed();
+    let value = json!({
+        "target": setup.state.target,
+        "release": release.id,
+        "version": release.version,
+        "passed": passed,
+        "checks": proof.outcomes,
+    });
+    output.either(&text, &value);
+    Ok(if passed { exit::OK } else { exit::REFUSED })
+}
+
+pub(super) async fn status(
+    cli: &Cli,
+    at: &Where,
+    around: &Surroundings,
+    output: &Output,
+) -> Result<u8> {
+    let setup = setup::look(cli, at, around)?;
+    let target = &setup.state.target;
+    let holder = setup.state.lease.holder(target).await?;
+    let unfinished = setup.pipeline.unfinished().await?;
+    let current = setup.deployer.current(&setup.pipeline.look()).await?;
+    let mut text = String::new();
+    let (release, serving) = match &current.serving {
+        Serving::Nothing => (None, "nothing is deployed".to_owned()),
+        Serving::Release(id) => match setup.state.releases.get(id).await {
+            Ok(release) => (Some(id.clone()), format!("{} (release {id})", release.version)),
+            Err(_) => (Some(id.clone()), format!("release {id}, which is not in the store")),
+        },
+        Serving::Unmanaged(release) => {
+            (None, format!("{}, not deployed by this tool", release.version))
+        }
+        _ => (None, "unknown".to_owned()),
+    };
+    let _infallible = writeln!(text, "{target}: {serving}");
+    for (name, running) in &current.services {
+        let mark = if running.up { "up" } else { "DOWN" };
+        let _infallible = writeln!(text, "  {name:<20} {mark:<5} {}", running.status);
+    }
+    let next = match (&unfinished, &holder) {
+        (Some(found), Some(holder)) => {
+            let phase = found.state.phase().describe();
+            let _infallible = writeln!(text, "run {} is {phase}: {holder}", found.run);
+            Some(format!("ultrai cancel --environment {}", target.environment))
+        }
+        (Some(found), None) if found.is_stuck() => {
+            if let Some(Ending::Stuck { cause, undo }) = found.state.ending() {
+                let _infallible = writeln!(text, "run {} is stuck: {cause}", found.run);
+                let _infallible = writeln!(text, "  going back failed: {undo}");
+            }
+            Some(format!("ultrai resume --retry --environment {}", target.environment))
+        }
+        (Some(found), None) => {
+            let phase = found.state.phase().describe();
+            let _infallible = writeln!(text, "run {} was left unfinished, {phase}", found.run);
+            Some(format!("ultrai resume --environment {}", target.environment))
+        }
+        (None, Some(holder)) => {
+            let _infallible = writeln!(text, "locked by {holder}");
+            None
+        }
+        (None, None) => None,
+    };
+    if let Some(next) = &next {
+        let _infallible = writeln!(text, "next: {next}");
+    }
+    let value = json!({
+        "target": target,
+        "release": release,
+        "serving": serving,
+        "services": current.services,
+        "holder": holder,
+        "unfinished": unfinished.as_ref().map(|found| json!({
+            "run": found.run,
+            "phase": found.state.phase().describe(),
+            "stuck": found.is_stuck(),
+        })),
+        "next": next,
+    });
+    output.either(&text, &value);
+    Ok(if unfinished.is_some_and(|found| found.is_stuck()) { exit::STUCK } else { exit::OK })
+}
+
+pub(super) async fn history(
+    cli: &Cli,
+    at: &Where,
+    around: &Surroundings,
+    output: &Output,
+) -> Result<u8> {
+    let setup = setup::look(cli, at, around)?;
+    let entries = setup.pipeline.history().await?;
+    let mut text = String::new();
+    for entry in &entries {
+        let started = entry.started.map(|at| format!("{at:.0}")).unwrap_or_default();
+        let version = entry.version.as_ref().map_or("-", |version| version.as_str());
+        let release = entry.release.as_ref().map_or("-", |release| release.as_str());
+        let ending = entry.ending.as_ref().map_or("unfinished", Ending::as_str);
+        let user = entry.user.as_deref().unwrap_or("-");
+        let reason = entry.reason.as_deref().unwrap_or("");
+        let _infallible = writeln!(
+            text,
+            "{started}  {version:<12} {release:<16} {ending:<26} {user} {reason}  {}",
+            entry.run
+        );
+    }
+    if entries.is_empty() {
+        text = format!("no runs in {} yet", setup.state.target);
+    }
+    output.either(&text, &entries);
+    Ok(exit::OK)
+}
+
+pub(super) async fn resume(
+    cli: &Cli,
+    args: &args::Resume,
+    around: &Surroundings,
+    output: &Output,
+) -> Result<u8> {
+    let setup = setup::look(cli, &args.at, around)?;
+    let Some(run) = setup.pipeline.resume(args.retry, Wait::No).await? else {
+        let text = format!("no run of {} is unfinished", setup.state.target);
+        output.either(&text, &json!({ "unfinished": null }));
+        return Ok(exit::OK);
+    };
+    let report = signal::drive(run).await?;
+    output.result(&report);
+    Ok(exit::of_report(&report))
+}
+
+pub(super) async fn cancel(
+    cli: &Cli,
+    at: &Where,
+    around: &Surroundings,
+    output: &Output,
+) -> Result<u8> {
+    let setup = setup::look(cli, at, around)?;
+    let target = &setup.state.target;
+    if let Some(holder) = setup.state.lease.holder(target).await? {
+        if holder.host != around.initiator.host {
+            return Err(invalid(&format!("the run is driven from elsewhere: {holder}"))
+                .with_advice("run `ultrai cancel` there"));
+        }
+        terminate(holder.process)?;
+        let text = format!("asked {holder} to stop; what it changed is rolled back");
+        output.either(&text, &json!({ "cancelled": holder.run }));
+        return Ok(exit::OK);
+    }
+    let Some(run) = setup.pipeline.resume(false, Wait::No).await? else {
+        let text = format!("no run of {target} is under way");
+        output.either(&text, &json!({ "cancelled": null }));
+        return Ok(exit::OK);
+    };
+    say("its process is gone; taking it over to undo it");
+    run.cancel().cancel();
+    let report = signal::drive(run).await?;
+    output.result(&report);
+    Ok(exit::of_report(&report))
+}
+
+/// Sends SIGTERM, the first of which cancels a run.
+fn terminate(process: u32) -> Result<()> {
+    let pid = i32::try_from(process).ok().and_then(rustix::process::Pid::from_raw);
+    let Some(pid) = pid else { return Err(invalid(&format!("{process} is no process id"))) };
+    rustix::process::kill_process(pid, rustix::process::Signal::TERM).map_err(|source| {
+        Error::new(ErrorKind::Denied, "cancel the run", format!("process {process} refuses"))
+            .with_advice("run the command as the user who started it")
+            .without_effect()
+            .with_source(source)
+    })
+}
+
+pub(super) async fn abandon(
+    cli: &Cli,
+    args: &args::Abandon,
+    around: &Surroundings,
+    output: &Output,
+) -> Result<u8> {
+    let setup = setup::look(cli, &args.at, around)?;
+    let run = setup.pipeline.abandon(&args.reason).await?;
+    let text = format!(
+        "run {run} is abandoned; nothing was touched. What runs now stays until the next deploy."
+    );
+    output.either(&text, &json!({ "abandoned": run }));
+    Ok(exit::OK)
+}
+
+fn invalid(message: &str) -> Error {
+    Error::new(ErrorKind::Invalid, "do that", message).without_effect()
+}

@@ -1,0 +1,78 @@
+//! The commands of `ultrai`.
+
+pub mod args;
+mod commands;
+pub mod exit;
+mod output;
+mod progress;
+mod setup;
+mod signal;
+
+use std::collections::BTreeMap;
+
+use ultrai_deploy_core::{Error, Result, journal::Initiator};
+
+use self::{
+    args::{Cli, Command},
+    output::Output,
+};
+
+/// What the program was started with and in.
+#[derive(Clone, Debug)]
+pub struct Surroundings {
+    /// The variables of the process.
+    pub env: BTreeMap<String, String>,
+    /// Who is at work.
+    pub initiator: Initiator,
+    /// Whether the user is root, which decides where state is kept.
+    pub is_root: bool,
+}
+
+/// Runs a command to its end and gives the exit code.
+pub async fn run(cli: Cli, around: &Surroundings) -> u8 {
+    let output = Output::new(cli.format);
+    match dispatch(&cli, around, &output).await {
+        Ok(code) => code,
+        Err(error) => {
+            output.error(&error);
+            exit::of_error(&error)
+        }
+    }
+}
+
+async fn dispatch(cli: &Cli, around: &Surroundings, output: &Output) -> Result<u8> {
+    match &cli.command {
+        Command::Quickstart => Err(setup::invalid("the quickstart is not wired yet")),
+        Command::DemoApp => demo_app(around).await,
+        Command::Deploy(args) => commands::deploy(cli, args, around, output).await,
+        Command::Rollback(args) => commands::rollback(cli, args, around, output).await,
+        Command::Backups(at) => commands::backups(cli, at, around, output).await,
+        Command::Verify(at) => commands::verify(cli, at, around, output).await,
+        Command::Status(at) => commands::status(cli, at, around, output).await,
+        Command::History(at) => commands::history(cli, at, around, output).await,
+        Command::Resume(args) => commands::resume(cli, args, around, output).await,
+        Command::Cancel(at) => commands::cancel(cli, at, around, output).await,
+        Command::Abandon(args) => commands::abandon(cli, args, around, output).await,
+    }
+}
+
+async fn demo_app(around: &Surroundings) -> Result<u8> {
+    let config = ultrai_demo_app::Config::from_vars(around.env.clone()).map_err(|source| {
+        Error::new(
+            ultrai_deploy_core::ErrorKind::Invalid,
+            "start the demonstration application",
+            "its environment is wrong",
+        )
+        .without_effect()
+        .with_source(source)
+    })?;
+    ultrai_demo_app::run(config).await.map_err(|source| {
+        Error::new(
+            ultrai_deploy_core::ErrorKind::Io,
+            "run the demonstration application",
+            "it ended",
+        )
+        .with_source(source)
+    })?;
+    Ok(exit::OK)
+}

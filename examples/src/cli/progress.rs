@@ -1,0 +1,85 @@
+//! Live progress on standard error, made from the records.
+
+use std::{io::Write, sync::Mutex};
+
+use jiff::Timestamp;
+use ultrai_deploy_core::{
+    health::Verdict,
+    journal::{Event, Record},
+    name::RunId,
+    observer::Observer,
+};
+
+/// Prints what happens, a line each.
+#[derive(Debug, Default)]
+pub struct Progress {
+    began: Mutex<Option<Timestamp>>,
+}
+
+impl Observer for Progress {
+    fn on_record(&self, _run: &RunId, record: &Record) {
+        let Some(line) = describe(&record.event) else { return };
+        let millis = {
+            let Ok(mut began) = self.began.lock() else { return };
+            let began = *began.get_or_insert(record.at);
+            record.at.as_millisecond() - began.as_millisecond()
+        };
+        say(&format!("{:>4}.{:02}s  {line}", millis / 1000, millis.rem_euclid(1000) / 10));
+    }
+
+    fn on_output(&self, _run: &RunId, subject: &str, line: &str) {
+        say(&format!("         {subject} | {line}"));
+    }
+}
+
+/// Writes a line to standard error. That nobody reads it must not end a deploy.
+pub fn say(line: &str) {
+    let _closed = writeln!(std::io::stderr(), "{line}");
+}
+
+fn describe(event: &Event) -> Option<String> {
+    Some(match event {
+        Event::Created { target, version, .. } => {
+            let version = version.as_ref().map_or("?", |version| version.as_str());
+            format!("{target}: {version}")
+        }
+        Event::StageStarted { stage } => format!("{stage}"),
+        Event::StageSkipped { stage, why } => format!("{stage}: skipped ({why})"),
+        Event::StageFailed { stage, failure } => format!("{stage} FAILED: {failure}"),
+        Event::BackedUp { backup, parts, bytes } => {
+            format!("  backup {backup}: {parts} parts, {bytes} bytes, verified")
+        }
+        Event::ImageResolved { service, image, built } => {
+            let how = if *built { "built" } else { "found" };
+            format!("  {service}: {how} {}", image.reference)
+        }
+        Event::Planned { plan } => {
+            let lines: Vec<_> = plan.to_string().lines().map(|line| format!("  {line}")).collect();
+            lines.join("\n         ")
+        }
+        Event::Effect { action, object, .. } => format!("  {action} {object}"),
+        Event::EffectFailed { failure, .. } => format!("  failed: {failure}"),
+        Event::Checked { check, verdict, millis, .. } => {
+            let verdict = match verdict {
+                Verdict::Pass => "ok",
+                Verdict::Fail => "FAILED",
+                Verdict::Error => "could not be asked",
+                _ => "inconclusive",
+            };
+            format!("  check {check}: {verdict} ({millis} ms)")
+        }
+        Event::TaskEnded { task, exit_code, .. } => format!("  test {task}: exit code {exit_code}"),
+        Event::Adopted { .. } => "took over an unfinished run".to_owned(),
+        Event::Reconciled { step, observation } => {
+            format!("  {step} of the run before: {observation:?}")
+        }
+        Event::CancelRequested { why } => format!("cancelled: {why}"),
+        Event::RollbackDecided { to, .. } => match to {
+            Some(to) => format!("rolling back to {to}"),
+            None => "removing the failed first deploy".to_owned(),
+        },
+        Event::Note { message } => format!("  note: {message}"),
+        Event::Ended { ending } => ending.as_str().to_owned(),
+        _ => return None,
+    })
+}

@@ -1,0 +1,242 @@
+//! From flags and files to a pipeline.
+
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use ultrai_deploy_core::{
+    Error, ErrorKind, Result,
+    file::{self, State},
+    memory,
+    name::{EnvironmentName, ProjectName, SecretName, Target},
+    observer::Observer,
+    pipeline::Pipeline,
+    release_backup::ReleaseSource,
+    release_store::ReleaseStore,
+    secret::{Secret, SecretSource},
+    spec::ReleaseSpec,
+    version::Version,
+};
+use ultrai_deploy_docker::{self as docker, Engine, compose};
+use ultrai_deploy_http as http;
+
+use super::{
+    Surroundings,
+    args::{Cli, Where},
+    progress::{Progress, say},
+};
+use crate::config::{Backend, Config, Environment};
+
+/// An environment with everything that works on it.
+#[derive(Debug)]
+pub(super) struct Setup {
+    pub(super) pipeline: Pipeline,
+    pub(super) state: State,
+    pub(super) deployer: Arc<dyn ultrai_deploy_core::Deployer>,
+    /// What to deploy; nothing for commands that deploy nothing.
+    pub(super) spec: Option<ReleaseSpec>,
+}
+
+/// Sets an environment up for a command that deploys nothing.
+pub(super) fn look(cli: &Cli, at: &Where, around: &Surroundings) -> Result<Setup> {
+    build(cli, at, around, None)
+}
+
+/// Sets an environment up for a deploy of `tag`, or of the configuration's version.
+pub(super) fn deploy(
+    cli: &Cli,
+    at: &Where,
+    around: &Surroundings,
+    tag: Option<&str>,
+) -> Result<Setup> {
+    build(cli, at, around, Some(tag))
+}
+
+fn build(
+    cli: &Cli,
+    at: &Where,
+    around: &Surroundings,
+    deploy: Option<Option<&str>>,
+) -> Result<Setup> {
+    let config = read_config(cli, at)?;
+    let environment_name = EnvironmentName::new(at.environment.as_str())?;
+    let environment = config.environment(&environment_name)?.clone();
+    let version = match deploy {
+        None => None,
+        Some(Some(tag)) => Some(Version::parse(tag)?),
+        Some(None) => Some(config.version.clone().ok_or_else(|| {
+            invalid("no version is named")
+                .with_advice("use --tag, or write `version` into deploy.toml")
+        })?),
+    };
+    let plan = Plan { cli, at, around, config, environment, environment_name, version };
+    match plan.config.backend.clone() {
+        Backend::Compose { file, docker_host } => plan.compose(file, docker_host),
+        Backend::Local { .. } => Err(invalid("the local backend is not wired yet")),
+    }
+}
+
+/// Everything that is known before a backend is chosen.
+struct Plan<'a> {
+    cli: &'a Cli,
+    at: &'a Where,
+    around: &'a Surroundings,
+    config: Config,
+    environment: Environment,
+    environment_name: EnvironmentName,
+    version: Option<Version>,
+}
+
+impl Plan<'_> {
+    fn compose(self, file: Option<PathBuf>, docker_host: Option<String>) -> Result<Setup> {
+        let env = self.variables();
+        let options = compose::Options {
+            path: self
+                .at
+                .compose
+                .clone()
+                .or(file)
+                .unwrap_or_else(|| self.config.directory().to_path_buf()),
+            project_name: self.config.project.as_ref().map(ToString::to_string),
+            env,
+            env_files: self.environment.env_files().cloned().collect(),
+            secrets: self.config.secrets.iter().map(ToString::to_string).collect(),
+        };
+        // Without a deploy the compose file only gives the project's name.
+        let loaded = match (&self.config.project, &self.version) {
+            (Some(_), None) => None,
+            _ => Some(compose::load(&options)?),
+        };
+        let project = match (&self.config.project, &loaded) {
+            (Some(project), _) => project.clone(),
+            (None, Some(loaded)) => ProjectName::new(loaded.project.name.as_str())?,
+            (None, None) => return Err(invalid("the project has no name")),
+        };
+        let mut secrets = self.secrets_of_process()?;
+        let mut spec = None;
+        if let Some(loaded) = loaded {
+            for warning in &loaded.warnings {
+                say(&format!("warning: {warning}"));
+            }
+            if let Some(version) = &self.version {
+                let mut release = docker::spec(&loaded.project, version.clone())?;
+                release.verification = self.config.verification(&self.environment, version)?;
+                self.config.require_services(release.services.keys())?;
+                if self.config.file.is_file() {
+                    release.sources.push(self.config.file.clone());
+                }
+                spec = Some(release);
+            }
+            for (name, value) in loaded.secrets {
+                secrets.insert(SecretName::new(name)?, value);
+            }
+        }
+        let target = Target::new(project, self.environment_name.clone());
+        let state = self.open_state(&target)?;
+        let releases: Arc<dyn ReleaseStore> = Arc::clone(&state.releases) as _;
+        let host = docker_host.or_else(|| self.around.env.get("DOCKER_HOST").cloned());
+        let settings = docker::Config { host, ..docker::Config::default() };
+        let engine = Engine::new(&settings);
+        let observer: Arc<dyn Observer> = Arc::new(Progress::default());
+        let deployer =
+            Arc::new(docker::Deployer::connect(settings.clone(), Arc::clone(&releases)));
+        let images = docker::image::Store::new(engine.clone()).with_observer(Arc::clone(&observer));
+        let tasks =
+            docker::task::Runner::new(engine.clone(), Arc::clone(&releases), settings.clone());
+        let containers = docker::backup::ProjectSource::new(engine, releases);
+        let secrets: Arc<dyn SecretSource> = Arc::new(memory::Secrets::new(secrets));
+        let pipeline = self
+            .builder(&state, Arc::clone(&deployer) as _, secrets, observer)?
+            .images(Arc::new(images))
+            .tasks(Arc::new(tasks))
+            .source(Arc::new(containers))
+            .build()?;
+        Ok(Setup { pipeline, state, deployer, spec })
+    }
+
+    fn builder(
+        &self,
+        state: &State,
+        deployer: Arc<dyn ultrai_deploy_core::Deployer>,
+        secrets: Arc<dyn SecretSource>,
+        observer: Arc<dyn Observer>,
+    ) -> Result<ultrai_deploy_core::pipeline::PipelineBuilder> {
+        let releases: Arc<dyn ReleaseStore> = Arc::clone(&state.releases) as _;
+        let client = http::Client::new(http::Config::default())?;
+        let probes = http::Probes::new(client).with_secrets(Arc::clone(&secrets));
+        Ok(Pipeline::builder(
+            state.target.clone(),
+            deployer,
+            Arc::clone(&state.journal) as _,
+            Arc::clone(&state.lease) as _,
+            Arc::clone(&releases),
+            Arc::new(probes),
+        )
+        .backups(Arc::clone(&state.backups) as _)
+        .source(Arc::new(ReleaseSource::new(releases)))
+        .secrets(secrets)
+        .observer(observer)
+        .policy(self.config.policy.clone())
+        .initiator(self.around.initiator.clone()))
+    }
+
+    /// What values of the compose file may refer to: the environment's own variables, those of
+    /// the process over them, and the version over all.
+    fn variables(&self) -> BTreeMap<String, String> {
+        let mut env = self.environment.variables.clone();
+        env.extend(self.around.env.clone());
+        if let Some(version) = &self.version {
+            env.insert("VERSION".to_owned(), version.as_str().to_owned());
+        }
+        env
+    }
+
+    fn secrets_of_process(&self) -> Result<BTreeMap<SecretName, Secret>> {
+        let mut secrets = BTreeMap::new();
+        for name in &self.config.secrets {
+            if let Some(value) = self.around.env.get(name.as_str()) {
+                secrets.insert(name.clone(), Secret::new(value.clone()));
+            }
+        }
+        Ok(secrets)
+    }
+
+    fn open_state(&self, target: &Target) -> Result<State> {
+        let path = |name: &str| self.around.env.get(name).map(PathBuf::from);
+        let base = match (&self.cli.state, &self.config.state) {
+            (Some(flag), _) => absolute(flag)?,
+            (None, Some(configured)) => configured.clone(),
+            (None, None) => file::default_base(
+                self.around.is_root,
+                path("XDG_STATE_HOME").as_deref(),
+                path("HOME").as_deref(),
+            ),
+        };
+        file::open(&base, target)
+    }
+}
+
+/// Reads the named configuration, or `deploy.toml` beside the compose file, or none.
+fn read_config(cli: &Cli, at: &Where) -> Result<Config> {
+    if let Some(named) = &cli.config {
+        return Config::load(&absolute(named)?);
+    }
+    let directory = match &at.compose {
+        Some(path) if path.is_dir() => path.clone(),
+        Some(path) => path.parent().map(Path::to_path_buf).unwrap_or_default(),
+        None => PathBuf::from("."),
+    };
+    let file = absolute(&directory)?.join("deploy.toml");
+    if file.is_file() { Config::load(&file) } else { Ok(Config::parse(&file, "")?) }
+}
+
+fn absolute(path: &Path) -> Result<PathBuf> {
+    std::path::absolute(path)
+        .map_err(|source| invalid(&format!("`{}` is no path", path.display())).with_source(source))
+}
+
+pub(super) fn invalid(message: &str) -> Error {
+    Error::new(ErrorKind::Invalid, "set the environment up", message).without_effect()
+}

@@ -1,0 +1,94 @@
+//! `[environments.NAME]`: where a release goes, and what is different there.
+
+use std::{collections::BTreeMap, path::PathBuf};
+
+use ultrai_deploy_core::name::{EnvironmentName, SecretName};
+use ultrai_deploy_http::address::HttpUrl;
+
+use super::{
+    files,
+    reader::{Field, Table},
+    source::Place,
+};
+
+/// The environments that are known when the file declares none.
+pub(super) const DEFAULT: [&str; 3] = ["development", "staging", "production"];
+
+/// One environment.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Environment {
+    /// More dotenv files for interpolation, later ones win. They are looked for when the
+    /// environment is chosen: those of another one may be on another machine.
+    pub(super) env_files: Vec<(PathBuf, Place)>,
+    /// Values for interpolation; they win over those of files.
+    pub variables: BTreeMap<String, String>,
+    /// Stands in front of checks that give only a path.
+    pub base_url: Option<HttpUrl>,
+}
+
+impl Environment {
+    /// More dotenv files for interpolation, later ones win.
+    pub fn env_files(&self) -> impl Iterator<Item = &PathBuf> {
+        self.env_files.iter().map(|(path, _)| path)
+    }
+}
+
+/// Reads `[environments]`.
+pub(super) fn read_all(
+    field: &Field<'_>,
+    files: &files::Root,
+    secrets: &[SecretName],
+) -> BTreeMap<EnvironmentName, Environment> {
+    let mut environments = BTreeMap::new();
+    for field in field.table().map(|mut table| table.take_all()).unwrap_or_default() {
+        let name = field.parse_name(|text| EnvironmentName::new(text));
+        let environment = field.table().map(|table| read(table, files, secrets));
+        if let (Some(name), Some(environment)) = (name, environment) {
+            environments.insert(name, environment);
+        }
+    }
+    environments
+}
+
+fn read(mut table: Table<'_>, files: &files::Root, secrets: &[SecretName]) -> Environment {
+    let mut environment = Environment::default();
+    if let Some(field) = table.take("env_files") {
+        for item in field.items("[\".env.production\"]") {
+            if let Some(path) = item.text() {
+                environment.env_files.push((files.path(path), item.place()));
+            }
+        }
+    }
+    if let Some(field) = table.take("variables") {
+        environment.variables = variables(&field, secrets);
+    }
+    environment.base_url = table.take("base_url").and_then(|field| field.parse(HttpUrl::parse));
+    table.finish();
+    environment
+}
+
+/// A table of environment variables, none of them a secret.
+pub(super) fn variables(field: &Field<'_>, secrets: &[SecretName]) -> BTreeMap<String, String> {
+    let mut variables = BTreeMap::new();
+    for field in field.table().map(|mut table| table.take_all()).unwrap_or_default() {
+        if !is_variable(&field.name) {
+            field.name_problem(
+                "it is no name of an environment variable",
+                "use letters, digits and `_`, and begin with a letter or `_`",
+            );
+        } else if secrets.iter().any(|secret| secret.as_str() == field.name) {
+            field.name_problem(
+                "it is listed in `secrets`, and its value would stand in this file",
+                "take it out here and give the value in the environment or in an env file",
+            );
+        } else if let Some(text) = field.text() {
+            variables.insert(field.name.clone(), text.to_owned());
+        }
+    }
+    variables
+}
+
+fn is_variable(name: &str) -> bool {
+    name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
+        && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
+}

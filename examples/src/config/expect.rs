@@ -1,0 +1,133 @@
+//! What an HTTP answer must be, and how long a check is waited for: shared by `[[check]]` and a
+//! service's `health`.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use ultrai_deploy_core::{health::Timing, name::SecretName, version::Version};
+use ultrai_deploy_http::{
+    header::{HeaderName, HeaderValue},
+    pointer::Pointer,
+    spec::{Expect, ExpectVersion, HttpAt, HttpSpec, ProbeSpec},
+    status::StatusSet,
+};
+
+use super::reader::{Field, Table};
+
+/// A request and what its answer must be, but for where it goes.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct Request {
+    headers: BTreeMap<HeaderName, HeaderValue>,
+    secret_headers: BTreeMap<HeaderName, SecretName>,
+    expect: Expect,
+    version_at: Option<Pointer>,
+}
+
+impl Request {
+    /// Reads the fields, and tells the first that was set.
+    pub(super) fn read(table: &mut Table<'_>) -> (Self, Option<&'static str>) {
+        let mut first = None;
+        let mut take = |name| {
+            let field = table.take(name);
+            if field.is_some() {
+                first.get_or_insert(name);
+            }
+            field
+        };
+        let mut request = Self::default();
+        if let Some(field) = take("status") {
+            request.expect.status = status(&field);
+        }
+        if let Some(field) = take("json") {
+            for field in fields(&field) {
+                let (at, value) = (field.parse_name(|text| Pointer::new(text)), field.json());
+                request.expect.json.extend(at.zip(value));
+            }
+        }
+        if let Some(field) = take("json_exists") {
+            let items = field.items("[\"/uptime\"]");
+            request.expect.json_exists =
+                items.iter().filter_map(|item| item.parse(|text| Pointer::new(text))).collect();
+        }
+        request.version_at =
+            take("version_at").and_then(|field| field.parse(|text| Pointer::new(text)));
+        if let Some(field) = take("header") {
+            request.expect.header = headers(&field);
+        }
+        request.expect.max_latency = take("max_latency").and_then(|field| field.some_duration());
+        if let Some(field) = take("request_headers") {
+            request.headers = request_headers(&field);
+        }
+        if let Some(field) = take("secret_headers") {
+            for field in fields(&field) {
+                let name = field.parse_name(HeaderName::new);
+                let secret = field.parse(|text| SecretName::new(text));
+                request.secret_headers.extend(name.zip(secret));
+            }
+        }
+        (request, first)
+    }
+
+    /// The probe of a release of `version`.
+    pub(super) fn probe(&self, at: HttpAt, version: &Version) -> ProbeSpec {
+        let mut spec = HttpSpec::new(at).with_expect(self.expect.clone());
+        spec.request_headers.clone_from(&self.headers);
+        spec.secret_headers.clone_from(&self.secret_headers);
+        spec.expect.version =
+            self.version_at.clone().map(|at| ExpectVersion { at, is: version.clone() });
+        ProbeSpec::Http(Box::new(spec))
+    }
+
+    pub(super) fn secrets(&self) -> impl Iterator<Item = &SecretName> {
+        self.secret_headers.values()
+    }
+}
+
+/// Reads how long a check is waited for; `deadline` is the one of the policy.
+pub(super) fn timing(table: &mut Table<'_>, deadline: Option<Duration>) -> Timing {
+    let mut some = |name| table.take(name).and_then(|field| field.some_duration());
+    let timeout = some("timeout").unwrap_or(Duration::from_secs(5));
+    let interval = some("interval").unwrap_or(Duration::from_secs(2));
+    let deadline = some("deadline").or(deadline);
+    let retries = table.take("retries").and_then(|field| field.number(1..=1000));
+    let start_period = table.take("start_period").and_then(|field| field.duration());
+    Timing {
+        interval,
+        timeout,
+        retries: retries.unwrap_or(3),
+        start_period: start_period.unwrap_or_default(),
+        deadline,
+        ..Timing::default()
+    }
+}
+
+fn status(field: &Field<'_>) -> StatusSet {
+    let items = field.items("[200]");
+    let statuses: Vec<u16> = items.iter().filter_map(|item| item.number(200..=599)).collect();
+    StatusSet::new(statuses)
+        .map_err(|error| field.problem(error.message(), error.advice().unwrap_or_default()))
+        .unwrap_or_default()
+}
+
+fn headers(field: &Field<'_>) -> BTreeMap<HeaderName, HeaderValue> {
+    let read = |field: &Field<'_>| {
+        let (name, value) = (field.parse_name(HeaderName::new), field.parse(HeaderValue::new));
+        name.zip(value)
+    };
+    fields(field).iter().filter_map(read).collect()
+}
+
+fn request_headers(field: &Field<'_>) -> BTreeMap<HeaderName, HeaderValue> {
+    for field in fields(field) {
+        if HeaderName::new(&field.name).is_ok_and(|name| name.is_credential()) {
+            field.name_problem(
+                "its value is a credential and would be stored with the release",
+                format!("write secret_headers = {{ {} = \"NAME_OF_A_SECRET\" }}", field.name),
+            );
+        }
+    }
+    headers(field)
+}
+
+fn fields<'a>(field: &Field<'a>) -> Vec<Field<'a>> {
+    field.table().map(|mut table| table.take_all()).unwrap_or_default()
+}

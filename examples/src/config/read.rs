@@ -1,0 +1,284 @@
+//! Reads the whole file.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::{Path, PathBuf},
+};
+
+use toml::de::DeTable;
+use ultrai_deploy_core::{
+    Error, ErrorKind, Result,
+    name::{EnvironmentName, ProjectName, SecretName, ServiceName},
+    pipeline::Policy,
+    version::Version,
+};
+use ultrai_deploy_http::address::HttpUrl;
+
+use super::{
+    Backend, Config, Environment, Place, Problem, Problems,
+    check::{self, Check},
+    environment, files, policy,
+    reader::{Field, Reader, Table},
+    service,
+    source::Source,
+    test::{self, Test},
+};
+
+const SYNTAX: &str = "write each key once, as key = value, text in quotes, tables as [name]";
+
+pub(super) fn config(file: &Path, text: &str) -> Result<Config, Problems> {
+    let reader = Reader::new(Source { file: file.to_owned(), text });
+    let (document, errors) = DeTable::parse_recoverable(text);
+    if !errors.is_empty() {
+        for error in &errors {
+            let offset = error.span().map_or(0, |span| span.start);
+            let what = error.message().lines().collect::<Vec<_>>().join(", ");
+            reader.problem(offset, "", format!("this is not TOML: {what}"), SYNTAX);
+        }
+        return reader.finish(None);
+    }
+    let config = read(&reader, file, document.get_ref());
+    reader.finish(Some(config))
+}
+
+/// All services that checks and tests name.
+pub(super) fn named_services<'a>(
+    checks: &'a [Check],
+    tests: &'a [Test],
+) -> impl Iterator<Item = (String, &'a (ServiceName, Place))> {
+    let of_checks = checks.iter().filter_map(|check| {
+        Some((format!("check \"{}\": service", check.name), check.service.as_ref()?))
+    });
+    let of_tests =
+        tests.iter().map(|test| (format!("test \"{}\": service", test.task.name), &test.service));
+    of_checks.chain(of_tests)
+}
+
+pub(super) fn no_base_url(check: &Check, environment: &str) -> Problem {
+    Problem {
+        place: check.place,
+        field: format!("check \"{}\"", check.name),
+        what: format!("it gives only a path, and {environment} has no base_url"),
+        remedy: "write base_url = \"http://…\" at the top of the file or in the environment, \
+                 or url in the check"
+            .to_owned(),
+    }
+}
+
+fn read(reader: &Reader<'_>, file: &Path, document: &DeTable<'_>) -> Config {
+    let root = files::Root::of(file);
+    let mut table = Table::new(reader, String::new(), 0, document);
+
+    let version = table.take("version").and_then(|field| field.parse(Version::parse));
+    let state = table.take("state").and_then(|field| absolute(&field));
+    let base_url = table.take("base_url").and_then(|field| field.parse(HttpUrl::parse));
+    let listed = table.take("secrets").map(|field| service::secret_names(&field));
+    let listed = listed.unwrap_or_default();
+
+    let environments = table
+        .take("environments")
+        .map(|field| environment::read_all(&field, &root, &listed))
+        .unwrap_or_default();
+    let environments = with_defaults(environments, base_url.as_ref());
+
+    let policy = table.take("policy").and_then(|field| field.table()).map(policy::read);
+    let (policy, health_deadline) = policy.unwrap_or_else(|| (Policy::default(), None));
+
+    let mut checks = Vec::new();
+    for (index, table) in tables(&mut table, "check").into_iter().enumerate() {
+        checks.extend(check::read(table, index + 1, health_deadline));
+    }
+    let mut tests = Vec::new();
+    for (index, table) in tables(&mut table, "test").into_iter().enumerate() {
+        tests.extend(test::read(table, index + 1));
+    }
+    refuse_twins(reader, "check", checks.iter().map(|check| (check.name.as_str(), check.place)));
+    refuse_twins(reader, "test", tests.iter().map(|test| (test.task.name.as_str(), test.place)));
+    refuse_missing_base(reader, &checks, &environments);
+
+    let backend = backend(reader, &mut table, &root, &listed, health_deadline);
+    let project = table.take("project").and_then(|field| {
+        field.parse(|text| match backend {
+            Backend::Compose { .. } => compose_project(text),
+            Backend::Local { .. } => ProjectName::new(text),
+        })
+    });
+    table.finish();
+
+    let mut secrets: BTreeSet<SecretName> = listed.into_iter().collect();
+    secrets.extend(checks.iter().flat_map(Check::secrets).cloned());
+    if let Backend::Local { services } = &backend {
+        service::refuse_unknown(reader, named_services(&checks, &tests), services);
+        secrets.extend(services.values().flat_map(service::Service::secrets).cloned());
+    }
+    Config {
+        file: file.to_owned(),
+        project,
+        version,
+        backend,
+        state,
+        secrets,
+        environments,
+        policy,
+        health_deadline,
+        checks,
+        tests,
+        root,
+    }
+}
+
+fn tables<'a>(table: &mut Table<'a>, name: &'static str) -> Vec<Table<'a>> {
+    table.take(name).map(|field| field.tables()).unwrap_or_default()
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Kind {
+    Compose,
+    Local,
+}
+
+fn backend(
+    reader: &Reader<'_>,
+    table: &mut Table<'_>,
+    root: &files::Root,
+    secrets: &[SecretName],
+    deadline: Option<std::time::Duration>,
+) -> Backend {
+    let kinds = [("compose", Kind::Compose), ("local", Kind::Local)];
+    let word = table.take("backend");
+    // Where the word is wrong, its own problem is told, and none that follows from a guess.
+    let kind = match &word {
+        None => Some(Kind::Compose),
+        Some(field) => field.choice(&kinds),
+    };
+    let foreign = |field: &Field<'_>, of: Kind| match kind {
+        Some(Kind::Compose) if of == Kind::Local => field.name_problem(
+            "it belongs to the local backend",
+            "write backend = \"local\", or take it out",
+        ),
+        Some(Kind::Local) if of == Kind::Compose => field.name_problem(
+            "it belongs to the compose backend",
+            "take it out, or write backend = \"compose\"",
+        ),
+        _ => {}
+    };
+    let compose = table.take("compose");
+    let docker_host = table.take("docker_host");
+    for field in compose.iter().chain(&docker_host) {
+        foreign(field, Kind::Compose);
+    }
+    let services_field = table.take("services");
+    if let Some(field) = &services_field {
+        foreign(field, Kind::Local);
+    }
+    let services = services_field
+        .map(|field| service::read_all(reader, &field, root, secrets, deadline))
+        .unwrap_or_default();
+    if kind == Some(Kind::Local) {
+        if services.is_empty() {
+            table.problem(
+                "the local backend has no services",
+                "write [services.NAME] with command = […]",
+            );
+        }
+        return Backend::Local { services };
+    }
+    Backend::Compose {
+        file: compose.and_then(|field| root.existing_file(&field)),
+        docker_host: docker_host.and_then(|field| field.parse(engine_address)),
+    }
+}
+
+fn with_defaults(
+    mut environments: BTreeMap<EnvironmentName, Environment>,
+    base_url: Option<&HttpUrl>,
+) -> BTreeMap<EnvironmentName, Environment> {
+    if environments.is_empty() {
+        environments.extend(
+            environment::DEFAULT.into_iter().filter_map(|name| {
+                Some((EnvironmentName::new(name).ok()?, Environment::default()))
+            }),
+        );
+    }
+    for environment in environments.values_mut() {
+        environment.base_url = environment.base_url.take().or_else(|| base_url.cloned());
+    }
+    environments
+}
+
+fn refuse_twins<'a>(
+    reader: &Reader<'_>,
+    what: &str,
+    names: impl Iterator<Item = (&'a str, Place)>,
+) {
+    let mut first: BTreeMap<&str, Place> = BTreeMap::new();
+    for (name, place) in names {
+        match first.get(name) {
+            None => {
+                first.insert(name, place);
+            }
+            Some(other) => reader.problem_at(
+                place,
+                format!("{what} \"{name}\""),
+                format!("line {} has the same name", other.line),
+                "give it another name: reports tell them apart by it",
+            ),
+        }
+    }
+}
+
+fn refuse_missing_base(
+    reader: &Reader<'_>,
+    checks: &[Check],
+    environments: &BTreeMap<EnvironmentName, Environment>,
+) {
+    let without: Vec<_> = environments
+        .iter()
+        .filter(|(_, environment)| environment.base_url.is_none())
+        .map(|(name, _)| name.as_str())
+        .collect();
+    if without.is_empty() {
+        return;
+    }
+    for check in checks.iter().filter(|check| check.needs_base_url()) {
+        let problem = no_base_url(check, &format!("environment {}", without.join(", ")));
+        reader.problem_at(problem.place, problem.field, problem.what, problem.remedy);
+    }
+}
+
+fn absolute(field: &Field<'_>) -> Option<PathBuf> {
+    let path = PathBuf::from(field.text()?);
+    if path.is_absolute() {
+        return Some(path);
+    }
+    field.problem(
+        "the state must not depend on where the project lies, which is new on every CI run",
+        "write an absolute path, for example \"/srv/state\"",
+    );
+    None
+}
+
+/// Compose allows fewer names: they become parts of container names and labels.
+fn compose_project(text: &str) -> Result<ProjectName> {
+    let good = text.starts_with(|c: char| c.is_ascii_lowercase() || c.is_ascii_digit())
+        && text.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || "_-".contains(c));
+    if good {
+        return ProjectName::new(text);
+    }
+    Err(invalid(format!("\"{text}\" is no compose project name")).with_advice(
+        "use lower-case letters, digits, `-` and `_`, and begin with a letter or digit",
+    ))
+}
+
+fn engine_address(text: &str) -> Result<String> {
+    let known = ["unix:///", "tcp://", "http://"];
+    if known.iter().any(|scheme| text.len() > scheme.len() && text.starts_with(scheme)) {
+        return Ok(text.to_owned());
+    }
+    Err(invalid(format!("\"{text}\" is no address of a Docker Engine"))
+        .with_advice("write \"unix:///path/to/docker.sock\" or \"tcp://host:port\""))
+}
+
+fn invalid(message: String) -> Error {
+    Error::new(ErrorKind::Invalid, "use the configuration", message).without_effect()
+}

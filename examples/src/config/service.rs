@@ -1,0 +1,268 @@
+//! `[services.NAME]` of the local backend: processes of a release.
+
+use std::{collections::BTreeMap, path::PathBuf, time::Duration};
+
+use ultrai_deploy_core::{
+    Result,
+    health::Timing,
+    name::{SecretName, ServiceName},
+    verification::{CheckSpec, When},
+    version::Version,
+};
+use ultrai_deploy_http::{
+    address::UrlPath,
+    spec::{HttpAt, ProbeSpec, ServicePath, ServicePort, TcpAt, TcpSpec},
+};
+
+use super::{
+    check, environment,
+    expect::{self, Request},
+    files,
+    reader::{Field, Reader, Table},
+    source::Place,
+    suggest, test,
+};
+
+/// One service of the local backend.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Service {
+    /// The program and its arguments; `{port}` in an argument is the service's port.
+    pub command: Vec<String>,
+    /// Environment variables.
+    pub env: BTreeMap<String, String>,
+    /// Secrets that it gets as environment variables of the same names.
+    pub secrets: Vec<SecretName>,
+    /// The port that it listens on.
+    pub port: Option<Port>,
+    /// Files and directories that belong to a release, relative to the project.
+    pub files: Vec<PathBuf>,
+    /// Services that must be there before it.
+    pub depends_on: Vec<ServiceName>,
+    /// How long it may take to stop before it is killed; 10 s.
+    pub stop_grace: Duration,
+    health: Option<Health>,
+    places: Vec<(ServiceName, Place)>,
+    at: Place,
+}
+
+/// A port of the local backend.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Port {
+    /// This one: the old process stops before the new one starts.
+    Fixed(u16),
+    /// A free one: the new process starts before the old one stops.
+    Auto,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+struct Health {
+    path: Option<UrlPath>,
+    request: Request,
+    timing: Timing,
+}
+
+impl Service {
+    /// Its declared check in a release of `version`, if it has one.
+    ///
+    /// # Errors
+    /// None is known: what was read can be stored.
+    pub fn health_check(&self, name: &ServiceName, version: &Version) -> Result<Option<CheckSpec>> {
+        let Some(health) = &self.health else { return Ok(None) };
+        let probe = match &health.path {
+            Some(path) => {
+                let path = ServicePath { port: None, path: path.clone() };
+                health.request.probe(HttpAt::Service(path), version)
+            }
+            None => ProbeSpec::Tcp(TcpSpec { at: TcpAt::Service(ServicePort { port: None }) }),
+        };
+        Ok(Some(CheckSpec {
+            name: format!("{name} health"),
+            service: Some(name.clone()),
+            when: When::Verify,
+            timing: health.timing.clone(),
+            probe: probe.to_value()?,
+        }))
+    }
+
+    pub(super) fn secrets(&self) -> impl Iterator<Item = &SecretName> {
+        let of_health = self.health.iter().flat_map(|health| health.request.secrets());
+        self.secrets.iter().chain(of_health)
+    }
+}
+
+/// Reads `[services]`.
+pub(super) fn read_all(
+    reader: &Reader<'_>,
+    field: &Field<'_>,
+    files: &files::Root,
+    secrets: &[SecretName],
+    deadline: Option<Duration>,
+) -> BTreeMap<ServiceName, Service> {
+    let mut services = BTreeMap::new();
+    for field in field.table().map(|mut table| table.take_all()).unwrap_or_default() {
+        let name = field.parse_name(|text| ServiceName::new(text));
+        let service = field.table().and_then(|table| read(table, files, secrets, deadline));
+        if let (Some(name), Some(service)) = (name, service) {
+            services.insert(name, service);
+        }
+    }
+    refuse_cycles(reader, &services);
+    services
+}
+
+fn read(
+    mut table: Table<'_>,
+    files: &files::Root,
+    secrets: &[SecretName],
+    deadline: Option<Duration>,
+) -> Option<Service> {
+    let at = table.place();
+    let command_field = table.require("command", "write command = [\"./program\", \"--flag\"]");
+    let command = command_field.as_ref().and_then(test::command);
+    let env = table.take("env").map(|field| environment::variables(&field, secrets));
+    let own_secrets = table.take("secrets").map(|field| secret_names(&field)).unwrap_or_default();
+    let port_field = table.take("port");
+    let port = port_field.as_ref().and_then(read_port);
+    let health = table.take("health");
+    if let Some(field) = health.as_ref().filter(|_| port_field.is_none()) {
+        field.name_problem("there is no port to look at", "write port = 8080 or port = \"auto\"");
+    }
+    let health = health.and_then(|field| read_health(&field, deadline));
+    let uses_port = command.iter().flatten().any(|word| word.contains("{port}"));
+    if let Some(field) = command_field.filter(|_| uses_port && port_field.is_none()) {
+        field.problem(
+            "`{port}` stands for a port, and there is none",
+            "write port = 8080 or port = \"auto\"",
+        );
+    }
+    let items =
+        table.take("files").map(|field| field.items("[\"bin/server\"]")).unwrap_or_default();
+    let files = items.iter().filter_map(|item| files.existing_below(item)).collect();
+    let items = table.take("depends_on").map(|field| field.items("[\"db\"]")).unwrap_or_default();
+    let places: Vec<_> = items.iter().filter_map(check::service).collect();
+    let stop_grace = table.take("stop_grace").and_then(|field| field.duration());
+    table.finish();
+    Some(Service {
+        command: command?,
+        env: env.unwrap_or_default(),
+        secrets: own_secrets,
+        port,
+        files,
+        depends_on: places.iter().map(|(name, _)| name.clone()).collect(),
+        stop_grace: stop_grace.unwrap_or(Duration::from_secs(10)),
+        health,
+        places,
+        at,
+    })
+}
+
+fn read_port(field: &Field<'_>) -> Option<Port> {
+    if field.is_text() {
+        return field.choice(&[("auto", Port::Auto)]);
+    }
+    field.number(1..=u16::MAX).map(Port::Fixed)
+}
+
+fn read_health(field: &Field<'_>, deadline: Option<Duration>) -> Option<Health> {
+    let mut table = field.table()?;
+    let path_field = table.take("path");
+    let (request, first) = Request::read(&mut table);
+    let timing = expect::timing(&mut table, deadline);
+    if let Some(first) = first.filter(|_| path_field.is_none()) {
+        table.problem(
+            format!(
+                "without `path` only a connection is made, and `{first}` has no answer to look at"
+            ),
+            "write path = \"/health\"",
+        );
+    }
+    table.finish();
+    let path = path_field.and_then(|field| field.parse(UrlPath::parse));
+    Some(Health { path, request, timing })
+}
+
+/// A list of names of secrets.
+pub(super) fn secret_names(field: &Field<'_>) -> Vec<SecretName> {
+    let items = field.items("[\"API_KEY\"]");
+    items.iter().filter_map(|item| item.parse(|text| SecretName::new(text))).collect()
+}
+
+/// Places where services are named that do not exist.
+pub(super) fn refuse_unknown<'a>(
+    reader: &Reader<'_>,
+    named: impl Iterator<Item = (String, &'a (ServiceName, Place))>,
+    services: &BTreeMap<ServiceName, Service>,
+) {
+    for (field, (name, place)) in named {
+        if !services.contains_key(name) {
+            let known = || services.keys().map(ServiceName::as_str);
+            reader.problem_at(
+                *place,
+                field,
+                format!("there is no service `{name}`"),
+                unknown(name, known),
+            );
+        }
+    }
+}
+
+/// What to write instead of an unknown service.
+pub(super) fn unknown<'a, I: Iterator<Item = &'a str>>(
+    name: &ServiceName,
+    known: impl Fn() -> I,
+) -> String {
+    match suggest::nearest(name.as_str(), known()) {
+        Some(meant) => format!("did you mean `{meant}`?"),
+        None if known().next().is_none() => "there are no services".to_owned(),
+        None => format!("there are {}", known().collect::<Vec<_>>().join(", ")),
+    }
+}
+
+fn refuse_cycles(reader: &Reader<'_>, services: &BTreeMap<ServiceName, Service>) {
+    let named = services.iter().flat_map(|(name, service)| {
+        service.places.iter().map(move |place| (format!("services.{name}.depends_on"), place))
+    });
+    refuse_unknown(reader, named, services);
+    if let Some(cycle) = cycle(services) {
+        let Some(first) = cycle.first().and_then(|name| services.get(*name)) else { return };
+        let way: Vec<_> = cycle.iter().map(|name| name.as_str()).collect();
+        reader.problem_at(
+            first.at,
+            format!("services.{}.depends_on", way[0]),
+            format!("services wait for each other: {} → {}", way.join(" → "), way[0]),
+            "take one of these dependencies out",
+        );
+    }
+}
+
+/// The services of a cycle, each followed by one that it depends on.
+fn cycle(services: &BTreeMap<ServiceName, Service>) -> Option<Vec<&ServiceName>> {
+    let mut left: Vec<&ServiceName> = services.keys().collect();
+    loop {
+        let rest: Vec<_> =
+            left.iter().copied().filter(|name| needed(services, name, &left).is_some()).collect();
+        if rest.len() == left.len() {
+            break;
+        }
+        left = rest;
+    }
+    // Each that is left needs another that is left, so following them comes back.
+    let mut way = vec![*left.first()?];
+    loop {
+        let next = needed(services, way.last()?, &left)?;
+        if let Some(begin) = way.iter().position(|name| *name == next) {
+            return Some(way.split_off(begin));
+        }
+        way.push(next);
+    }
+}
+
+/// One of `left` that a service depends on.
+fn needed<'a>(
+    services: &BTreeMap<ServiceName, Service>,
+    name: &ServiceName,
+    left: &[&'a ServiceName],
+) -> Option<&'a ServiceName> {
+    let service = services.get(name)?;
+    left.iter().copied().find(|other| service.depends_on.contains(other))
+}

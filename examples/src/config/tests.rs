@@ -1,0 +1,612 @@
+//! Wrong files and what is told about them; right ones and what they become.
+
+use std::path::Path;
+
+use serde_json::json;
+use ultrai_deploy_core::{
+    Effect, ErrorKind,
+    name::{EnvironmentName, ServiceName},
+    pipeline::BackupPolicy,
+    verification::{Dependencies, When},
+    version::Version,
+};
+
+use super::*;
+
+/// What is told about a text, each problem on its line.
+fn told(text: &str) -> String {
+    Config::parse(Path::new("deploy.toml"), text).map_or_else(
+        |problems| problems.to_string(),
+        |config| panic!("this is fine: {text}\n{config:#?}"),
+    )
+}
+
+fn parse(text: &str) -> Config {
+    Config::parse(Path::new("deploy.toml"), text).unwrap_or_else(|problems| panic!("{problems}"))
+}
+
+fn environment(name: &str) -> EnvironmentName {
+    EnvironmentName::new(name).unwrap()
+}
+
+fn version(text: &str) -> Version {
+    Version::parse(text).unwrap()
+}
+
+#[test]
+fn every_problem_names_line_field_and_remedy() {
+    let check = "[[check]]\nname = \"api\"\nurl = \"http://x/\"\n";
+    let test = "[[test]]\nname = \"smoke\"\nservice = \"web\"\n";
+    let local = "backend = \"local\"\n[services.web]\ncommand = [\"./web\"]\n";
+    let cases = [
+        // Wrong types.
+        (
+            "version = 1.0".to_owned(),
+            "1:11: version: expected text, found the number 1.0; write version = \"1.0\"",
+        ),
+        (
+            "[policy]\nkeep_releases = \"5\"".to_owned(),
+            "2:17: policy.keep_releases: expected a whole number, found text; \
+             write a number from 1 to 1000, without quotes",
+        ),
+        (
+            "policy = 1".to_owned(),
+            "1:10: policy: expected a table, found the integer 1; write policy = { … }",
+        ),
+        (
+            "secrets = \"A\"".to_owned(),
+            "1:11: secrets: expected a list, found text; write secrets = [\"API_KEY\"]",
+        ),
+        (
+            "[check]\nname = \"api\"".to_owned(),
+            "1:1: check: expected a list of tables, found a table; \
+             write [[check]] with two brackets",
+        ),
+        (
+            "[environments.production]\nvariables = { PORT = 80 }".to_owned(),
+            "2:22: environments.production.variables.PORT: expected text, found the integer 80; \
+             write PORT = \"80\"",
+        ),
+        (
+            format!("{check}status = 200"),
+            "4:10: check \"api\": status: expected a list, found the integer 200; \
+             write status = [200]",
+        ),
+        (
+            format!("{test}when = \"pre\"\ncommand = \"npm test\""),
+            "5:11: test \"smoke\": command: expected a list of words, found text; \
+             write command = [\"sh\", \"-c\", \"…\"], or the words one by one",
+        ),
+        // Unknown fields and words.
+        ("projekt = \"x\"".to_owned(), "1:1: projekt: unknown field; did you mean `project`?"),
+        (
+            "[policy]\ncolour = 1".to_owned(),
+            "2:1: policy.colour: unknown field; known here: backup, health_deadline, \
+             keep_backups, keep_releases, rollback_deadline, stage_deadline, watch",
+        ),
+        (
+            format!("{check}timout = \"5s\""),
+            "4:1: check \"api\": timout: unknown field; did you mean `timeout`?",
+        ),
+        (
+            "backend = \"docker\"".to_owned(),
+            "1:11: backend: \"docker\" is not known; write \"compose\" or \"local\"",
+        ),
+        (
+            "[policy]\nbackup = \"yes\"".to_owned(),
+            "2:10: policy.backup: \"yes\" is not known; write \"required\" or \"off\"",
+        ),
+        // Values.
+        (
+            "version = \"1.2\"".to_owned(),
+            "1:11: version: `1.2` is not a semantic version; \
+             write three numbers, for example 1.4.0 or v1.4.0-rc.1",
+        ),
+        (
+            "project = \"My App\"".to_owned(),
+            "1:11: project: \"My App\" is no compose project name; use lower-case letters, \
+             digits, `-` and `_`, and begin with a letter or digit",
+        ),
+        (
+            "state = \"state\"".to_owned(),
+            "1:9: state: the state must not depend on where the project lies, which is new on \
+             every CI run; write an absolute path, for example \"/srv/state\"",
+        ),
+        (
+            "docker_host = \"ssh://host\"".to_owned(),
+            "1:15: docker_host: \"ssh://host\" is no address of a Docker Engine; \
+             write \"unix:///path/to/docker.sock\" or \"tcp://host:port\"",
+        ),
+        (
+            "[policy]\nwatch = \"30\"".to_owned(),
+            "2:9: policy.watch: \"30\" is no duration; add a unit: write \"30s\" for seconds",
+        ),
+        (
+            "[policy]\nhealth_deadline = \"0s\"".to_owned(),
+            "2:19: policy.health_deadline: it must be longer than zero; \
+             write health_deadline = \"5s\"",
+        ),
+        (
+            "[policy]\nkeep_backups = 0".to_owned(),
+            "2:16: policy.keep_backups: 0 is out of range; write a number from 1 to 1000",
+        ),
+        (
+            "[[check]]\nname = \"api\"\nurl = \"localhost:80/health\"".to_owned(),
+            "3:7: check \"api\": url: `localhost` is not http or https; \
+             write an absolute URL, for example http://127.0.0.1:8085/health",
+        ),
+        (
+            format!("{check}json = {{ \"status\" = 1 }}"),
+            "4:10: check \"api\": json.status: `status` is no JSON pointer; \
+             begin it with `/`: write \"/status\"",
+        ),
+        (
+            format!("{check}json = {{ \"/at\" = 2024-01-01 }}"),
+            "4:18: check \"api\": json./at: JSON has no such value; \
+             use text, numbers, booleans, lists or tables",
+        ),
+        (
+            format!("{check}status = [99]"),
+            "4:11: check \"api\": status[0]: 99 is out of range; write a number from 200 to 599",
+        ),
+        (
+            "[environments.\"a/b\"]".to_owned(),
+            "1:15: environments.a/b: `a/b` is no environment name: `/` is not allowed in it; \
+             use letters, digits, `.`, `_` and `-`",
+        ),
+        // Secrets in the wrong place.
+        (
+            "secrets = [\"TOKEN\"]\n[environments.production]\nvariables = { TOKEN = \"t0p\" }"
+                .to_owned(),
+            "3:15: environments.production.variables.TOKEN: it is listed in `secrets`, and its \
+             value would stand in this file; take it out here and give the value in the \
+             environment or in an env file",
+        ),
+        (
+            format!("{check}request_headers = {{ Authorization = \"t0p\" }}"),
+            "4:21: check \"api\": request_headers.Authorization: its value is a credential and \
+             would be stored with the release; \
+             write secret_headers = { Authorization = \"NAME_OF_A_SECRET\" }",
+        ),
+        // Checks.
+        (
+            "[[check]]\nurl = \"http://x/\"".to_owned(),
+            "1:1: check 1: `name` is missing; write name = \"…\", as it shall stand in reports",
+        ),
+        (
+            "[[check]]\nname = \"a\"".to_owned(),
+            "1:1: check \"a\": it does not say where to look; write url = \"http://…\", \
+             path = \"/…\", tcp = \"host:port\", or service and port",
+        ),
+        (
+            format!("{check}tcp = \"x:1\""),
+            "1:1: check \"api\": it has url and tcp; keep the one that says where to look",
+        ),
+        (
+            format!("{check}port = 80"),
+            "1:1: check \"api\": `port` is the port of a service, and none is looked at; \
+             write service = \"…\" and path or port, or put the port into url or tcp",
+        ),
+        (
+            "[[check]]\nname = \"a\"\ntcp = \"x:1\"\nstatus = [200]".to_owned(),
+            "1:1: check \"a\": a TCP check has no answer that `status` could be compared with; \
+             take `status` out, or write url or path for an HTTP check",
+        ),
+        (
+            format!("{check}{check}"),
+            "4:1: check \"api\": line 1 has the same name; \
+             give it another name: reports tell them apart by it",
+        ),
+        (
+            "[environments.a]\n[environments.b]\nbase_url = \"http://x\"\n[[check]]\n\
+             name = \"c\"\npath = \"/health\""
+                .to_owned(),
+            "4:1: check \"c\": it gives only a path, and environment a has no base_url; \
+             write base_url = \"http://…\" at the top of the file or in the environment, \
+             or url in the check",
+        ),
+        // Tests.
+        (
+            format!("{test}command = [\"true\"]"),
+            "1:1: test \"smoke\": `when` is missing; \
+             write when = \"pre\" (before anything changes) or when = \"post\"",
+        ),
+        (
+            format!("{test}command = []\nwhen = \"post\""),
+            "4:11: test \"smoke\": command: there is no program in it; \
+             write [\"./program\", \"--flag\"]",
+        ),
+        // The local backend.
+        (
+            "backend = \"local\"".to_owned(),
+            "1:1: the local backend has no services; write [services.NAME] with command = […]",
+        ),
+        (
+            "[services.web]\ncommand = [\"./web\"]".to_owned(),
+            "1:2: services: it belongs to the local backend; \
+             write backend = \"local\", or take it out",
+        ),
+        (
+            format!("compose = \"x.yml\"\n{local}"),
+            "1:1: compose: it belongs to the compose backend; \
+             take it out, or write backend = \"compose\"",
+        ),
+        (
+            format!("{local}port = \"any\""),
+            "4:8: services.web.port: \"any\" is not known; write \"auto\"",
+        ),
+        (
+            format!("{local}health = {{ path = \"/health\" }}"),
+            "4:1: services.web.health: there is no port to look at; \
+             write port = 8080 or port = \"auto\"",
+        ),
+        (
+            format!("{local}port = 80\nhealth = {{ status = [200] }}"),
+            "5:1: services.web.health: without `path` only a connection is made, and `status` \
+             has no answer to look at; write path = \"/health\"",
+        ),
+        (
+            format!("{local}files = [\"../x\"]"),
+            "4:10: services.web.files[0]: \"../x\" is not below the directory of this file; \
+             name a relative path without `..`: it gets the same place in the release",
+        ),
+        (
+            format!("{local}depends_on = [\"wep\"]"),
+            "4:15: services.web.depends_on: there is no service `wep`; did you mean `web`?",
+        ),
+        (
+            format!(
+                "{local}depends_on = [\"b\"]\n[services.b]\ncommand = [\"b\"]\n\
+                 depends_on = [\"c\"]\n[services.c]\ncommand = [\"c\"]\ndepends_on = [\"b\"]"
+            ),
+            "5:11: services.b.depends_on: services wait for each other: b → c → b; \
+             take one of these dependencies out",
+        ),
+        (
+            format!("{local}{}", test.replace("web", "api"))
+                + "command = [\"true\"]\nwhen = \"post\"",
+            "6:11: test \"smoke\": service: there is no service `api`; there are web",
+        ),
+        (
+            "backend = \"local\"\n[services.web]\ncommand = [\"./web\", \"{port}\"]".to_owned(),
+            "3:11: services.web.command: `{port}` stands for a port, and there is none; \
+             write port = 8080 or port = \"auto\"",
+        ),
+    ];
+    let differing: Vec<_> = cases
+        .iter()
+        .map(|(text, wanted)| (told(text), format!("deploy.toml:{wanted}")))
+        .filter(|(told, wanted)| told != wanted)
+        .collect();
+    assert!(differing.is_empty(), "told, wanted: {differing:#?}");
+}
+
+#[test]
+fn all_problems_are_told_at_once_in_the_order_of_lines() {
+    let told = told(
+        "verzion = \"1.0.0\"\nstate = 5\n[policy]\nwatch = 3\n[[check]]\nname = \"a\"\n\
+         url = \"/x\"\ntimeout = \"5\"\nretry = 1\n[[test]]\n",
+    );
+    let lines: Vec<_> =
+        told.lines().map(|line| line.split(':').nth(1).unwrap().parse::<u32>().unwrap()).collect();
+    assert_eq!(lines, [1, 2, 4, 7, 8, 9, 10, 10, 10, 10], "{told}");
+}
+
+#[test]
+fn text_that_is_not_toml() {
+    for (text, place) in [
+        ("version = \"1.0.0", "deploy.toml:1:17:"),
+        ("\n\nversion 1", "deploy.toml:3:"),
+        ("a = 1\na = 2", "deploy.toml:2:1:"),
+        ("[policy\n", "deploy.toml:1:"),
+    ] {
+        let told = told(text);
+        assert!(told.starts_with(place), "{text:?}: {told}");
+        assert!(told.contains("this is not TOML"), "{told}");
+    }
+}
+
+#[test]
+fn a_problem_is_an_invalid_input_without_effect() {
+    let error = ultrai_deploy_core::Error::from(
+        Config::parse(Path::new("deploy.toml"), "a = 1\nb = 2").unwrap_err(),
+    );
+    assert_eq!((error.kind(), error.effect()), (ErrorKind::Invalid, Effect::None));
+    assert!(error.to_string().contains("2 problems:\ndeploy.toml:1:1: a:"), "{error}");
+}
+
+#[test]
+fn a_missing_or_unreadable_file_says_what_to_do() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("deploy.toml");
+    let error = Config::load(&file).unwrap_err();
+    assert_eq!((error.kind(), error.effect()), (ErrorKind::Invalid, Effect::None));
+    assert!(error.to_string().contains("deploy.toml: it does not exist (create it"), "{error}");
+    std::fs::write(&file, [0xff, 0xfe]).unwrap();
+    let error = Config::load(&file).unwrap_err();
+    assert!(error.to_string().contains("it is not UTF-8"), "{error}");
+}
+
+#[test]
+fn files_are_found_beside_the_configuration() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("deploy.toml");
+    let text = "compose = \"app.yml\"\n[environments.production]\nenv_files = [\".env.p\"]\n";
+    std::fs::write(&file, text).unwrap();
+    let error = Config::load(&file).unwrap_err().to_string();
+    assert!(error.contains("deploy.toml:1:11: compose: file "), "{error}");
+    assert!(error.contains("app.yml does not exist; name a file, relative to"), "{error}");
+
+    std::fs::write(directory.path().join("app.yml"), "").unwrap();
+    let config = Config::load(&file).unwrap();
+    let compose = directory.path().join("app.yml");
+    assert_eq!(config.backend, Backend::Compose { file: Some(compose), docker_host: None });
+    assert_eq!(config.directory(), directory.path());
+
+    let error = config.environment(&environment("production")).unwrap_err().to_string();
+    assert!(error.contains("deploy.toml:3:14: environments.production.env_files: "), "{error}");
+    let env_file = directory.path().join(".env.p");
+    std::fs::write(&env_file, "").unwrap();
+    let production = config.environment(&environment("production")).unwrap();
+    assert_eq!(production.env_files().collect::<Vec<_>>(), [&env_file]);
+}
+
+#[test]
+fn an_unknown_environment_is_refused_with_the_known_ones() {
+    let error = parse("").environment(&environment("prod")).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Invalid);
+    assert_eq!(
+        error.advice(),
+        Some(
+            "did you mean production? known: development, production, staging; \
+             add [environments.prod] for a new one"
+        ),
+    );
+    let config = parse("[environments.live]\n");
+    assert!(config.environment(&environment("live")).is_ok());
+    assert!(config.environment(&environment("production")).is_err());
+}
+
+#[test]
+fn an_empty_file_has_the_defaults() {
+    let config = parse("");
+    assert_eq!(config.backend, Backend::Compose { file: None, docker_host: None });
+    assert_eq!(config.policy, Policy::default());
+    assert!(config.project.is_none() && config.version.is_none() && config.state.is_none());
+    let staging = config.environment(&environment("staging")).unwrap();
+    let verification = config.verification(staging, &version("1.0.0")).unwrap();
+    assert_eq!(verification, Verification::default());
+}
+
+#[test]
+fn a_whole_file() {
+    let config = parse(
+        r#"
+        project = "ultrai"
+        version = "v1.0.0"
+        state = "/srv/state"
+        docker_host = "unix:///var/run/docker.sock"
+        secrets = ["OPENAI_API_KEY"]
+        base_url = "http://127.0.0.1:8085"
+
+        [environments.production]
+        variables = { LOG_LEVEL = "info" }
+
+        [environments.staging]
+        base_url = "https://staging.example/api/"
+
+        [policy]
+        backup = "off"
+        keep_releases = 3
+        keep_backups = 4
+        watch = "1m"
+        stage_deadline = "10m"
+        rollback_deadline = "20m"
+        health_deadline = "2m"
+
+        [[check]]
+        name = "backend health"
+        path = "/health"
+        service = "backend"
+        port = 8085
+        status = [200, 204]
+        json = { "/status" = "healthy", "/checks/0/ok" = true }
+        json_exists = ["/uptime"]
+        header = { Content-Type = "application/json" }
+        max_latency = "500ms"
+        when = "post"
+        timeout = "3s"
+        retries = 5
+        interval = "1s"
+        start_period = "10s"
+        deadline = "30s"
+
+        [[check]]
+        name = "version"
+        path = "/api/v1/version"
+        version_at = "/version"
+        secret_headers = { Authorization = "API_AUTH" }
+        request_headers = { Accept = "application/json" }
+
+        [[check]]
+        name = "redis"
+        tcp = "127.0.0.1:6379"
+
+        [[check]]
+        name = "mongo"
+        service = "mongodb"
+        port = 27017
+
+        [[test]]
+        name = "unit"
+        service = "backend"
+        command = ["sh", "-c", "npm test"]
+        when = "pre"
+        dependencies = "none"
+        timeout = "1m30s"
+
+        [[test]]
+        name = "smoke"
+        service = "backend"
+        command = ["./smoke"]
+        when = "post"
+        "#,
+    );
+    assert_eq!(config.project.as_ref().unwrap().as_str(), "ultrai");
+    assert_eq!(config.version.as_ref().unwrap().as_str(), "v1.0.0");
+    assert_eq!(config.policy.backup, BackupPolicy::Off);
+    assert_eq!((config.policy.keep_releases, config.policy.keep_backups), (3, 4));
+    assert_eq!(config.policy.watch, Duration::from_mins(1));
+    assert_eq!(config.policy.stage_deadline, Some(Duration::from_mins(10)));
+    assert_eq!(config.policy.rollback_deadline, Duration::from_mins(20));
+    let secrets: Vec<_> = config.secrets.iter().map(SecretName::as_str).collect();
+    assert_eq!(secrets, ["API_AUTH", "OPENAI_API_KEY"]);
+
+    let staging = config.environment(&environment("staging")).unwrap();
+    let verification = config.verification(staging, &version("1.1.0")).unwrap();
+    let [health, version_check, redis, mongo] = verification.checks.as_slice() else { panic!() };
+    assert_eq!(health.service.as_ref().unwrap().as_str(), "backend");
+    assert_eq!(health.when, When::Post);
+    let timing = &health.timing;
+    assert_eq!((timing.timeout, timing.retries), (Duration::from_secs(3), 5));
+    assert_eq!(
+        (timing.interval, timing.start_period),
+        (Duration::from_secs(1), Duration::from_secs(10))
+    );
+    assert_eq!(timing.deadline, Some(Duration::from_secs(30)));
+    assert_eq!(
+        health.probe,
+        json!({"http": {
+            "at": {"service": {"port": 8085, "path": "/health"}},
+            "expect": {
+                "status": [200, 204],
+                "json": {"/status": "healthy", "/checks/0/ok": true},
+                "json_exists": ["/uptime"],
+                "header": {"content-type": "application/json"},
+                "max_latency": {"secs": 0, "nanos": 500_000_000},
+            },
+        }})
+    );
+    assert_eq!(
+        version_check.probe,
+        json!({"http": {
+            "at": {"url": "https://staging.example/api/api/v1/version"},
+            "request_headers": {"accept": "application/json"},
+            "secret_headers": {"authorization": "API_AUTH"},
+            "expect": {"version": {"at": "/version", "is": "1.1.0"}},
+        }})
+    );
+    assert_eq!(version_check.timing.deadline, Some(Duration::from_mins(2)));
+    assert_eq!((version_check.timing.retries, version_check.when), (3, When::Verify));
+    assert_eq!(redis.probe, json!({"tcp": {"at": {"address": "127.0.0.1:6379"}}}));
+    assert_eq!(mongo.probe, json!({"tcp": {"at": {"service": {"port": 27017}}}}));
+
+    let [unit, smoke] = verification.tasks.as_slice() else { panic!() };
+    assert_eq!((unit.when, unit.dependencies), (When::Pre, Dependencies::None));
+    assert_eq!((unit.timeout, smoke.timeout), (Duration::from_secs(90), Duration::from_mins(10)));
+    assert_eq!((smoke.when, smoke.dependencies), (When::Post, Dependencies::Create));
+
+    let production = config.environment(&environment("production")).unwrap();
+    assert_eq!(production.variables["LOG_LEVEL"], "info");
+    let verification = config.verification(production, &version("1.1.0")).unwrap();
+    assert_eq!(
+        verification.checks[1].probe["http"]["at"],
+        json!({"url": "http://127.0.0.1:8085/api/v1/version"})
+    );
+
+    let known = ["backend", "mongo"].map(|name| ServiceName::new(name).unwrap());
+    let error = config.require_services(&known).unwrap_err().to_string();
+    assert!(error.contains("check \"mongo\": service: there is no service `mongodb`"), "{error}");
+    assert!(error.contains("did you mean `mongo`?") && !error.contains("`backend`"), "{error}");
+}
+
+#[test]
+fn services_of_the_local_backend() {
+    let directory = tempfile::tempdir().unwrap();
+    std::fs::write(directory.path().join("server"), "").unwrap();
+    let config = Config::parse(
+        &directory.path().join("deploy.toml"),
+        r#"
+        backend = "local"
+        project = "Demo.App"
+        [services.web]
+        command = ["./server", "--port", "{port}"]
+        env = { A = "b" }
+        secrets = ["TOKEN"]
+        port = "auto"
+        health = { path = "/health", version_at = "/version", timeout = "1s" }
+        files = ["./server"]
+        depends_on = ["db"]
+        stop_grace = "3s"
+        [services.db]
+        command = ["./db"]
+        port = 5432
+        health = {}
+        [services.worker]
+        command = ["./worker"]
+        "#,
+    )
+    .unwrap();
+    let Backend::Local { services } = &config.backend else { panic!() };
+    let name = |text: &str| ServiceName::new(text).unwrap();
+    let (web, db, worker) =
+        (&services[&name("web")], &services[&name("db")], &services[&name("worker")]);
+    assert_eq!((web.port, db.port, worker.port), (Some(Port::Auto), Some(Port::Fixed(5432)), None));
+    assert_eq!(web.files, [Path::new("./server")]);
+    assert_eq!(web.depends_on, [name("db")]);
+    assert_eq!((web.stop_grace, db.stop_grace), (Duration::from_secs(3), Duration::from_secs(10)));
+    assert_eq!(config.secrets.first().unwrap().as_str(), "TOKEN");
+
+    let check = |service: &Service| service.health_check(&name("s"), &version("1.0.0")).unwrap();
+    let of_web = check(web).unwrap();
+    assert_eq!((of_web.name.as_str(), of_web.timing.timeout), ("s health", Duration::from_secs(1)));
+    assert_eq!(
+        of_web.probe,
+        json!({"http": {
+            "at": {"service": {"path": "/health"}},
+            "expect": {"version": {"at": "/version", "is": "1.0.0"}},
+        }})
+    );
+    assert_eq!(check(db).unwrap().probe, json!({"tcp": {"at": {"service": {}}}}));
+    assert!(check(worker).is_none());
+}
+
+/// Compose file and env file of the example are not there, so those two fields are left out.
+#[test]
+fn the_example_of_the_documentation_is_right() {
+    let text = include_str!("../../../docs/deploy-toml.md");
+    let (_, example) = text.split_once("```toml").unwrap();
+    let (example, _) = example.split_once("```").unwrap();
+    let lines = example
+        .lines()
+        .filter(|line| !line.starts_with("compose =") && !line.starts_with("env_files ="))
+        .collect::<Vec<_>>();
+    let config = parse(&lines.join("\n"));
+    let production = config.environment(&environment("production")).unwrap();
+    let verification = config.verification(production, &version("1.0.0")).unwrap();
+    assert_eq!((verification.checks.len(), verification.tasks.len()), (3, 1));
+}
+
+/// Every field that the code knows is in the documentation.
+#[test]
+fn every_field_is_documented() {
+    let text = include_str!("../../../docs/deploy-toml.md");
+    let tables = [
+        "",
+        "[environments.x]",
+        "[policy]",
+        "[[check]]\nname = \"n\"\ntcp = \"x:1\"",
+        "[[test]]\nname = \"n\"",
+        "[services.x]",
+        "[services.x.health]",
+    ];
+    for table in tables {
+        let told = told(&format!("{table}\nzzzzzzzzzz = 1\n"));
+        let (_, known) = told.split_once("known here: ").unwrap();
+        for field in known.lines().next().unwrap().split(", ") {
+            let forms = ["`{}`", "`[[{}]]`", "`[{}]`", "`[{}.NAME]`"];
+            let documented = forms.iter().any(|form| text.contains(&form.replace("{}", field)));
+            assert!(documented, "{table}: {field}");
+        }
+    }
+}
