@@ -1,5 +1,7 @@
 //! What a backup directory notices, and what a cut off backup leaves.
 
+#![expect(clippy::unwrap_used, reason = "a helper of a test fails as the test does")]
+
 use std::{
     collections::BTreeMap,
     fs,

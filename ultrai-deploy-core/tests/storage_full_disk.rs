@@ -1,5 +1,7 @@
 //! What happens when the disk is full. Needs the right to mount a small tmpfs.
 
+#![expect(clippy::unwrap_used, reason = "a helper of a test fails as the test does")]
+
 use std::{fs, io::Cursor, path::Path, process::Command, sync::Arc};
 
 use async_trait::async_trait;

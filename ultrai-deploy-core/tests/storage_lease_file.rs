@@ -1,5 +1,7 @@
 //! What a lease leaves on disk.
 
+#![expect(clippy::unwrap_used, reason = "a helper of a test fails as the test does")]
+
 use std::{fs, os::unix::fs::PermissionsExt};
 
 use jiff::Timestamp;

@@ -75,8 +75,8 @@ impl Driver {
     /// Drives the run to its end. The lease stays held.
     pub(super) async fn drive(&mut self) -> Result<()> {
         loop {
-            let state = self.log.state().await;
-            match state.next() {
+            let found = self.log.state().await;
+            match found.next() {
                 Next::Create => self.create().await?,
                 Next::Run(stage) => self.stage(stage).await?,
                 Next::Reconcile(step) => self.reconcile(step).await?,
@@ -85,14 +85,14 @@ impl Driver {
                 Next::Undo => self.undo().await?,
                 Next::Prove => self.prove_undone().await?,
                 Next::Wait => {
-                    let Phase::Held { until, .. } = state.phase() else { return Ok(()) };
+                    let Phase::Held { until, .. } = found.phase() else { return Ok(()) };
                     if self.parts.clock.now() < *until {
                         return Ok(());
                     }
                     self.log.record(Event::HoldReleased { proceed: false }).await?;
                 }
                 Next::Conclude => {
-                    let changed = state.plan().is_none_or(|plan| !plan.unchanged);
+                    let changed = found.plan().is_none_or(|plan| !plan.unchanged);
                     self.end(Ending::Succeeded { changed }).await?;
                 }
                 Next::Nothing => return Ok(()),
@@ -127,14 +127,14 @@ impl Driver {
 
     /// Runs a stage and records what came of it.
     async fn stage(&mut self, stage: Stage) -> Result<()> {
-        let state = self.log.state().await;
-        if *state.phase() == Phase::Ready(stage)
-            && let Some(why) = self.reason_to_skip(stage, &state)
+        let before = self.log.state().await;
+        if *before.phase() == Phase::Ready(stage)
+            && let Some(why) = self.reason_to_skip(stage, &before)
         {
             return self.log.record(Event::StageSkipped { stage, why }).await;
         }
         self.log.record(Event::StageStarted { stage }).await?;
-        let result = match self.reason_to_stop(&state) {
+        let result = match self.reason_to_stop(&before) {
             Some(stop) => Err(stop),
             None => self.perform(stage).await,
         };

@@ -50,9 +50,9 @@ impl Policy {
             Stage::Verify => 15,
             Stage::Lock | Stage::Push | Stage::Deploy => 30,
             Stage::Build | Stage::PreDeployTests | Stage::PostDeployTests => 60,
-            Stage::Watch => return self.watch + Duration::from_secs(300),
+            Stage::Watch => return self.watch + Duration::from_mins(5),
         };
-        self.stage_deadline.unwrap_or(Duration::from_secs(minutes * 60))
+        self.stage_deadline.unwrap_or(Duration::from_mins(minutes))
     }
 }
 
@@ -61,10 +61,10 @@ impl Default for Policy {
         Self {
             backup: BackupPolicy::Required,
             stage_deadline: None,
-            rollback_deadline: Duration::from_secs(30 * 60),
+            rollback_deadline: Duration::from_mins(30),
             rollback_attempts: 3,
             rollback_pause: Duration::from_secs(1),
-            settle: Duration::from_secs(60),
+            settle: Duration::from_mins(1),
             watch: Duration::ZERO,
             keep_releases: 5,
             keep_backups: 10,

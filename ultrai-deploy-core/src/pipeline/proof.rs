@@ -18,6 +18,9 @@ use crate::{
     waiting::{CheckResult, wait_until_healthy},
 };
 
+/// Of how many instances evidence is taken when a check does not say which one it looked at.
+const MOST_SUSPECTS: usize = 8;
+
 /// Whether the first failure ends the proof.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Patience {
@@ -200,8 +203,14 @@ impl Parts {
         }
         while let Some((check, endpoint, result)) = waits.next().await {
             let CheckResult { verdict, why, looks, took, mut evidence } = result?;
-            if verdict != Verdict::Pass && endpoint.service.is_some() {
-                evidence.extend(self.deployer.evidence(cx, &endpoint).await);
+            if verdict != Verdict::Pass {
+                // A check that names its own address does not say whose it is, so each service is
+                // a suspect.
+                let own = std::slice::from_ref(&endpoint);
+                let suspects = if endpoint.service.is_some() { own } else { &endpoints };
+                for suspect in suspects.iter().take(MOST_SUSPECTS) {
+                    evidence.extend(self.deployer.evidence(cx, suspect).await);
+                }
             }
             let millis = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
             let (name, service) = (check.name, check.service);

@@ -195,7 +195,7 @@ impl Driver {
             Error::new(ErrorKind::Unexpected, "read the plan", "the run has not made one")
         })?;
         let records =
-            state.attempts().iter().map(|attempt| (attempt.step, attempt.record.clone())).collect();
+            state.attempts().iter().map(|one| (one.step, StepRecord::clone(&one.record))).collect();
         let (from, to) = match step {
             Step::Rollback => (Some(release), previous),
             Step::Stage | Step::Switch | Step::Retire => (previous, Some(release)),

@@ -24,16 +24,16 @@ use crate::{
 
 impl Driver {
     /// Why a stage is left out, if it is.
-    pub(super) fn reason_to_skip(&self, stage: Stage, state: &State) -> Option<String> {
-        let facts = state.facts()?;
+    pub(super) fn reason_to_skip(&self, stage: Stage, before: &State) -> Option<String> {
+        let facts = before.facts()?;
         if let Some(skip) = facts.skips.iter().find(|skip| skip.stage == stage)
             && may_be_skipped(stage)
         {
             return Some(skip.why.clone());
         }
         let is_rollback = matches!(facts.kind, Kind::Rollback { .. });
-        let unchanged = state.plan().is_some_and(|plan| plan.unchanged);
-        let nothing_before = state.baseline().is_some_and(|baseline| baseline.release.is_none());
+        let unchanged = before.plan().is_some_and(|plan| plan.unchanged);
+        let nothing_before = before.baseline().is_some_and(|baseline| baseline.release.is_none());
         let why = match stage {
             Stage::Backup if self.parts.policy.backup == BackupPolicy::Off => {
                 "the policy asks for none"

@@ -141,12 +141,12 @@ impl Driver {
 
     async fn finish(&self, other: Unfinished, fence: Fence, holder: &Holder) -> Result<()> {
         let mut driver = adopt(&self.parts, other, fence, holder, &self.cancel).await?;
-        let driven = Box::pin(driver.drive()).await;
+        let result = Box::pin(driver.drive()).await;
         if driver.log.is_broken().await {
             // What is lost to the other run is lost to this one: the lease, the journal's disk.
             self.log.mark_broken().await;
         }
-        driven?;
+        result?;
         let state = driver.log.state().await;
         let (run, ending) = (driver.run(), state.phase().describe());
         if !state.is_final() {

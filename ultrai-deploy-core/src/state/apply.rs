@@ -1,5 +1,7 @@
 //! The one transition function.
 
+use std::sync::Arc;
+
 use super::{Attempt, Baseline, Facts, IllegalTransition, Phase, State, StepStatus};
 use crate::{
     deployer::{Observation, Step},
@@ -20,12 +22,12 @@ impl State {
             *self = next;
             Ok(())
         } else {
-            Err(IllegalTransition { event: name_of(event), phase: self.phase.describe() })
+            Err(IllegalTransition::new(event, &self.phase))
         }
     }
 
     /// Takes an event in; false when it cannot happen now, and then `self` is not to be used.
-    fn take(&mut self, event: &Event) -> bool {
+    pub(super) fn take(&mut self, event: &Event) -> bool {
         if let Phase::Ended(ending) = &self.phase {
             let stuck = ending.is_stuck();
             let leads_out = matches!(
@@ -43,13 +45,13 @@ impl State {
         }
         match event {
             Event::Created { target, kind, version, skips, initiator, .. } => {
-                self.facts = Some(Facts {
+                self.facts = Some(Arc::new(Facts {
                     target: target.clone(),
                     kind: kind.clone(),
                     version: version.clone(),
                     skips: skips.clone(),
                     initiator: initiator.clone(),
-                });
+                }));
                 self.phase = Phase::Ready(Stage::Preflight);
                 true
             }
@@ -105,7 +107,7 @@ impl State {
             Event::Planned { plan } => {
                 let legal = self.phase == Phase::Running(Stage::Push)
                     && self.release.as_ref() == Some(&plan.to);
-                self.plan = Some(plan.clone());
+                self.plan = Some(Arc::new(plan.clone()));
                 legal
             }
             Event::Intent { step, attempt, record } => {
@@ -115,7 +117,7 @@ impl State {
                 self.attempts.push(Attempt {
                     step: *step,
                     number: *attempt,
-                    record: record.clone(),
+                    record: Arc::new(record.clone()),
                     status: StepStatus::Open,
                     has_effects: false,
                 });
@@ -259,8 +261,11 @@ impl State {
     }
 }
 
-/// The event's tag, as the journal writes it.
-fn name_of(event: &Event) -> String {
-    let value = crate::digest::json(event);
-    value.get("type").and_then(|tag| tag.as_str()).unwrap_or("an event").to_owned()
+impl IllegalTransition {
+    /// Names the event by its tag, as the journal writes it.
+    pub(super) fn new(event: &Event, phase: &Phase) -> Self {
+        let value = crate::digest::json(event);
+        let tag = value.get("type").and_then(|tag| tag.as_str()).unwrap_or("an event");
+        Self { event: tag.to_owned(), phase: phase.describe() }
+    }
 }

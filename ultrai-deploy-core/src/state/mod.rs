@@ -23,6 +23,8 @@ mod next;
 #[cfg(test)]
 mod tests;
 
+use std::sync::Arc;
+
 pub use next::Next;
 
 use crate::{
@@ -101,7 +103,7 @@ pub struct Attempt {
     /// Its number, from 1.
     pub number: u32,
     /// What was seen before.
-    pub record: StepRecord,
+    pub record: Arc<StepRecord>,
     /// What became of it.
     pub status: StepStatus,
     /// Whether any effect was begun in it.
@@ -138,13 +140,14 @@ pub struct Facts {
 #[derive(Clone, Debug, PartialEq)]
 pub struct State {
     phase: Phase,
-    facts: Option<Facts>,
+    // What is large and never changes is shared: a state is cloned for every event.
+    facts: Option<Arc<Facts>>,
     fence: Fence,
     holder: Option<Holder>,
     baseline: Option<Baseline>,
     backup: Option<BackupId>,
     release: Option<ReleaseId>,
-    plan: Option<Plan>,
+    plan: Option<Arc<Plan>>,
     attempts: Vec<Attempt>,
     effects: u64,
     open_effects: Vec<u64>,
@@ -187,7 +190,11 @@ impl State {
     ) -> Result<Self, IllegalTransition> {
         let mut state = Self::new();
         for record in records {
-            state.apply(&record.event)?;
+            // Not `apply`: a state that is thrown away need not be whole after an error.
+            let found = state.phase.clone();
+            if !state.take(&record.event) {
+                return Err(IllegalTransition::new(&record.event, &found));
+            }
         }
         Ok(state)
     }
@@ -199,7 +206,7 @@ impl State {
 
     /// What the first record says.
     pub fn facts(&self) -> Option<&Facts> {
-        self.facts.as_ref()
+        self.facts.as_deref()
     }
 
     /// The fence of the driver; 0 before the lease is taken.
@@ -234,7 +241,7 @@ impl State {
 
     /// The binding plan.
     pub fn plan(&self) -> Option<&Plan> {
-        self.plan.as_ref()
+        self.plan.as_deref()
     }
 
     /// All attempts of steps, oldest first.

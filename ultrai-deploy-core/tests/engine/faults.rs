@@ -1,7 +1,7 @@
 //! Backends that fail on request.
 
 use std::sync::{
-    Arc,
+    Arc, Mutex,
     atomic::{AtomicU32, Ordering},
 };
 
@@ -54,25 +54,32 @@ pub struct Faulty {
     inner: Arc<dyn Deployer>,
     calls: AtomicU32,
     rule: fn(u32, Call) -> Option<How>,
-    /// How often each of these calls, by their number, fails.
-    pub plan: Vec<(u32, How)>,
+    planned: Vec<(u32, How)>,
+    once: Mutex<Option<(Call, How)>>,
 }
 
 impl Faulty {
     /// Fails the calls that `rule` names; it gets their number, from 1.
     pub fn new(inner: Arc<dyn Deployer>, rule: fn(u32, Call) -> Option<How>) -> Self {
-        Self { inner, calls: AtomicU32::new(0), rule, plan: Vec::new() }
+        let (calls, once) = (AtomicU32::new(0), Mutex::default());
+        Self { inner, calls, rule, planned: Vec::new(), once }
     }
 
     /// Fails the calls with these numbers.
-    pub fn planned(inner: Arc<dyn Deployer>, plan: Vec<(u32, How)>) -> Self {
-        Self { plan, ..Self::new(inner, |_, _| None) }
+    pub fn planned(inner: Arc<dyn Deployer>, planned: Vec<(u32, How)>) -> Self {
+        Self { planned, ..Self::new(inner, |_, _| None) }
+    }
+
+    /// Fails the first call of a kind.
+    pub fn once(inner: Arc<dyn Deployer>, call: Call, how: How) -> Self {
+        Self { once: Mutex::new(Some((call, how))), ..Self::new(inner, |_, _| None) }
     }
 
     async fn call<T>(&self, call: Call, work: impl Future<Output = Result<T>>) -> Result<T> {
         let number = self.calls.fetch_add(1, Ordering::Relaxed) + 1;
-        let planned = self.plan.iter().find(|(at, _)| *at == number).map(|(_, how)| *how);
-        let how = (self.rule)(number, call).or(planned);
+        let planned = self.planned.iter().find(|(at, _)| *at == number).map(|(_, how)| *how);
+        let once = self.once.lock().unwrap().take_if(|(of, _)| *of == call).map(|(_, how)| how);
+        let how = (self.rule)(number, call).or(planned).or(once);
         match how {
             None => work.await,
             Some(How::Clean) => Err(fault(call).without_effect()),

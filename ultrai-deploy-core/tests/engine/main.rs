@@ -5,3 +5,4 @@ mod failures;
 mod faults;
 mod lab;
 mod runs;
+mod stops;

@@ -11,17 +11,17 @@ use ultrai_deploy_core::{
     name::{EnvironmentName, ProjectName, RunId, Target},
 };
 
-pub struct Sample {
+pub(crate) struct Sample {
     base: TempDir,
-    pub path: PathBuf,
-    pub bytes: Vec<u8>,
+    pub(crate) path: PathBuf,
+    pub(crate) bytes: Vec<u8>,
     /// Where the header ends, and each record.
-    pub ends: Vec<usize>,
+    pub(crate) ends: Vec<usize>,
 }
 
 impl Sample {
     /// A journal of this many records.
-    pub async fn new(records: u64) -> Self {
+    pub(crate) async fn new(records: u64) -> Self {
         let base = tempfile::tempdir().unwrap();
         let path = base.path().join("shop/staging/runs").join(format!("{}.journal", run()));
         let mut sample = Self { base, path, bytes: Vec::new(), ends: Vec::new() };
@@ -36,7 +36,7 @@ impl Sample {
     }
 
     /// The journal as a process that has just started opens it.
-    pub fn open(&self) -> Arc<file::Journal> {
+    pub(crate) fn open(&self) -> Arc<file::Journal> {
         let target = Target::new(
             ProjectName::new("shop").unwrap(),
             EnvironmentName::new("staging").unwrap(),
@@ -44,24 +44,24 @@ impl Sample {
         file::open(self.base.path(), &target).unwrap().journal
     }
 
-    pub fn records(&self) -> Vec<Record> {
+    pub(crate) fn records(&self) -> Vec<Record> {
         (1..self.ends.len() as u64).map(note).collect()
     }
 
-    pub fn read(&self) -> Vec<u8> {
+    pub(crate) fn read(&self) -> Vec<u8> {
         fs::read(&self.path).unwrap()
     }
 
-    pub fn write(&self, bytes: &[u8]) {
+    pub(crate) fn write(&self, bytes: &[u8]) {
         fs::write(&self.path, bytes).unwrap();
     }
 }
 
-pub fn run() -> RunId {
+pub(crate) fn run() -> RunId {
     RunId::new("0191").unwrap()
 }
 
-pub fn note(seq: u64) -> Record {
+pub(crate) fn note(seq: u64) -> Record {
     let event = Event::Note { message: format!("note {seq}") };
     Record { seq, at: Timestamp::UNIX_EPOCH, fence: Fence(1), event }
 }
