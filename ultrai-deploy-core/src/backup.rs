@@ -51,8 +51,8 @@ pub trait BackupStore: fmt::Debug + Send + Sync + 'static {
     /// Reads everything back and compares it with the manifest.
     ///
     /// # Errors
-    /// [`ErrorKind::Corrupt`](crate::ErrorKind::Corrupt) naming the part that differs;
-    /// [`ErrorKind::NotFound`](crate::ErrorKind::NotFound) when there is no such backup.
+    /// [`ErrorKind::Corrupt`] naming the part that differs;
+    /// [`ErrorKind::NotFound`] when there is no such backup.
     async fn verify(&self, target: &Target, id: &BackupId) -> Result<()>;
 
     /// Gives the parts of `source` back to it.

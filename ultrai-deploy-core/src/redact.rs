@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::{
     ending::Ending,
-    error::Failure,
+    error::{Effect, Error, Failure},
     evidence::Evidence,
     journal::Event,
     secret::{Secret, Secrets},
@@ -57,6 +57,31 @@ impl Redactor {
             self.cut(&mut piece.subject);
             self.cut(&mut piece.text);
         }
+    }
+
+    /// The error without known values in its own texts and in those of its causes.
+    pub fn error(&self, error: Error) -> Error {
+        let shown = Failure::from(&error);
+        let mut clean = shown.clone();
+        self.failure(&mut clean);
+        if clean == shown {
+            return error;
+        }
+        let message = self.text(error.message());
+        let mut cut = Error::new(error.kind(), error.operation(), message);
+        if let Some(advice) = error.advice() {
+            cut = cut.with_advice(self.text(advice));
+        }
+        if error.effect() == Effect::None {
+            cut = cut.without_effect();
+        }
+        if error.is_retryable() {
+            cut = cut.retryable();
+        }
+        if !clean.causes.is_empty() {
+            cut = cut.with_source(clean.causes.join(": "));
+        }
+        cut.with_evidence(clean.evidence)
     }
 
     /// The event without known values in any of its free texts.
@@ -192,6 +217,21 @@ mod tests {
         let Event::StepFailed { step, failure } = clean else { panic!("another event") };
         assert_eq!(step, crate::deployer::Step::Switch);
         assert_eq!((failure.message.as_str(), failure.causes[0].as_str()), ("***", "***"));
+    }
+
+    #[test]
+    fn an_error_keeps_what_is_decided_on() {
+        let error = Error::new(crate::ErrorKind::Denied, "log in", "hunter2 is wrong")
+            .with_advice("do not use hunter2")
+            .with_source(std::io::Error::other("401 for hunter2"))
+            .without_effect()
+            .retryable();
+        let clean = redactor().error(error);
+        let text = format!("{} {clean:?}", crate::Chain(&clean));
+        assert!(!text.contains("hunter2"), "{text}");
+        assert!(text.contains("401 for ***"), "{text}");
+        assert_eq!((clean.kind(), clean.effect()), (crate::ErrorKind::Denied, Effect::None));
+        assert!(clean.is_retryable());
     }
 
     #[test]

@@ -21,7 +21,7 @@ pub trait ReleaseStore: fmt::Debug + Send + Sync + 'static {
     /// Copies files or directories into the store, addressed by content: name → digest.
     ///
     /// # Errors
-    /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid) for what is missing, too large or no
+    /// [`ErrorKind::Invalid`] for what is missing, too large or no
     /// regular file or directory.
     async fn put_files(
         &self,
@@ -37,8 +37,8 @@ pub trait ReleaseStore: fmt::Debug + Send + Sync + 'static {
     /// A release.
     ///
     /// # Errors
-    /// [`ErrorKind::NotFound`](crate::ErrorKind::NotFound), or
-    /// [`ErrorKind::Corrupt`](crate::ErrorKind::Corrupt) when it does not match its id.
+    /// [`ErrorKind::NotFound`], or
+    /// [`ErrorKind::Corrupt`] when it does not match its id.
     async fn get(&self, id: &ReleaseId) -> Result<Release>;
 
     /// The values of a release's secrets.
@@ -50,7 +50,7 @@ pub trait ReleaseStore: fmt::Debug + Send + Sync + 'static {
     /// Removes a release, and files that no other one uses. Removing what is not there is fine.
     ///
     /// # Errors
-    /// [`ErrorKind::Conflict`](crate::ErrorKind::Conflict) for the current one.
+    /// [`ErrorKind::Conflict`] for the current one.
     async fn remove(&self, id: &ReleaseId) -> Result<()>;
 
     /// The release that is current: what the `current` link points to.
@@ -59,7 +59,7 @@ pub trait ReleaseStore: fmt::Debug + Send + Sync + 'static {
     /// Makes a release (or none) current, atomically.
     ///
     /// # Errors
-    /// [`ErrorKind::NotFound`](crate::ErrorKind::NotFound) when it is not in this store.
+    /// [`ErrorKind::NotFound`] when it is not in this store.
     async fn set_current(&self, id: Option<&ReleaseId>) -> Result<()>;
 
     /// The key of this environment's fingerprints; made at the first call.

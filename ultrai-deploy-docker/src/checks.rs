@@ -52,10 +52,15 @@ fn timing(health: Option<&HealthCheck>, config: &Config) -> Timing {
             timeout: check.timeout.unwrap_or(DEFAULT_TIMEOUT),
             retries: check.retries.unwrap_or(DEFAULT_RETRIES),
             start_period: check.start_period.unwrap_or_default(),
+            deadline: config.boot_deadline,
             ..Timing::default()
         },
         // The image may have a health check of its own: then it has to pass for so long.
-        None => Timing { stability: config.stability, ..Timing::default() },
+        None => Timing {
+            stability: config.stability,
+            deadline: config.boot_deadline,
+            ..Timing::default()
+        },
     }
 }
 

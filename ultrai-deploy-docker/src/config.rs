@@ -22,6 +22,10 @@ pub struct Config {
     pub drain: Duration,
     /// How long a service without a health check must go on running; 2 s by default.
     pub stability: Duration,
+    /// Longest wait for a service's first successful health check, in place of the one that the
+    /// check implies ([`Timing::boot_deadline`](ultrai_deploy_core::health::Timing::boot_deadline)).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub boot_deadline: Option<Duration>,
     /// Longest time of a service that others wait for to complete; 10 minutes by default.
     pub completion_timeout: Duration,
     /// How many services are worked on at the same time; 16 by default.
@@ -42,6 +46,7 @@ impl Default for Config {
             request_timeout: Duration::from_mins(2),
             drain: Duration::from_secs(1),
             stability: Duration::from_secs(2),
+            boot_deadline: None,
             completion_timeout: Duration::from_mins(10),
             parallel: 16,
         }

@@ -105,6 +105,54 @@ fn files_are_read_as_compose_reads_them() {
     assert!(out.is_empty(), "\n{out}");
 }
 
+/// One file for each line of `list`, which stands below `services.web`.
+fn bodies(list: &str, directory: &Path) -> Vec<PathBuf> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/compose").join(list);
+    let list = fs::read_to_string(path).unwrap();
+    list.lines()
+        .enumerate()
+        .map(|(number, body)| {
+            let file = directory.join(format!("{number}.yaml"));
+            let text = format!("services:\n  web:\n    image: x\n    {body}\n  db: {{image: y}}\n");
+            fs::write(&file, text).unwrap();
+            file
+        })
+        .collect()
+}
+
+#[test]
+fn single_keys_are_read_as_compose_reads_them() {
+    let Some(oracle) = Oracle::find() else { return };
+    let directory = tempfile::tempdir().unwrap();
+    let mut out = String::new();
+    for file in bodies("same_bodies.txt", directory.path()) {
+        let text = fs::read_to_string(&file).unwrap();
+        let body = text.lines().nth(3).unwrap().trim();
+        match both(&file, &environment(&file, &oracle), &oracle) {
+            Ok((ours, theirs)) => differences(body, &ours, &theirs, &mut out),
+            Err(error) => writeln!(out, "{body}: we refuse it: {error}").unwrap(),
+        }
+    }
+    assert!(out.is_empty(), "\n{out}");
+}
+
+#[test]
+fn single_keys_that_compose_refuses_are_refused() {
+    let Some(oracle) = Oracle::find() else { return };
+    let directory = tempfile::tempdir().unwrap();
+    let mut out = String::new();
+    for file in bodies("bad_bodies.txt", directory.path()) {
+        let env = environment(&file, &oracle);
+        let (theirs, ours) = (oracle.config(&file, &env, &["--quiet"]), ours(&file, &env));
+        if theirs.accepted || ours.is_ok() {
+            let text = fs::read_to_string(&file).unwrap();
+            let body = text.lines().nth(3).unwrap().trim();
+            writeln!(out, "{body}: theirs {}, ours {}", theirs.accepted, ours.is_ok()).unwrap();
+        }
+    }
+    assert!(out.is_empty(), "\n{out}");
+}
+
 #[test]
 fn files_that_compose_refuses_are_refused() {
     let Some(oracle) = Oracle::find() else { return };
@@ -146,4 +194,29 @@ fn what_is_not_supported_is_refused_by_name_and_line() {
         });
         assert!(found, "{}: expected {expected}, got\n{error}", file.display());
     }
+}
+
+#[test]
+fn config_hashes_are_those_of_compose_or_none() {
+    let Some(oracle) = Oracle::find() else { return };
+    let directory = tempfile::tempdir().unwrap();
+    let (mut equal, mut none, mut out) = (0, 0, String::new());
+    for file in files("same").into_iter().chain(bodies("same_bodies.txt", directory.path())) {
+        let env = environment(&file, &oracle);
+        let services = ours(&file, &env).unwrap().project.services;
+        let answer = oracle.config(&file, &env, &["--hash", "*"]);
+        for line in answer.stdout.lines() {
+            let (name, theirs) = line.split_once(' ').unwrap();
+            match compose::config_hash(&services[name]) {
+                None => none += 1,
+                Some(ours) if ours == theirs => equal += 1,
+                Some(_) => {
+                    let text = serde_json::to_string(&services[name]).unwrap();
+                    writeln!(out, "{} {name}: {text}", file.display()).unwrap();
+                }
+            }
+        }
+    }
+    assert!(out.is_empty(), "equal {equal}, none {none}, different:\n{out}");
+    assert!(equal > 10 * none, "only {equal} hashes are made, {none} are not");
 }

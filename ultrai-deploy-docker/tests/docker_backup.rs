@@ -1,7 +1,5 @@
 //! What a backup tells about a project's containers.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
-
 mod support;
 
 use serde_json::Value;

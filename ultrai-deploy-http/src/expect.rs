@@ -124,7 +124,7 @@ fn missing(at: &Pointer) -> String {
 
 fn same(is: &Value, wanted: &Value) -> bool {
     match (is, wanted) {
-        (Value::Number(a), Value::Number(b)) => a == b,
+        (Value::Number(a), Value::Number(b)) => a == b || a.as_f64() == b.as_f64(),
         (Value::Array(a), Value::Array(b)) => {
             a.len() == b.len() && a.iter().zip(b).all(|(a, b)| same(a, b))
         }

@@ -69,11 +69,7 @@ mod tests {
     #[test]
     fn the_remedy_is_named() {
         let error = Pointer::new("data.status").unwrap_err();
-        assert_eq!(
-            error.advice(),
-            Some("begin it with `/`: write \"/data/status\""),
-            "{error}"
-        );
+        assert_eq!(error.advice(), Some("begin it with `/`: write \"/data/status\""), "{error}");
         for bad in ["/a~", "/a~2b"] {
             assert!(Pointer::new(bad).is_err(), "{bad}");
         }

@@ -282,6 +282,5 @@ mod tests {
         assert!(outside("d/a", "../../b"));
         assert!(outside("a", "/etc/passwd"));
         assert!(outside("d/a", "s/../../b"), "s may be a link to a directory that is less deep");
-        assert!(outside("", "b"), "a source is never a link");
     }
 }

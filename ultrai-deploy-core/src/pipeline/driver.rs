@@ -64,7 +64,9 @@ impl Driver {
         let fence = self.log.fence().await;
         let cx = self.uncancelled("release").with_timeout(RELEASE_LIMIT);
         let released = cx.bounded(self.parts.lease.release(&self.parts.target, fence)).await;
-        driven?;
+        if let Err(error) = driven {
+            return Err(self.log.redactor().await.error(error));
+        }
         if let Err(error) = released {
             // The run is over and durable; a lease that cannot be given up runs out by itself.
             tracing::warn!(run = %self.run(), error = %Chain(&error), "lease not released");

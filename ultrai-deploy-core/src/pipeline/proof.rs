@@ -99,7 +99,8 @@ impl Pipeline {
             Serving::Unmanaged(release) => (*release, Redactor::default()),
         };
         let whens = [When::Verify, When::Post];
-        let mut proof = parts.prove(cx, &release, Role::Live, &whens, Patience::All, None).await?;
+        let proof = parts.prove(cx, &release, Role::Live, &whens, Patience::All, None).await;
+        let mut proof = proof.map_err(|error| redactor.error(error))?;
         for outcome in &mut proof.outcomes {
             redactor.evidence(&mut outcome.evidence);
             if let Some(why) = &mut outcome.why {

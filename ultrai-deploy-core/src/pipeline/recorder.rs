@@ -178,8 +178,13 @@ impl Recorder {
 
     /// Hands lines of output about `subject` to those who watch.
     pub(crate) async fn output<'a>(&'a self, subject: &'a str) -> Output<'a> {
-        let redactor = self.log.lock().await.redactor.clone();
+        let redactor = self.redactor().await;
         Output { parts: &self.parts, run: &self.run, subject, redactor }
+    }
+
+    /// What cuts secret values out of this run's records.
+    pub(crate) async fn redactor(&self) -> Redactor {
+        self.log.lock().await.redactor.clone()
     }
 }
 

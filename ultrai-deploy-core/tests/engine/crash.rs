@@ -9,7 +9,6 @@ use std::{
 };
 
 use async_trait::async_trait;
-use futures_util::future::BoxFuture;
 use serde_json::{Value, json};
 use tokio::sync::watch;
 use ultrai_deploy_core::{
@@ -66,6 +65,17 @@ impl Deadly {
     async fn die(&self) {
         self.dead.send_replace(true);
         std::future::pending().await
+    }
+
+    /// Takes over what is unfinished, and drives it.
+    pub async fn drive_resumed(&self, pipeline: &Pipeline) -> Option<Report> {
+        let mut dead = self.dead.subscribe();
+        let resumed = tokio::select! {
+            biased;
+            run = pipeline.resume(false, Wait::No) => run.ok().flatten(),
+            _ = dead.wait_for(|dead| *dead) => None,
+        };
+        self.drive(resumed?).await
     }
 
     /// Drives `run` until it ends or its process dies. Nothing says whether it ended in an error.
@@ -262,26 +272,15 @@ async fn case(
     scenario.process(&lab, Some(at)).await;
     let killed = lab.runs().await.pop();
 
-    let recover = |journal: Arc<Deadly>| -> BoxFuture<'_, Option<Report>> {
-        let parts = Parts { journal: Arc::clone(&journal) as _, ..lab.parts() };
-        let pipeline = parts.start();
-        Box::pin(async move {
-            match recovery {
-                Recovery::Resume => {
-                    let mut dead = journal.dead.subscribe();
-                    let resumed = tokio::select! {
-                        biased;
-                        run = pipeline.resume(false, Wait::No) => run.ok().flatten(),
-                        _ = dead.wait_for(|dead| *dead) => None,
-                    };
-                    journal.drive(resumed?).await
-                }
-                Recovery::NextDeploy => {
-                    let next = DeployRequest::new(shop("2.0.0", json!({})));
-                    journal.drive(pipeline.deploy(next)).await
-                }
+    let recover = async |journal: Arc<Deadly>| {
+        let pipeline = Parts { journal: Arc::clone(&journal) as _, ..lab.parts() }.start();
+        match recovery {
+            Recovery::Resume => journal.drive_resumed(&pipeline).await,
+            Recovery::NextDeploy => {
+                let next = DeployRequest::new(shop("2.0.0", json!({})));
+                journal.drive(pipeline.deploy(next)).await
             }
-        })
+        }
     };
     if again.is_some() {
         recover(Deadly::new(&lab, again)).await;

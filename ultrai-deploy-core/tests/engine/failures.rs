@@ -337,9 +337,8 @@ async fn what_cannot_be_retired_is_named() {
 async fn a_retire_that_fails_once_is_tried_again() {
     let lab = Lab::new();
     lab.deploy(shop("1.0.0", json!({}))).await;
-    let first =
-        |number, call| (call == Call::Act(Step::Retire) && number < 13).then_some(How::After);
-    let parts = faulty(&lab, first);
+    let deployer = Arc::new(Faulty::once(lab.deployer(), Call::Act(Step::Retire), How::After));
+    let parts = Parts { deployer, ..lab.parts() };
     let request = DeployRequest::new(shop("1.1.0", json!({})));
     let report = parts.start().deploy(request).join().await.unwrap();
     assert_eq!(ended(&report), "succeeded");

@@ -4,5 +4,7 @@ mod crash;
 mod failures;
 mod faults;
 mod lab;
+mod random;
 mod runs;
+mod secrets;
 mod stops;

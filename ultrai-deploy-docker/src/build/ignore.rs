@@ -2,7 +2,9 @@
 //!
 //! The rules are those of moby's patternmatcher: patterns are rooted at the context, a pattern
 //! that matches a directory matches all that is in it, `!` makes an exception, and the last
-//! pattern that matches decides.
+//! pattern that matches decides. On purpose we differ in two points: an exception is found below
+//! an excluded directory even when wildcards lead there (docker/cli#2919), and a `\` makes every
+//! character after it an ordinary one, also letters.
 
 use std::fmt;
 
@@ -70,10 +72,12 @@ impl Rules {
                 None => (false, line.trim()),
                 Some(rest) => (true, rest.trim()),
             };
-            if pattern.is_empty() {
+            let path = clean(pattern);
+            let is_root = path == "." && pattern.starts_with('/');
+            if pattern.is_empty() || (exception && is_root) {
                 return Err(bad("nothing follows `!`"));
             }
-            let pattern = Pattern::parse(&clean(pattern)).map_err(bad)?;
+            let pattern = Pattern::parse(&path).map_err(bad)?;
             rules.push(Rule { pattern, exception });
         }
         Ok(Self { rules })

@@ -221,13 +221,18 @@ impl<'a> Field<'a> {
         Ok(assignments.into_iter().map(|(key, value)| (key, value.unwrap_or_default())).collect())
     }
 
-    /// A mapping of texts, for driver options.
+    /// A mapping of texts and numbers, for driver options.
     pub(super) fn options<C: FromIterator<(String, String)>>(&self) -> Result<C> {
         let options: Vec<_> = self
             .pairs()?
             .into_iter()
             .map(|pair| {
-                Ok((pair.key.to_owned(), pair.value.optional_scalar()?.unwrap_or_default()))
+                let value = pair.value.optional_scalar()?.unwrap_or_default();
+                if scalar::is_boolean(pair.value.node) {
+                    let message = format!("`{value}` without quotes is no text; write \"{value}\"");
+                    return Err(pair.value.problem(message));
+                }
+                Ok((pair.key.to_owned(), value))
             })
             .collect::<Result<_>>()?;
         Ok(options.into_iter().collect())

@@ -62,7 +62,9 @@ fn document(service: &Service) -> String {
     if let Some(check) = &service.healthcheck {
         out.raw("healthcheck", &health(check));
     }
-    out.text("image", service.image.as_ref());
+    // A name that was made up is not part of it.
+    let unnamed = service.build.as_ref().is_some_and(|build| build.unnamed);
+    out.text("image", service.image.as_ref().filter(|_| !unnamed));
     if let Some(init) = service.init {
         out.value("init", &json!(init));
     }
@@ -272,13 +274,16 @@ fn mounts(mounts: &[Mount]) -> String {
         out.text("source", mount.source.as_ref());
         out.value("target", &json!(mount.target));
         out.flag("read_only", mount.read_only);
+        if mount.bare {
+            return out.finish();
+        }
         let mut inner = Object::default();
         match mount.kind {
             MountKind::Bind => {
                 inner.text("selinux", mount.selinux.as_ref());
                 inner.text("propagation", mount.propagation.as_ref());
-                if mount.bare {
-                    return out.finish();
+                if !mount.create_host_path {
+                    inner.value("create_host_path", &json!(false));
                 }
             }
             MountKind::Volume => {

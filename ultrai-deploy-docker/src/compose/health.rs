@@ -51,7 +51,7 @@ pub(super) fn read(field: &Field<'_>) -> Result<HealthCheck> {
 
 fn test(field: &Field<'_>) -> Result<HealthTest> {
     if field.is_scalar() {
-        return Ok(field.set_text()?.map_or(HealthTest::Inherit, HealthTest::Shell));
+        return Ok(HealthTest::Shell(field.text()?));
     }
     let mut words = field.texts()?;
     if words.is_empty() {

@@ -14,34 +14,45 @@ pub(super) fn read(service: &mut Service, field: &Field<'_>) -> Result<()> {
     for pair in field.pairs()? {
         let value = &pair.value;
         match pair.key {
-            "mem_limit" => resources.memory = Some(value.size()?),
-            "mem_reservation" => resources.memory_reservation = Some(value.size()?),
+            "mem_limit" => resources.memory = set_number(value.size()?),
+            "mem_reservation" => resources.memory_reservation = set_number(value.size()?),
             "memswap_limit" => {
                 let unlimited = value.scalar()? == "-1";
                 resources.memory_swap = Some(if unlimited { -1 } else { value.size()? });
             }
-            "mem_swappiness" => resources.memory_swappiness = Some(value.integer()?),
-            "cpus" => resources.nano_cpus = Some(nano_cpus(value)?),
-            "cpu_shares" => resources.cpu_shares = Some(value.integer()?),
-            "cpu_period" => resources.cpu_period = Some(micros(value)?),
-            "cpu_quota" => resources.cpu_quota = Some(micros(value)?),
-            "cpu_rt_period" => resources.cpu_rt_period = Some(micros(value)?),
-            "cpu_rt_runtime" => resources.cpu_rt_runtime = Some(micros(value)?),
-            "cpu_count" => resources.cpu_count = Some(value.integer()?),
-            "cpu_percent" => resources.cpu_percent = Some(value.integer()?),
+            "mem_swappiness" => resources.memory_swappiness = set_number(value.integer()?),
+            "cpus" => resources.nano_cpus = set_number(nano_cpus(value)?),
+            "cpu_shares" => resources.cpu_shares = set_number(value.integer()?),
+            "cpu_period" => resources.cpu_period = set_number(micros(value)?),
+            "cpu_quota" => resources.cpu_quota = set_number(micros(value)?),
+            "cpu_rt_period" => resources.cpu_rt_period = set_number(micros(value)?),
+            "cpu_rt_runtime" => resources.cpu_rt_runtime = set_number(micros(value)?),
+            "cpu_count" => resources.cpu_count = set_number(value.integer()?),
+            "cpu_percent" => resources.cpu_percent = set_number(percent(value)?),
             "cpuset" => resources.cpuset = value.set_text()?,
-            "pids_limit" => resources.pids = Some(value.integer()?),
+            "pids_limit" => resources.pids = set_number(value.integer()?),
             _ => {}
         }
     }
     service.resources = resources;
     if let Some(deploy) = field.get("deploy") {
-        let older = !service.resources.is_empty();
-        service.resources.from_deploy = true;
-        service.unhashable |= older;
+        service.resources.from_deploy = !deploy.is_null();
         read_deploy(service, &deploy)?;
     }
     Ok(())
+}
+
+/// Compose takes 0 for unset.
+fn set_number(number: i64) -> Option<i64> {
+    Some(number).filter(|number| *number != 0)
+}
+
+fn percent(field: &Field<'_>) -> Result<i64> {
+    let percent = field.integer()?;
+    if !(0..=100).contains(&percent) {
+        return Err(field.problem(format!("{percent} is no percentage; write 0 to 100")));
+    }
+    Ok(percent)
 }
 
 /// Reads `ulimits:`.
@@ -81,10 +92,7 @@ fn read_deploy(service: &mut Service, field: &Field<'_>) -> Result<()> {
                 service.scale = Some(replicas);
             }
             "resources" => deploy_resources(service, value)?,
-            "restart_policy" => {
-                service.restart = Some(restart_policy(value)?);
-                service.unhashable = true;
-            }
+            "restart_policy" => service.restart = Some(restart_policy(value)?),
             "update_config" | "rollback_config" => {
                 return Err(pair.unsupported(
                     "replacement is start-first where it can be, and a failure rolls back",

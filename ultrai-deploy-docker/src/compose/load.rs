@@ -270,9 +270,10 @@ fn refuse_tags(node: &Node, file: &Arc<PathBuf>) -> Result<(), Problem> {
     match &node.kind {
         Kind::Scalar { .. } => Ok(()),
         Kind::Sequence(items) => items.iter().try_for_each(|item| refuse_tags(item, file)),
-        Kind::Mapping(entries) => {
-            entries.iter().try_for_each(|entry| refuse_tags(&entry.value, file))
-        }
+        Kind::Mapping(entries) => entries
+            .iter()
+            .filter(|entry| !entry.key.starts_with("x-"))
+            .try_for_each(|entry| refuse_tags(&entry.value, file)),
     }
 }
 

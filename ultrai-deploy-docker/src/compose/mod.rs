@@ -25,6 +25,7 @@ pub mod secret;
 mod service;
 mod shellwords;
 mod timestamp;
+mod unhashed;
 mod units;
 mod yaml;
 

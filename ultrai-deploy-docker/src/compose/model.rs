@@ -255,6 +255,9 @@ pub struct Build {
     /// Limits of RUN.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub ulimits: BTreeMap<String, Ulimit>,
+    /// The service has no `image:`; the image is named after project and service.
+    #[serde(skip_serializing_if = "is_false")]
+    pub unnamed: bool,
     /// Names of keys that were read and that no engine call here can carry out (`secrets`, `ssh`,
     /// `additional_contexts`, `privileged` …): refused by name in the plan.
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -327,7 +330,7 @@ pub struct Mount {
     /// tmpfs: mode.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tmpfs_mode: Option<u32>,
-    /// Bind: written without options of its own.
+    /// Written in the long form without `bind:` or `volume:`, which only the config hash shows.
     #[serde(default, skip_serializing_if = "is_false")]
     pub bare: bool,
 }

@@ -48,7 +48,7 @@ fn short(field: &Field<'_>, scope: &Scope<'_>) -> Result<Mount> {
     let mut parts = text.split(':');
     let (first, second, options, more) = (parts.next(), parts.next(), parts.next(), parts.next());
     let first = first.unwrap_or_default();
-    if more.is_some() || first.is_empty() || second == Some("") {
+    if more.is_some() || first.is_empty() || second == Some("") || options == Some("") {
         return Err(field.problem(format!(
             "`{text}` is no mount; write for example ./data:/data:ro or volume:/data"
         )));
@@ -167,10 +167,14 @@ fn long(field: &Field<'_>, scope: &Scope<'_>) -> Result<Mount> {
             }
         }
     }
+    mount.bare = match kind {
+        MountKind::Bind => field.get("bind").is_none(),
+        MountKind::Volume => field.get("volume").is_none(),
+        MountKind::Tmpfs => false,
+    };
     match (kind, &mount.source) {
         (MountKind::Bind, Some(source)) => {
             mount.source = Some(scope.absolute(source).to_string_lossy().into_owned());
-            mount.bare = field.get("bind").is_none();
         }
         (MountKind::Bind, None) => return Err(field.problem("`source:` is missing")),
         _ => {}

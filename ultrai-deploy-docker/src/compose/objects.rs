@@ -187,10 +187,9 @@ pub(super) fn link(
 fn check_key(entry: &Pair<'_>) -> Result<()> {
     let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
     if entry.key.is_empty() || !entry.key.chars().all(allowed) {
-        return Err(entry.value.problem(format!(
-            "`{}` is no key; use letters, digits, `.`, `_` and `-`",
-            entry.key
-        )));
+        return Err(entry
+            .value
+            .problem(format!("`{}` is no key; use letters, digits, `.`, `_` and `-`", entry.key)));
     }
     Ok(())
 }

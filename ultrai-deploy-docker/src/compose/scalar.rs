@@ -28,13 +28,19 @@ pub(super) fn is_text(node: &Node) -> bool {
             node.tag.as_deref() == Some("!!str")
                 || (node.tag.is_none()
                     && !node.is_null()
-                    && !matches!(text.to_ascii_lowercase().as_str(), "true" | "false")
+                    && !is_boolean(node)
                     && integer(text).is_none()
                     && float(text).is_none()
                     && timestamp::printed(text).is_none())
         }
         _ => false,
     }
+}
+
+/// Whether a scalar is a boolean.
+pub(super) fn is_boolean(node: &Node) -> bool {
+    matches!(&node.kind, Kind::Scalar { text, plain: true }
+        if matches!(text.as_str(), "true" | "True" | "TRUE" | "false" | "False" | "FALSE"))
 }
 
 fn resolve(text: &str) -> String {

@@ -10,8 +10,8 @@ use super::{
     field::{Field, Pair, Result},
     health, limits,
     load::Scope,
-    model::{Condition, Dependency, FileReference, HealthTest, Logging, PullPolicy, Restart, Service},
-    mounts, ports,
+    model::{Condition, Dependency, FileReference, Logging, PullPolicy, Restart, Service},
+    mounts, ports, unhashed,
 };
 
 /// Keys that Compose knows and that are refused by name.
@@ -131,10 +131,14 @@ pub(super) fn read(
         read_key(&mut service, &pair, scope)?;
     }
     limits::read(&mut service, field)?;
-    if let Some(mac) = field.get("mac_address") {
-        service.unhashable = true;
-        let mac = mac.text()?;
-        if service.networks.is_empty() && service.network_mode.is_none() {
+    service.unhashable = unhashed::has_any(field);
+    if let Some(place) = field.get("mac_address")
+        && let Some(mac) = place.set_text()?
+    {
+        if service.network_mode.is_some() {
+            return Err(place.problem("it needs a network; remove it or `network_mode`"));
+        }
+        if service.networks.is_empty() {
             let default = super::objects::DEFAULT_NETWORK.to_owned();
             service.networks.insert(default, super::model::Attachment::default());
         }
@@ -143,9 +147,10 @@ pub(super) fn read(
         }
     }
     if service.image.is_none() {
-        if service.build.is_none() {
+        let Some(build) = &mut service.build else {
             return Err(field.problem("it has neither `image:` nor `build:`; write one of them"));
-        }
+        };
+        build.unnamed = true;
         service.image = Some(format!("{}-{name}", scope.project));
     }
     if service.container_name.is_some() && service.replicas() > 1 {
@@ -209,13 +214,7 @@ fn read_key(service: &mut Service, pair: &Pair<'_>, scope: &Scope<'_>) -> Result
                 service.depends_on.insert(name, dependency);
             }
         }
-        "healthcheck" => {
-            service.healthcheck = Some(health::read(value)?);
-            // Compose hashes also what it does not run.
-            let disabled = service.healthcheck.as_ref().map(|check| &check.test);
-            service.unhashable |=
-                disabled == Some(&HealthTest::None) && value.get("test").is_some();
-        }
+        "healthcheck" => service.healthcheck = Some(health::read(value)?),
         "restart" => service.restart = restart(value)?,
         "networks" => service.networks = attach::read(value)?,
         "network_mode" => service.network_mode = namespace(service, value)?,
@@ -230,7 +229,7 @@ fn read_key(service: &mut Service, pair: &Pair<'_>, scope: &Scope<'_>) -> Result
         "dns" => service.dns = value.text_or_texts()?,
         "dns_search" => service.dns_search = value.text_or_texts()?,
         "dns_opt" => service.dns_opt = value.texts()?,
-        "shm_size" => service.shm_size = Some(value.size()?),
+        "shm_size" => service.shm_size = Some(value.size()?).filter(|size| *size != 0),
         "ulimits" => service.ulimits = limits::ulimits(value)?,
         "stop_signal" => service.stop_signal = value.set_text()?,
         "stop_grace_period" => service.stop_grace_period = Some(value.duration()?),

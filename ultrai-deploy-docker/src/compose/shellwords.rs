@@ -13,7 +13,7 @@ pub(super) fn split(line: &str) -> Result<Vec<String>, &'static str> {
     let mut chars = line.chars();
     while let Some(c) = chars.next() {
         match (within, c) {
-            (None | Some('"' | '`' | ')'), '\\') => {
+            (None | Some('"'), '\\') => {
                 let next = chars.next().ok_or("it ends with a backslash")?;
                 word.get_or_insert_default().push(match next {
                     't' => '\t',
@@ -49,7 +49,7 @@ pub(super) fn split(line: &str) -> Result<Vec<String>, &'static str> {
             (None, ' ' | '\t' | '\r' | '\n') => words.extend(word.take()),
             (None, ';' | '&' | '|' | '<' | '>') => {
                 // A digit before `>` names a stream: `2>log`.
-                let stream = |word: &String| word.starts_with(|c: char| c.is_ascii_digit());
+                let stream = |word: &String| word.chars().all(|c| c.is_ascii_digit());
                 words.extend(word.take().filter(|word| c != '>' || !stream(word)));
                 return Ok(words);
             }

@@ -24,6 +24,9 @@ pub fn project(config: &Value) -> Value {
 pub fn without_marks(service: &mut Value) {
     let service = service.as_object_mut().unwrap();
     service.remove("unhashable");
+    if let Some(build) = service.get_mut("build").and_then(Value::as_object_mut) {
+        build.remove("unnamed");
+    }
     if let Some(resources) = service.get_mut("resources").and_then(Value::as_object_mut) {
         resources.remove("from_deploy");
         if resources.is_empty() {

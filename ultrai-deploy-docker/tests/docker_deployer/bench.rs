@@ -57,6 +57,7 @@ pub(crate) fn sh(script: &str) -> Value {
 }
 
 /// A project of its own, with its state in a directory of its own.
+#[derive(Debug)]
 pub(crate) struct Bench {
     pub(crate) docker: Docker,
     pub(crate) deployer: Deployer,
@@ -84,6 +85,7 @@ impl Bench {
             host: Some(engine.address().to_owned()),
             drain: Duration::ZERO,
             stability: Duration::from_millis(200),
+            boot_deadline: Some(Duration::from_secs(10)),
             ..Config::default()
         };
         let releases: Arc<dyn ReleaseStore> = state.releases.clone();
@@ -292,7 +294,7 @@ impl Bench {
     }
 
     /// Removes all that is in the project. A test that panics leaves it to `scripts/test-engine`.
-    pub(crate) async fn close(self) {
+    pub(crate) async fn close(&self) {
         let project = &self.target.project;
         for label in [labels::PROJECT, labels::GUARD] {
             for id in self.ids(&format!("{label}={project}")).await {

@@ -118,7 +118,9 @@ async fn one_of_many_at_once_is_first(open: Open<'_>) {
         let (won, lost): (Vec<_>, Vec<_>) =
             join_all(attempts).await.into_iter().partition(Result::is_ok);
         assert_eq!(won.len(), 1, "record {seq}");
-        lost.into_iter().for_each(|result| drop(fails(result, ErrorKind::Conflict)));
+        for result in lost {
+            fails(result, ErrorKind::Conflict);
+        }
     }
     assert_eq!(ok(open("many").load(&id).await).len(), 5);
 }

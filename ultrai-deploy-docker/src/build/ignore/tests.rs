@@ -196,9 +196,10 @@ fn what_is_always_sent() {
 
 #[test]
 fn a_bad_pattern_names_its_line() {
-    for bad in
-        ["!", "! ", "[", "[^", "[a", "a[", "[]a]", "[-]", "[x-]", "[-x]", "[a-b-c]", "[z-a]", "\\"]
-    {
+    for bad in [
+        "!", "! ", "!/", "!/..", "[", "[^", "[a", "a[", "[]a]", "[-]", "[x-]", "[-x]", "[a-b-c]",
+        "[z-a]", "\\",
+    ] {
         let error = Rules::parse(&format!("# c\nok\n{bad}\n")).unwrap_err();
         assert_eq!((error.line, error.pattern.as_str()), (3, bad.trim()));
         assert!(error.to_string().starts_with("line 3: "), "{error}");
