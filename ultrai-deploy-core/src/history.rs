@@ -33,7 +33,8 @@ pub struct Entry {
     pub user: Option<String>,
     /// Why, in the user's words.
     pub reason: Option<String>,
-    /// How it ended; nothing while it is unfinished.
+    /// How it ended; nothing while it is unfinished, or when it died before it had the lease: such
+    /// a run changed nothing, and nobody has to finish it.
     pub ending: Option<Ending>,
 }
 

@@ -58,6 +58,10 @@ pub fn spec(project: &Project, version: Version) -> Result<ReleaseSpec> {
         services: wiring,
     };
     spec.resources = json(&shared)?;
+    if let Some(secret) = secret::names_in(&spec.resources.to_string()).first() {
+        return Err(invalid(format!("a network or volume is described with the secret {secret}"))
+            .with_advice("secrets can be used in a service's environment and commands"));
+    }
     spec.sources.clone_from(&project.config_files);
     Ok(spec)
 }
@@ -169,7 +173,7 @@ mod tests {
 
     use super::*;
 
-    fn project(dir: &Path, services: Value) -> Project {
+    fn project(dir: &Path, services: &Value) -> Project {
         let mut project: Project = serde_json::from_value(json!({
             "name": "shop",
             "services": services,
@@ -201,7 +205,7 @@ mod tests {
         let spec = spec(
             &project(
                 dir.path(),
-                json!({"web": {
+                &json!({"web": {
                     "image": "web:1", "labels": {"dev.ultrai.data": "/acme.json"},
                     "volumes": [
                         bind("app.conf", false), bind("acme.json", false), bind("static", true),
@@ -235,7 +239,7 @@ mod tests {
     fn a_new_tag_or_order_alone_changes_no_definition() {
         let dir = tempfile::tempdir().unwrap();
         let of = |service: Value| {
-            let project = project(dir.path(), json!({"db": {"image": "db"}, "web": service}));
+            let project = project(dir.path(), &json!({"db": {"image": "db"}, "web": service}));
             spec(&project, version()).unwrap().services[&ServiceName::new("web").unwrap()].clone()
         };
         let one = of(json!({"image": "web:1"}));
@@ -252,11 +256,11 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let url = format!("redis://:{}@db", secret::placeholder("PASSWORD"));
         let with_env = json!({"web": {"image": "w", "environment": {"URL": url.clone()}}});
-        let found = spec(&project(dir.path(), with_env), version()).unwrap();
+        let found = spec(&project(dir.path(), &with_env), version()).unwrap();
         let web = &found.services[&ServiceName::new("web").unwrap()];
         assert_eq!(web.secrets, [SecretName::new("PASSWORD").unwrap()]);
         let with_label = json!({"web": {"image": "w", "labels": {"url": url}}});
-        let error = spec(&project(dir.path(), with_label), version()).unwrap_err();
+        let error = spec(&project(dir.path(), &with_label), version()).unwrap_err();
         assert!(error.to_string().contains("label url of service web"), "{error}");
     }
 }

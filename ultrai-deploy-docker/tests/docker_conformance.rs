@@ -36,7 +36,7 @@ impl Environment for Project {
     }
 
     fn releases(&self) -> Arc<dyn ReleaseStore> {
-        self.0.state.releases.clone()
+        self.0.releases()
     }
 
     fn target(&self) -> Target {

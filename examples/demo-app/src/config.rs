@@ -164,7 +164,9 @@ impl Vars {
 
     fn number<T: FromStr>(&self, name: &str) -> Result<Option<T>, ConfigError> {
         self.text(name)
-            .map(|value| value.parse().map_err(|_| ConfigError::new(name, "a whole number above zero")))
+            .map(|value| {
+                value.parse().map_err(|_| ConfigError::new(name, "a whole number above zero"))
+            })
             .transpose()
     }
 

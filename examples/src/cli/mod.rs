@@ -5,6 +5,7 @@ mod commands;
 pub mod exit;
 mod output;
 mod progress;
+mod quickstart;
 mod setup;
 mod signal;
 
@@ -42,7 +43,7 @@ pub async fn run(cli: Cli, around: &Surroundings) -> u8 {
 
 async fn dispatch(cli: &Cli, around: &Surroundings, output: &Output) -> Result<u8> {
     match &cli.command {
-        Command::Quickstart => Err(setup::invalid("the quickstart is not wired yet")),
+        Command::Quickstart => quickstart::run(cli, around, output).await,
         Command::DemoApp => demo_app(around).await,
         Command::Deploy(args) => commands::deploy(cli, args, around, output).await,
         Command::Rollback(args) => commands::rollback(cli, args, around, output).await,

@@ -12,7 +12,7 @@ use ultrai_deploy_core::{
 
 /// Prints what happens, a line each.
 #[derive(Debug, Default)]
-pub struct Progress {
+pub(super) struct Progress {
     began: Mutex<Option<Timestamp>>,
 }
 
@@ -33,7 +33,7 @@ impl Observer for Progress {
 }
 
 /// Writes a line to standard error. That nobody reads it must not end a deploy.
-pub fn say(line: &str) {
+pub(super) fn say(line: &str) {
     let _closed = writeln!(std::io::stderr(), "{line}");
 }
 

@@ -10,24 +10,25 @@ use ultrai_deploy_core::{
     Error, ErrorKind, Result,
     file::{self, State},
     memory,
-    name::{EnvironmentName, ProjectName, SecretName, Target},
+    name::{EnvironmentName, ProjectName, SecretName, ServiceName, Target},
     observer::Observer,
     pipeline::Pipeline,
     release_backup::ReleaseSource,
     release_store::ReleaseStore,
     secret::{Secret, SecretSource},
-    spec::ReleaseSpec,
+    spec::{ReleaseSpec, ServiceSpec},
     version::Version,
 };
 use ultrai_deploy_docker::{self as docker, Engine, compose};
 use ultrai_deploy_http as http;
+use ultrai_deploy_local as local;
 
 use super::{
     Surroundings,
     args::{Cli, Where},
     progress::{Progress, say},
 };
-use crate::config::{Backend, Config, Environment};
+use crate::config::{Backend, Config, Environment, Port};
 
 /// An environment with everything that works on it.
 #[derive(Debug)]
@@ -74,7 +75,7 @@ fn build(
     let plan = Plan { cli, at, around, config, environment, environment_name, version };
     match plan.config.backend.clone() {
         Backend::Compose { file, docker_host } => plan.compose(file, docker_host),
-        Backend::Local { .. } => Err(invalid("the local backend is not wired yet")),
+        Backend::Local { services } => plan.local(&services),
     }
 }
 
@@ -137,7 +138,8 @@ impl Plan<'_> {
         let state = self.open_state(&target)?;
         let releases: Arc<dyn ReleaseStore> = Arc::clone(&state.releases) as _;
         let host = docker_host.or_else(|| self.around.env.get("DOCKER_HOST").cloned());
-        let settings = docker::Config { host, ..docker::Config::default() };
+        let boot_deadline = self.config.health_deadline;
+        let settings = docker::Config { host, boot_deadline, ..docker::Config::default() };
         let engine = Engine::new(&settings);
         let observer: Arc<dyn Observer> = Arc::new(Progress::default());
         let deployer =
@@ -154,6 +156,87 @@ impl Plan<'_> {
             .source(Arc::new(containers))
             .build()?;
         Ok(Setup { pipeline, state, deployer, spec })
+    }
+
+    fn local(
+        self,
+        services: &BTreeMap<ServiceName, crate::config::Service>,
+    ) -> Result<Setup> {
+        let project = self.config.project.clone().ok_or_else(|| {
+            invalid("the project has no name").with_advice("write `project` into deploy.toml")
+        })?;
+        let mut secrets = self.secrets_of_process()?;
+        for path in self.environment.env_files() {
+            let text = std::fs::read_to_string(path).map_err(|source| {
+                invalid(&format!("{} cannot be read", path.display())).with_source(source)
+            })?;
+            let lookup = |name: &str| self.around.env.get(name).cloned();
+            let read = compose::dotenv::parse(&text, &lookup)
+                .map_err(|error| invalid(&format!("{}: {error}", path.display())))?;
+            for (name, value) in read {
+                let Ok(name) = SecretName::new(name) else { continue };
+                if self.config.secrets.contains(&name) {
+                    secrets.entry(name).or_insert_with(|| Secret::new(value));
+                }
+            }
+        }
+        let target = Target::new(project.clone(), self.environment_name.clone());
+        let state = self.open_state(&target)?;
+        let releases: Arc<dyn ReleaseStore> = Arc::clone(&state.releases) as _;
+        let mut spec = None;
+        if let Some(version) = &self.version {
+            let mut release = ReleaseSpec::new(project, version.clone());
+            for (name, service) in services {
+                let spec = self.local_service(name, service, version)?;
+                release = release.with_service(name.clone(), spec);
+            }
+            release.verification = self.config.verification(&self.environment, version)?;
+            if self.config.file.is_file() {
+                release.sources.push(self.config.file.clone());
+            }
+            spec = Some(release);
+        }
+        let observer: Arc<dyn Observer> = Arc::new(Progress::default());
+        let secrets: Arc<dyn SecretSource> = Arc::new(memory::Secrets::new(secrets));
+        let client = http::Client::new(http::Config::default())?;
+        let probes = http::Probes::new(client).with_secrets(Arc::clone(&secrets));
+        let deployer = Arc::new(local::Deployer::new(Arc::clone(&releases), Arc::new(probes))?);
+        let pipeline = self
+            .builder(&state, Arc::clone(&deployer) as _, secrets, observer)?
+            .build()?;
+        Ok(Setup { pipeline, state, deployer, spec })
+    }
+
+
+    fn local_service(
+        &self,
+        name: &ServiceName,
+        service: &crate::config::Service,
+        version: &Version,
+    ) -> Result<ServiceSpec> {
+        let mut made = local::Service::new(service.command.clone())
+            .with_stop_grace(service.stop_grace)
+            .with_port(match service.port {
+                None => local::Port::None,
+                Some(Port::Fixed(port)) => local::Port::Fixed(port),
+                Some(Port::Auto) => local::Port::Auto,
+            });
+        for (variable, value) in &service.env {
+            made = made.with_env(variable, value);
+        }
+        for secret in &service.secrets {
+            made = made.with_secret(secret);
+        }
+        if let Some(check) = service.health_check(name, version)? {
+            made = made.with_health(check.probe, check.timing);
+        }
+        let mut spec = made.to_spec(name)?;
+        for file in &service.files {
+            let inside = file.to_string_lossy().into_owned();
+            spec.files.insert(inside, self.config.directory().join(file));
+        }
+        spec.depends_on.clone_from(&service.depends_on);
+        Ok(spec)
     }
 
     fn builder(

@@ -9,7 +9,7 @@ use super::progress::say;
 ///
 /// # Errors
 /// As [`Run::join_until`], and when signals cannot be received.
-pub async fn drive(run: Run) -> Result<Report> {
+pub(super) async fn drive(run: Run) -> Result<Report> {
     let listen = |kind| {
         signal(kind).map_err(|source| {
             Error::new(ErrorKind::Unexpected, "listen for signals", "the system refuses it")

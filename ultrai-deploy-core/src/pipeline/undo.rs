@@ -8,6 +8,7 @@ use crate::{
     error::{Error, ErrorKind, Failure, Result},
     health::Role,
     journal::Event,
+    name::ServiceName,
     state::{Phase, State},
     verification::When,
 };
@@ -63,7 +64,7 @@ impl Driver {
             return proof.await?.into_result();
         }
         let current = cx.bounded(self.parts.deployer.current(cx)).await?;
-        let left: Vec<_> = current.services.keys().map(|name| name.as_str()).collect();
+        let left: Vec<_> = current.services.keys().map(ServiceName::as_str).collect();
         if left.is_empty() {
             return Ok(());
         }

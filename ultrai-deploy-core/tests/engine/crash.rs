@@ -41,7 +41,14 @@ pub enum Kill {
     DiskAfter,
 }
 
-const KILLS: [Kill; 4] = [Kill::Before, Kill::After, Kill::DiskBefore, Kill::DiskAfter];
+const KILLS: [(Kill, Recovery); 6] = [
+    (Kill::Before, Recovery::Resume),
+    (Kill::After, Recovery::Resume),
+    (Kill::DiskBefore, Recovery::Resume),
+    (Kill::DiskAfter, Recovery::Resume),
+    (Kill::Before, Recovery::NextDeploy),
+    (Kill::After, Recovery::NextDeploy),
+];
 
 /// A journal whose process dies at one of its appends.
 #[derive(Debug)]
@@ -64,7 +71,7 @@ impl Deadly {
 
     async fn die(&self) {
         self.dead.send_replace(true);
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 
     /// Takes over what is unfinished, and drives it.
@@ -197,10 +204,7 @@ impl Scenario {
         }
         lab.deploy(shop("1.0.0", json!({}))).await;
         if let Wanted::TakeOver(_) = self.run {
-            let other = Lab::new();
-            other.deploy(shop("1.0.0", json!({}))).await;
-            other.deploy(shop("1.1.0", json!({}))).await;
-            let journal = Deadly::new(&lab, Some((switching(&other).await, Kill::After)));
+            let journal = Deadly::new(&lab, Some((switching().await, Kill::After)));
             let parts = Parts { journal: Arc::clone(&journal) as _, ..lab.parts() };
             let run = parts.start().deploy(DeployRequest::new(shop("1.1.0", json!({}))));
             assert!(journal.drive(run).await.is_none());
@@ -209,12 +213,12 @@ impl Scenario {
         (lab, serving)
     }
 
-    fn begin(&self, pipeline: &Pipeline, lab_first: &Option<ReleaseId>) -> Run {
+    fn begin(&self, pipeline: &Pipeline, oldest: Option<ReleaseId>) -> Run {
         match &self.run {
             Wanted::Deploy(spec) | Wanted::TakeOver(spec) => {
                 pipeline.deploy(DeployRequest::new(spec.clone()))
             }
-            Wanted::Rollback => pipeline.rollback(RollbackRequest::new(lab_first.clone().unwrap())),
+            Wanted::Rollback => pipeline.rollback(RollbackRequest::new(oldest.unwrap())),
         }
     }
 
@@ -228,7 +232,7 @@ impl Scenario {
         }
         let pipeline = parts.start();
         let oldest = pipeline.proven().await.unwrap().pop();
-        let run = self.begin(&pipeline, &oldest);
+        let run = self.begin(&pipeline, oldest);
         if let Some(canceller) = &canceller {
             canceller.watch(&run);
         }
@@ -238,11 +242,13 @@ impl Scenario {
 }
 
 /// The number of the append with the first effect of the switch, on an upgrade of the shop.
-async fn switching(lab: &Lab) -> u64 {
-    let run = lab.runs().await.pop().unwrap();
-    let records = lab.records(&run).await;
-    let is_switch = |event: &Event| matches!(event, Event::Effect { step, .. } if step == "switch");
-    records.iter().find(|record| is_switch(&record.event)).unwrap().seq
+pub async fn switching() -> u64 {
+    let lab = Lab::new();
+    lab.deploy(shop("1.0.0", json!({}))).await;
+    let report = lab.deploy(shop("1.1.0", json!({}))).await;
+    let records = lab.records(&report.run).await;
+    let begins = |event: &Event| matches!(event, Event::Effect { step, .. } if step == "switch");
+    records.iter().find(|record| begins(&record.event)).unwrap().seq
 }
 
 /// How a killed run is brought to its end.
@@ -322,12 +328,10 @@ async fn killed_at_every_record(scenarios: Vec<Scenario>) {
         let (_, appends) = scenario.process(&lab, None).await;
         let (mut cases, mut endings) = (0, BTreeMap::new());
         for at in 1..=appends {
-            for kill in KILLS {
-                for recovery in [Recovery::Resume, Recovery::NextDeploy] {
-                    let ending = case(&scenario, (at, kill), None, recovery).await;
-                    *endings.entry(ending).or_default() += 1;
-                    cases += 1;
-                }
+            for (kill, recovery) in KILLS {
+                let ending = case(&scenario, (at, kill), None, recovery).await;
+                *endings.entry(ending).or_default() += 1;
+                cases += 1;
             }
         }
         told(&format!("{}, {appends} records", scenario.name), cases, &endings);

@@ -46,6 +46,8 @@ pub enum How {
     Hangs,
     /// It never answers, but has done everything.
     HangsAfter,
+    /// Who observes cannot tell yet.
+    TooEarly,
 }
 
 /// Fails some calls of a deployer.
@@ -93,6 +95,7 @@ impl Faulty {
                 work.await?;
                 std::future::pending().await
             }
+            Some(How::TooEarly) => Err(fault(call).retryable()),
         }
     }
 }
@@ -143,7 +146,10 @@ impl Deployer for Faulty {
         work: &Work<'_>,
         record: &StepRecord,
     ) -> Result<Observation> {
-        self.call(Call::Observe, self.inner.observe(cx, step, work, record)).await
+        match self.call(Call::Observe, self.inner.observe(cx, step, work, record)).await {
+            Err(error) if error.is_retryable() => Ok(Observation::InProgress),
+            answer => answer,
+        }
     }
     fn declared_checks(&self, release: &Release) -> Result<Vec<Check>> {
         self.inner.declared_checks(release)

@@ -1,10 +1,18 @@
 //! The engine on memory backends, with paused time.
 
+#[cfg(test)]
 mod crash;
+#[cfg(test)]
 mod failures;
+#[cfg(test)]
 mod faults;
+#[cfg(test)]
 mod lab;
+#[cfg(test)]
 mod random;
+#[cfg(test)]
 mod runs;
+#[cfg(test)]
 mod secrets;
+#[cfg(test)]
 mod stops;

@@ -293,6 +293,25 @@ async fn pruning_keeps_what_a_rollback_could_need() {
     assert_eq!(ended(&report), "succeeded");
 }
 
+/// The backups of one release count once, so an older one's may be kept long; its release is, too.
+#[tokio::test(start_paused = true)]
+async fn the_release_of_a_kept_backup_is_kept() {
+    let lab = Lab::new();
+    let first = lab.deploy(shop("1.0.0", json!({}))).await.release.unwrap();
+    lab.deploy(shop("1.1.0", json!({}))).await;
+    for _ in 0..4 {
+        lab.deploy(shop("1.1.0", json!({}))).await;
+    }
+    let mut parts = lab.parts();
+    parts.policy.keep_releases = 0;
+    parts.policy.keep_backups = 2;
+    let request = DeployRequest::new(shop("1.2.0", json!({})));
+    parts.start().deploy(request).join().await.unwrap();
+    let backups = lab.backups.list(&target()).await.unwrap();
+    assert_eq!(backups[0].request.release.as_ref(), Some(&first), "{}", backups.len());
+    assert_eq!(ended(&lab.roll_back(&first).await), "succeeded");
+}
+
 /// The join can be spawned by whoever wants to.
 #[tokio::test(start_paused = true)]
 #[expect(clippy::disallowed_methods, reason = "this is what an embedder does")]

@@ -4,19 +4,12 @@ use std::sync::{Arc, Mutex};
 
 use serde_json::json;
 use ultrai_deploy_core::{
-    Chain,
-    deployer::Step,
-    journal::{Event, Record},
-    lease::Wait,
-    name::RunId,
-    observer::Observer,
-    pipeline::DeployRequest,
-    release_store::ReleaseStore,
-    verification::When,
+    Chain, deployer::Step, journal::Record, lease::Wait, name::RunId, observer::Observer,
+    pipeline::DeployRequest, release_store::ReleaseStore, verification::When,
 };
 
 use crate::{
-    crash::{Deadly, Kill},
+    crash::{Deadly, Kill, switching},
     faults::{Call, FailingTasks, Faulty, How},
     lab::{Lab, Parts, SECRET, ended, shop, with_check, with_test},
 };
@@ -37,7 +30,11 @@ impl Observer for Told {
 fn assert_clean(what: &str, text: &str) {
     let around = text.find(SECRET).map(|at| &text[..at + SECRET.len()]);
     let end = around.map(|text| text.chars().rev().take(200).collect::<Vec<_>>());
-    assert!(end.is_none(), "{what}: {:?}", end.map(|end| end.into_iter().rev().collect::<String>()));
+    assert!(
+        end.is_none(),
+        "{what}: {:?}",
+        end.map(|end| end.into_iter().rev().collect::<String>())
+    );
 }
 
 async fn assert_clean_lab(what: &str, lab: &Lab) {
@@ -120,8 +117,7 @@ async fn probes_and_tests_that_say_it_are_cut() {
 async fn a_process_that_takes_over_cuts_them_out_too() {
     let lab = Lab::new();
     lab.deploy(shop("1.0.0", json!({}))).await;
-    let switching = lab_switching().await;
-    let journal = Deadly::new(&lab, Some((switching, Kill::After)));
+    let journal = Deadly::new(&lab, Some((switching().await, Kill::After)));
     let parts = Parts { journal: Arc::clone(&journal) as _, ..lab.parts() };
     let request = DeployRequest::new(shop("1.1.0", json!({})));
     assert!(journal.drive(parts.start().deploy(request)).await.is_none());
@@ -141,17 +137,7 @@ async fn a_process_that_takes_over_cuts_them_out_too() {
     assert_clean_lab("a takeover", &lab).await;
 }
 
-/// The record of the switch's first effect, from a run of the same kind.
-async fn lab_switching() -> u64 {
-    let lab = Lab::new();
-    lab.deploy(shop("1.0.0", json!({}))).await;
-    let report = lab.deploy(shop("1.1.0", json!({}))).await;
-    let records = lab.records(&report.run).await;
-    let begins = |event: &Event| matches!(event, Event::Effect { step, .. } if step == "switch");
-    records.iter().find(|record| begins(&record.event)).unwrap().seq
-}
-
-/// A secret that changed makes another release; its value is nowhere in it.
+/// A release says which secrets it uses, not what they are.
 #[tokio::test(start_paused = true)]
 async fn a_release_holds_fingerprints_only() {
     let lab = Lab::new();

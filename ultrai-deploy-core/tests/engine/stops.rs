@@ -334,7 +334,7 @@ async fn two_drivers_take_turns() {
     lab.assert_settled().await;
 }
 
-fn rollback_fails(lab: &Lab, how: fn(u32, Call) -> Option<How>) -> Parts {
+fn faulty(lab: &Lab, how: fn(u32, Call) -> Option<How>) -> Parts {
     Parts { deployer: Arc::new(Faulty::new(lab.deployer(), how)), ..lab.parts() }
 }
 
@@ -343,7 +343,7 @@ async fn stuck(how: fn(u32, Call) -> Option<How>) -> (Lab, Report) {
     let lab = Lab::new();
     lab.deploy(shop("1.0.0", json!({}))).await;
     let spec = shop("1.1.0", json!({ "healthy": "staged" }));
-    let parts = rollback_fails(&lab, how);
+    let parts = faulty(&lab, how);
     let report = parts.start().deploy(DeployRequest::new(spec)).join().await.unwrap();
     (lab, report)
 }
@@ -405,8 +405,7 @@ async fn a_stuck_run_keeps_others_out_until_it_is_mended() {
     assert_eq!(lab.stamps(), world, "nobody touched anything");
 
     // Still broken: three more attempts, and stuck again.
-    let parts =
-        rollback_fails(&lab, |_, call| (call == Call::Act(Step::Rollback)).then_some(How::Before));
+    let parts = faulty(&lab, |_, call| (call == Call::Act(Step::Rollback)).then_some(How::Before));
     let pipeline = parts.start();
     let again = pipeline.resume(true, Wait::No).await.unwrap().unwrap().join().await.unwrap();
     assert_eq!(ended(&again), "stuck");
@@ -503,6 +502,43 @@ async fn a_takeover_that_died_hides_nothing() {
         assert_eq!(ended(&lab.process().report(run).await.unwrap()), "refused");
     }
     lab.assert_settled().await;
+}
+
+/// A call of a dead process may still take effect: it gets its time before anything is repeated.
+#[tokio::test(start_paused = true)]
+async fn a_call_in_flight_gets_time_to_settle() {
+    type Rule = fn(u32, Call) -> Option<How>;
+    let rules: [(Rule, u64, u64); 3] = [
+        (|_, _| None, 0, 0),
+        // Two answers that it is too early.
+        (|n, call| (call == Call::Observe && n < 3).then_some(How::TooEarly), 2, 3),
+        // It is never known: after the time to settle it counts as half done.
+        (|_, call| (call == Call::Observe).then_some(How::TooEarly), 60, 62),
+    ];
+    for (rule, least, most) in rules {
+        let lab = Lab::new();
+        lab.deploy(shop("1.0.0", json!({}))).await;
+        let journal = Arc::new(Slow {
+            inner: lab.journal.clone(),
+            writes: true,
+            at: |event| matches!(event, Event::Effect { step, .. } if step == "switch"),
+            hung: Mutex::default(),
+        });
+        let dying = Parts { journal, ..lab.parts() }.start();
+        let run = dying.deploy(DeployRequest::new(shop("1.1.0", json!({}))));
+        let left = tokio::time::timeout(Duration::from_secs(2), run.join()).await;
+        assert!(left.is_err());
+        drop(dying);
+
+        let began = tokio::time::Instant::now();
+        let resumed = faulty(&lab, rule).start();
+        let run = resumed.resume(false, Wait::No).await.unwrap().unwrap();
+        assert_eq!(ended(&run.join().await.unwrap()), "succeeded");
+        let took = began.elapsed();
+        let span = Duration::from_secs(least)..=Duration::from_secs(most);
+        assert!(span.contains(&took), "{took:?}");
+        lab.assert_settled().await;
+    }
 }
 
 /// A journal that hangs in the middle of one append, whose caller gives up.

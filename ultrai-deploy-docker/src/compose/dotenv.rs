@@ -1,7 +1,7 @@
 //! Dotenv files in Compose's dialect.
 //!
 //! `export ` before a name, `NAME=value` and `NAME: value`, a bare `NAME` that is inherited,
-//! comments only after white space, literal single quotes, double quotes with escapes and
+//! comments only after a space, literal single quotes, double quotes with escapes and
 //! variables, quoted values over several lines. Nothing is cut off or guessed: what is not
 //! understood is an error with its line.
 
@@ -180,11 +180,7 @@ impl<'a> Reader<'a> {
             _ => {
                 let end = self.rest.find('\n').unwrap_or(self.rest.len());
                 let text = self.advance(end);
-                let comment = text
-                    .char_indices()
-                    .zip(text.chars().skip(1))
-                    .find(|((_, space), next)| space.is_whitespace() && *next == '#')
-                    .map_or(text.len(), |((at, _), _)| at);
+                let comment = text.find(" #").unwrap_or(text.len());
                 let text = text[..comment].trim_end().to_owned();
                 Ok(Written::Template { line, text })
             }

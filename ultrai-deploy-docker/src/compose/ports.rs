@@ -54,7 +54,7 @@ fn short(field: &Field<'_>) -> Result<Vec<Port>> {
                 Some((address, published)) => (Some(address), published),
                 None => (None, rest),
             };
-            let address = address.map(|address| {
+            let address = address.filter(|address| !address.is_empty()).map(|address| {
                 let inner = address.strip_prefix('[').and_then(|a| a.strip_suffix(']'));
                 inner.unwrap_or(address).to_owned()
             });

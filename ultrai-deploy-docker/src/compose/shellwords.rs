@@ -22,14 +22,13 @@ pub(super) fn split(line: &str) -> Result<Vec<String>, &'static str> {
                 });
             }
             (Some(close @ ('"' | '\'')), c) if c == close => within = None,
-            (None | Some('`'), '"' | '\'') => {
-                // Back quotes do not keep a quote in them from being one.
-                if within.is_none() {
-                    within = Some(c);
-                    word.get_or_insert_default();
-                } else {
-                    return Err("quotes within back quotes are not supported");
-                }
+            (None, '"' | '\'') => {
+                within = Some(c);
+                word.get_or_insert_default();
+            }
+            (Some('`' | ')'), '\\') => {
+                let next = chars.next().ok_or("it ends with a backslash")?;
+                word.get_or_insert_default().extend(['\\', next]);
             }
             (Some(close), c) if c == close => {
                 within = None;
@@ -49,7 +48,8 @@ pub(super) fn split(line: &str) -> Result<Vec<String>, &'static str> {
             (None, ' ' | '\t' | '\r' | '\n') => words.extend(word.take()),
             (None, ';' | '&' | '|' | '<' | '>') => {
                 // A digit before `>` names a stream: `2>log`.
-                let stream = |word: &String| word.chars().all(|c| c.is_ascii_digit());
+                let stream =
+                    |word: &String| !word.is_empty() && word.chars().all(|c| c.is_ascii_digit());
                 words.extend(word.take().filter(|word| c != '>' || !stream(word)));
                 return Ok(words);
             }

@@ -88,7 +88,7 @@ impl Bench {
             boot_deadline: Some(Duration::from_secs(10)),
             ..Config::default()
         };
-        let releases: Arc<dyn ReleaseStore> = state.releases.clone();
+        let releases: Arc<dyn ReleaseStore> = Arc::<file::ReleaseStore>::clone(&state.releases);
         let deployer = Deployer::connect(config.clone(), releases);
         let secrets = Secrets::new();
         Self { docker, deployer, state, target, secrets, directory, config }
@@ -96,8 +96,11 @@ impl Bench {
 
     /// The same project as another process sees it.
     pub(crate) fn new_deployer(&self) -> Deployer {
-        let releases: Arc<dyn ReleaseStore> = self.state.releases.clone();
-        Deployer::connect(self.config.clone(), releases)
+        Deployer::connect(self.config.clone(), self.releases())
+    }
+
+    pub(crate) fn releases(&self) -> Arc<dyn ReleaseStore> {
+        Arc::<file::ReleaseStore>::clone(&self.state.releases)
     }
 
     pub(crate) fn engine(&self) -> &Engine {
@@ -152,12 +155,13 @@ impl Bench {
     }
 
     pub(crate) async fn seal(&self, spec: ReleaseSpec) -> Release {
-        let id = self.docker.inspect_image(BUSYBOX).await.unwrap().id.unwrap();
-        let image = Image { reference: BUSYBOX.into(), id, digest: None };
         let key = self.state.releases.fingerprint_key().await.unwrap();
         let mut seal = Seal::default();
         for (name, service) in &spec.services {
-            seal.images.insert(name.clone(), image.clone());
+            let reference = service.image.as_ref().unwrap().reference.clone();
+            let found = self.docker.inspect_image(&reference).await;
+            let id = found.unwrap_or_else(|why| panic!("{reference}: {why}")).id.unwrap();
+            seal.images.insert(name.clone(), Image { reference, id, digest: None });
             let files = self.state.releases.put_files(&service.files).await.unwrap();
             seal.files.insert(name.clone(), files);
         }

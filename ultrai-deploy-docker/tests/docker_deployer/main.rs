@@ -1,11 +1,13 @@
 //! The deployer on a real engine.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![expect(clippy::unwrap_used, clippy::print_stderr, reason = "a test panics and prints")]
 
 mod adopt;
 mod bench;
+mod compose;
 mod deploy;
 mod preflight;
 mod rollback;
+mod sample;
 #[path = "../support/mod.rs"]
 mod support;
