@@ -1,5 +1,14 @@
 //! Bad input: a clear error with place and remedy, the right exit code, nothing changed.
 
+#![allow(
+    unreachable_pub,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::print_stdout,
+    clippy::disallowed_methods,
+    reason = "a test says what it saw, panics where it fails, and measures real time"
+)]
+
 mod shop;
 
 use std::net::TcpListener;

@@ -1,6 +1,15 @@
 //! SIGKILL of `ultrai deploy` at points spread over its journal, then `ultrai resume`: each ends
 //! with one whole verified release serving, and nothing of the other is left.
 
+#![allow(
+    unreachable_pub,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::print_stdout,
+    clippy::disallowed_methods,
+    reason = "a test says what it saw, panics where it fails, and measures real time"
+)]
+
 mod shop;
 
 use std::{

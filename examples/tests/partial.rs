@@ -1,5 +1,14 @@
 //! Partial updates, first deploys that fail, stacks of others, services that go.
 
+#![allow(
+    unreachable_pub,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::print_stdout,
+    clippy::disallowed_methods,
+    reason = "a test says what it saw, panics where it fails, and measures real time"
+)]
+
 mod shop;
 
 use shop::{Shop, oracle};

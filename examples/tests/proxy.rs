@@ -1,5 +1,14 @@
 //! A service without a host port behind a proxy of the same file: replaced without downtime.
 
+#![allow(
+    unreachable_pub,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::print_stdout,
+    clippy::disallowed_methods,
+    reason = "a test says what it saw, panics where it fails, and measures real time"
+)]
+
 mod shop;
 
 use std::{

@@ -1,5 +1,14 @@
 //! The main job on a real engine: deployed, upgraded, taken back with the same containers.
 
+#![allow(
+    unreachable_pub,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::print_stdout,
+    clippy::disallowed_methods,
+    reason = "a test says what it saw, panics where it fails, and measures real time"
+)]
+
 mod shop;
 
 use shop::Shop;

@@ -137,7 +137,7 @@ pub struct Timing {
 
 impl Timing {
     /// Shortest time that a booting service gets, whatever it declares.
-    pub const LEAST_BOOT: Duration = Duration::from_secs(60);
+    pub const LEAST_BOOT: Duration = Duration::from_mins(1);
 
     /// Longest wait for the first success:
     /// `start_period + retries × (interval + timeout)`, at least [`Timing::LEAST_BOOT`],

@@ -7,7 +7,7 @@
 //!
 //! This crate is the vocabulary, the seams and the engine. It talks to no network and no platform;
 //! backends do, by implementing the traits. [`memory`] has reference backends of all of them,
-//! [`file`] keeps the state of a real environment on disk.
+//! [`mod@file`] keeps the state of a real environment on disk.
 //!
 //! ```
 //! use std::sync::Arc;

@@ -76,8 +76,7 @@ impl fmt::Display for Plan {
             let what = match change.action {
                 Action::Keep => "keep   ",
                 Action::Create => "create ",
-                Action::StartFirst => "replace",
-                Action::StopFirst => "replace",
+                Action::StartFirst | Action::StopFirst => "replace",
                 Action::Remove => "remove ",
             };
             let how = match change.action {

@@ -85,7 +85,7 @@ impl BackupSource for ReleaseSource {
             let found = tokio::task::spawn_blocking(move || files_below(&tree)).await;
             let found = found.map_err(|source| stopped().with_source(source))?;
             let found = found.map_err(|source| {
-                Error::new(ErrorKind::Io, "list files of the release", format!("{digest}"))
+                Error::new(ErrorKind::Io, "list files of the release", digest.as_str())
                     .without_effect()
                     .with_source(source)
             })?;

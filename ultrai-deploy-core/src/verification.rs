@@ -91,7 +91,7 @@ pub trait ProbeSource: fmt::Debug + Send + Sync + 'static {
     /// The probe that `check` describes.
     ///
     /// # Errors
-    /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid) when the description is not understood.
+    /// [`ErrorKind::Invalid`] when the description is not understood.
     fn probe(&self, check: &CheckSpec) -> Result<Arc<dyn HealthProbe>>;
 }
 
@@ -112,5 +112,5 @@ impl ProbeSource for NoProbes {
 }
 
 fn default_task_timeout() -> Duration {
-    Duration::from_secs(600)
+    Duration::from_mins(10)
 }

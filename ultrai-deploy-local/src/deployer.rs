@@ -235,9 +235,8 @@ impl Deployer {
     fn observe_stage(&self, cx: &Context, work: &Work<'_>, to: &Release) -> Result<Observation> {
         let brought = self.brought(cx)?;
         let wanted = plan::staged(work.plan, to);
-        let runs = |name: &&&ServiceName| {
-            brought.iter().any(|one| one.service == ***name && one.is_up())
-        };
+        let runs =
+            |name: &&&ServiceName| brought.iter().any(|one| one.service == ***name && one.is_up());
         if wanted.iter().filter(runs).count() == wanted.len() {
             return Ok(Observation::Done);
         }
@@ -280,9 +279,7 @@ impl Deployer {
     ) -> Result<Observation> {
         let back = match to {
             Some(to) => self.serves(to).await?,
-            None => {
-                self.host.live()?.is_empty() && self.host.releases.current().await?.is_none()
-            }
+            None => self.host.live()?.is_empty() && self.host.releases.current().await?.is_none(),
         };
         if back && self.brought(cx)?.is_empty() {
             return Ok(Observation::Done);
@@ -324,11 +321,16 @@ impl Seam for Deployer {
                 started_at: one.started_at(),
                 status: self.host.instances.status(&one),
                 takes_over: Vec::new(),
-                addresses: one.port.map(|port| ports::address(port).to_string()).into_iter().collect(),
+                addresses: one
+                    .port
+                    .map(|port| ports::address(port).to_string())
+                    .into_iter()
+                    .collect(),
             };
             services.insert(name, running);
         }
-        let serving = self.host.releases.current().await?.map_or(Serving::Nothing, Serving::Release);
+        let serving =
+            self.host.releases.current().await?.map_or(Serving::Nothing, Serving::Release);
         Ok(Current { serving, services })
     }
 

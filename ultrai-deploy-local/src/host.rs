@@ -221,7 +221,9 @@ impl Host {
                 STOP,
                 format!("{id} still runs after SIGKILL"),
             )
-            .with_advice("see whether it hangs in the kernel, on a disk or a network file system"));
+            .with_advice(
+                "see whether it hangs in the kernel, on a disk or a network file system",
+            ));
         }
         let host = self.clone();
         blocking(move || {

@@ -75,8 +75,8 @@ mod preflight;
 mod probe;
 mod process;
 mod snapshot;
-mod teardown;
 mod task;
+mod teardown;
 mod traffic;
 
 pub use crate::{

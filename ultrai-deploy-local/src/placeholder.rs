@@ -1,10 +1,6 @@
 //! `{port}` and `{secret:NAME}` in commands and environments. Other braces are plain text.
 
-use ultrai_deploy_core::{
-    Error, ErrorKind, Result,
-    name::SecretName,
-    secret::Secrets,
-};
+use ultrai_deploy_core::{Error, ErrorKind, Result, name::SecretName, secret::Secrets};
 
 const PORT: &str = "{port}";
 const SECRET: &str = "{secret:";

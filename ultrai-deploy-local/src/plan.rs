@@ -36,8 +36,11 @@ pub(crate) fn plan(current: &Current, release: &Release) -> Result<Plan> {
             },
             Some(running) if same && running.up => (Action::Keep, String::new()),
             Some(running) => {
-                let what =
-                    if same { format!("it is not up: {}", running.status) } else { "changed".into() };
+                let what = if same {
+                    format!("it is not up: {}", running.status)
+                } else {
+                    "changed".into()
+                };
                 match service.port {
                     Port::Auto if !waits => (Action::StartFirst, what),
                     Port::Auto => (Action::StopFirst, format!("{what}; it waits for another")),

@@ -79,9 +79,11 @@ fn check_program(name: &ServiceName, service: &Service, wanted: &ServiceSpec) ->
 fn is_among(program: &str, wanted: &ServiceSpec) -> bool {
     let Some(program) = disk::below(program) else { return false };
     wanted.files.iter().any(|(file, source)| {
-        let below = disk::below(file).and_then(|file| program.strip_prefix(file).ok().map(Into::into));
+        let below =
+            disk::below(file).and_then(|file| program.strip_prefix(file).ok().map(Into::into));
         below.is_some_and(|rest: std::path::PathBuf| {
-            let source = if rest.as_os_str().is_empty() { source.clone() } else { source.join(rest) };
+            let source =
+                if rest.as_os_str().is_empty() { source.clone() } else { source.join(rest) };
             process::is_program(&source)
         })
     })

@@ -71,9 +71,9 @@ impl Snapshot {
 
     /// The instance of a service that had the traffic, unless this run gave it.
     pub(crate) fn served(&self, cx: &Context, service: &ServiceName) -> Option<&String> {
-        self.traffic.get(service).filter(|id| {
-            self.instances.get(*id).is_none_or(|seen| seen.run != *cx.run())
-        })
+        self.traffic
+            .get(service)
+            .filter(|id| self.instances.get(*id).is_none_or(|seen| seen.run != *cx.run()))
     }
 
     /// Whether an instance had the traffic.

@@ -113,12 +113,7 @@ impl Tasks {
         }
     }
 
-    async fn command(
-        &self,
-        cx: &Context,
-        release: &Release,
-        task: &TaskSpec,
-    ) -> Result<Command> {
+    async fn command(&self, cx: &Context, release: &Release, task: &TaskSpec) -> Result<Command> {
         let definition = self.host().definition(release, &task.service).await?;
         let root = self.directory(cx).ok_or_else(|| {
             Error::new(ErrorKind::Unsupported, RUN, "the release store has no directory")
@@ -192,8 +187,12 @@ impl TaskRunner for Tasks {
         let Some(ended) = followed else {
             self.stop(cx).await?;
             cx.check()?;
-            return Err(Error::new(ErrorKind::Timeout, RUN, format!("`{}` ran too long", task.name))
-                .with_advice("give it more time, or see in its output where it waits"));
+            return Err(Error::new(
+                ErrorKind::Timeout,
+                RUN,
+                format!("`{}` ran too long", task.name),
+            )
+            .with_advice("give it more time, or see in its output where it waits"));
         };
         let exit_code = ended.map_err(|source| {
             Error::new(ErrorKind::Io, RUN, format!("the output of `{}` was lost", task.name))

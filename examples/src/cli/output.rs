@@ -23,7 +23,7 @@ impl Output {
     pub(super) fn result<T: Display + Serialize>(self, result: &T) {
         match self.format {
             Format::Text => print(&result.to_string()),
-            Format::Json => self.json(result),
+            Format::Json => Self::json(result),
         }
     }
 
@@ -31,7 +31,7 @@ impl Output {
     pub(super) fn either<T: Serialize>(self, text: &str, value: &T) {
         match self.format {
             Format::Text => print(text),
-            Format::Json => self.json(value),
+            Format::Json => Self::json(value),
         }
     }
 
@@ -49,12 +49,12 @@ impl Output {
             }
             Format::Json => {
                 let failure = ultrai_deploy_core::error::Failure::from(error);
-                self.json(&json!({ "error": failure, "exit_code": super::exit::of_error(error) }));
+                Self::json(&json!({ "error": failure, "exit_code": super::exit::of_error(error) }));
             }
         }
     }
 
-    fn json<T: Serialize>(self, value: &T) {
+    fn json<T: Serialize>(value: &T) {
         match serde_json::to_string_pretty(value) {
             Ok(text) => print(&text),
             Err(error) => say(&format!("error: the result has no JSON form: {error}")),

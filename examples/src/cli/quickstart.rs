@@ -82,11 +82,10 @@ async fn story(pipeline: &Pipeline, reports: &mut Vec<Report>) -> Result<()> {
         say(&format!("\n── {version}: {lesson}"));
         let spec = spec(&Version::parse(version)?, faults)?;
         let report = signal::drive(pipeline.deploy(DeployRequest::new(spec))).await?;
-        let as_told = match (&report.ending, faults) {
-            (Some(Ending::Succeeded { .. }), None) => true,
-            (Some(Ending::RolledBack { .. }), Some(_)) => true,
-            _ => false,
-        };
+        let as_told = matches!(
+            (&report.ending, faults),
+            (Some(Ending::Succeeded { .. }), None) | (Some(Ending::RolledBack { .. }), Some(_))
+        );
         say(&report.to_string());
         reports.push(report);
         if !as_told {
@@ -105,11 +104,8 @@ fn spec(version: &Version, fault: Option<&str>) -> Result<ReleaseSpec> {
     let program = std::env::current_exe()
         .map_err(|source| failed("the program does not know its own path").with_source(source))?;
     let web = ServiceName::new("web")?;
-    let timing = Timing {
-        timeout: Duration::from_secs(1),
-        deadline: Some(PATIENCE),
-        ..Timing::default()
-    };
+    let timing =
+        Timing { timeout: Duration::from_secs(1), deadline: Some(PATIENCE), ..Timing::default() };
     let mut service = local::Service::new([program.to_string_lossy().as_ref(), "demo-app"])
         .with_env("APP_VERSION", version.as_str())
         .with_port(local::Port::Auto)

@@ -42,7 +42,7 @@ pub(super) struct Setup {
 
 /// Sets an environment up for a command that deploys nothing.
 pub(super) fn look(cli: &Cli, at: &Where, around: &Surroundings) -> Result<Setup> {
-    build(cli, at, around, None)
+    build(cli, at, around, Purpose::Look)
 }
 
 /// Sets an environment up for a deploy of `tag`, or of the configuration's version.
@@ -52,22 +52,26 @@ pub(super) fn deploy(
     around: &Surroundings,
     tag: Option<&str>,
 ) -> Result<Setup> {
-    build(cli, at, around, Some(tag))
+    build(cli, at, around, Purpose::Deploy { tag })
 }
 
-fn build(
-    cli: &Cli,
-    at: &Where,
-    around: &Surroundings,
-    deploy: Option<Option<&str>>,
-) -> Result<Setup> {
+/// What an environment is set up for.
+#[derive(Clone, Copy)]
+enum Purpose<'a> {
+    /// For a command that deploys nothing.
+    Look,
+    /// For a deploy of this version, or of the configuration's.
+    Deploy { tag: Option<&'a str> },
+}
+
+fn build(cli: &Cli, at: &Where, around: &Surroundings, purpose: Purpose<'_>) -> Result<Setup> {
     let config = read_config(cli, at)?;
     let environment_name = EnvironmentName::new(at.environment.as_str())?;
     let environment = config.environment(&environment_name)?.clone();
-    let version = match deploy {
-        None => None,
-        Some(Some(tag)) => Some(Version::parse(tag)?),
-        Some(None) => Some(config.version.clone().ok_or_else(|| {
+    let version = match purpose {
+        Purpose::Look => None,
+        Purpose::Deploy { tag: Some(tag) } => Some(Version::parse(tag)?),
+        Purpose::Deploy { tag: None } => Some(config.version.clone().ok_or_else(|| {
             invalid("no version is named")
                 .with_advice("use --tag, or write `version` into deploy.toml")
         })?),
@@ -115,7 +119,7 @@ impl Plan<'_> {
             (None, Some(loaded)) => ProjectName::new(loaded.project.name.as_str())?,
             (None, None) => return Err(invalid("the project has no name")),
         };
-        let mut secrets = self.secrets_of_process()?;
+        let mut secrets = self.secrets_of_process();
         let mut spec = None;
         if let Some(loaded) = loaded {
             for warning in &loaded.warnings {
@@ -142,8 +146,7 @@ impl Plan<'_> {
         let settings = docker::Config { host, boot_deadline, ..docker::Config::default() };
         let engine = Engine::new(&settings);
         let observer: Arc<dyn Observer> = Arc::new(Progress::default());
-        let deployer =
-            Arc::new(docker::Deployer::connect(settings.clone(), Arc::clone(&releases)));
+        let deployer = Arc::new(docker::Deployer::connect(settings.clone(), Arc::clone(&releases)));
         let images = docker::image::Store::new(engine.clone()).with_observer(Arc::clone(&observer));
         let tasks =
             docker::task::Runner::new(engine.clone(), Arc::clone(&releases), settings.clone());
@@ -158,14 +161,11 @@ impl Plan<'_> {
         Ok(Setup { pipeline, state, deployer, spec })
     }
 
-    fn local(
-        self,
-        services: &BTreeMap<ServiceName, crate::config::Service>,
-    ) -> Result<Setup> {
+    fn local(self, services: &BTreeMap<ServiceName, crate::config::Service>) -> Result<Setup> {
         let project = self.config.project.clone().ok_or_else(|| {
             invalid("the project has no name").with_advice("write `project` into deploy.toml")
         })?;
-        let mut secrets = self.secrets_of_process()?;
+        let mut secrets = self.secrets_of_process();
         for path in self.environment.env_files() {
             let text = std::fs::read_to_string(path).map_err(|source| {
                 invalid(&format!("{} cannot be read", path.display())).with_source(source)
@@ -201,12 +201,10 @@ impl Plan<'_> {
         let client = http::Client::new(http::Config::default())?;
         let probes = http::Probes::new(client).with_secrets(Arc::clone(&secrets));
         let deployer = Arc::new(local::Deployer::new(Arc::clone(&releases), Arc::new(probes))?);
-        let pipeline = self
-            .builder(&state, Arc::clone(&deployer) as _, secrets, observer)?
-            .build()?;
+        let pipeline =
+            self.builder(&state, Arc::clone(&deployer) as _, secrets, observer)?.build()?;
         Ok(Setup { pipeline, state, deployer, spec })
     }
-
 
     fn local_service(
         &self,
@@ -276,14 +274,14 @@ impl Plan<'_> {
         env
     }
 
-    fn secrets_of_process(&self) -> Result<BTreeMap<SecretName, Secret>> {
+    fn secrets_of_process(&self) -> BTreeMap<SecretName, Secret> {
         let mut secrets = BTreeMap::new();
         for name in &self.config.secrets {
             if let Some(value) = self.around.env.get(name.as_str()) {
                 secrets.insert(name.clone(), Secret::new(value.clone()));
             }
         }
-        Ok(secrets)
+        secrets
     }
 
     fn open_state(&self, target: &Target) -> Result<State> {

@@ -16,7 +16,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 /// Longest time of one command.
-pub const PATIENCE: Duration = Duration::from_secs(120);
+pub const PATIENCE: Duration = Duration::from_mins(2);
 
 pub struct Shop {
     pub directory: TempDir,
@@ -158,7 +158,7 @@ deadline = "2s"
     }
 
     pub fn ultrai(&self, words: &[&str]) -> Answer {
-        answer(self.command(words).output().unwrap())
+        answer(&self.command(words).output().unwrap())
     }
 
     /// Deploys a version without building; gives the JSON report.
@@ -188,7 +188,7 @@ deadline = "2s"
             .args(words)
             .output()
             .expect("the docker client is needed: run scripts/test --install");
-        let answer = answer(output);
+        let answer = answer(&output);
         assert_eq!(answer.code, 0, "docker {words:?}: {}", answer.err);
         answer.out
     }
@@ -207,7 +207,7 @@ deadline = "2s"
             .stdin(Stdio::null())
             .output()
             .unwrap();
-        answer(output)
+        answer(&output)
     }
 
     /// All containers of the project: name → id and start time; running ones only, or all.
@@ -290,7 +290,6 @@ impl Drop for Shop {
 }
 
 /// The engine of the tests.
-#[expect(clippy::disallowed_methods, reason = "a test's own environment")]
 pub fn engine() -> String {
     std::env::var("ULTRAI_TEST_DOCKER_HOST").expect(
         "ULTRAI_TEST_DOCKER_HOST must name a Docker Engine for tests: run scripts/test, or \
@@ -300,7 +299,6 @@ pub fn engine() -> String {
 }
 
 /// The real Compose, or nothing when leaving it out was asked for.
-#[expect(clippy::disallowed_methods, reason = "a test's own environment")]
 pub fn oracle() -> Option<String> {
     if std::env::var("ULTRAI_SKIP_ORACLE").is_ok_and(|skip| skip == "1") {
         println!("SKIPPED on request: ULTRAI_SKIP_ORACLE=1");
@@ -318,7 +316,7 @@ fn free_ports<const N: usize>() -> [u16; N] {
     listeners.map(|listener| listener.local_addr().unwrap().port())
 }
 
-fn answer(output: Output) -> Answer {
+fn answer(output: &Output) -> Answer {
     Answer {
         code: output.status.code().unwrap_or(-1),
         out: String::from_utf8_lossy(&output.stdout).into_owned(),

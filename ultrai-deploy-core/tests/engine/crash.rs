@@ -1,24 +1,13 @@
 //! Killed at every record, before and after it is durable, and killed again on the way back.
 
-use std::{
-    collections::BTreeMap,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
-};
+use std::{collections::BTreeMap, sync::Arc};
 
-use async_trait::async_trait;
 use serde_json::{Value, json};
-use tokio::sync::watch;
 use ultrai_deploy_core::{
-    Ending, ErrorKind,
+    Ending,
     deployer::Step,
-    error::{Error, Result},
-    journal::{Event, Journal, Record},
-    lease::Wait,
-    memory,
-    name::{ReleaseId, RunId},
+    journal::Event,
+    name::ReleaseId,
     pipeline::{DeployRequest, Pipeline, RollbackRequest, Run},
     report::Report,
     spec::ReleaseSpec,
@@ -26,20 +15,10 @@ use ultrai_deploy_core::{
     verification::When,
 };
 
-use crate::lab::{CancelAt, Lab, Parts, ended, fails, service, shop, with_test};
-
-/// How a process ends at a record.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kill {
-    /// Killed before the record is durable: after an effect, before its result.
-    Before,
-    /// Killed after the record is durable: after an intent, before its effect.
-    After,
-    /// The disk fails before the record is on it.
-    DiskBefore,
-    /// The disk fails after the record is on it.
-    DiskAfter,
-}
+use crate::{
+    journals::{At, Deadly, Kill},
+    lab::{CancelAt, Lab, Parts, ended, fails, service, shop, with_test},
+};
 
 const KILLS: [(Kill, Recovery); 6] = [
     (Kill::Before, Recovery::Resume),
@@ -50,97 +29,16 @@ const KILLS: [(Kill, Recovery); 6] = [
     (Kill::After, Recovery::NextDeploy),
 ];
 
-/// A journal whose process dies at one of its appends.
-#[derive(Debug)]
-pub struct Deadly {
-    inner: memory::Journal,
-    appends: AtomicU64,
-    at: Option<(u64, Kill)>,
-    dead: watch::Sender<bool>,
-}
-
-impl Deadly {
-    pub fn new(lab: &Lab, at: Option<(u64, Kill)>) -> Arc<Self> {
-        Arc::new(Self {
-            inner: lab.journal.clone(),
-            appends: AtomicU64::new(0),
-            at,
-            dead: watch::Sender::new(false),
-        })
-    }
-
-    async fn die(&self) {
-        self.dead.send_replace(true);
-        std::future::pending::<()>().await;
-    }
-
-    /// Takes over what is unfinished, and drives it.
-    pub async fn drive_resumed(&self, pipeline: &Pipeline) -> Option<Report> {
-        let mut dead = self.dead.subscribe();
-        let resumed = tokio::select! {
-            biased;
-            run = pipeline.resume(false, Wait::No) => run.ok().flatten(),
-            _ = dead.wait_for(|dead| *dead) => None,
-        };
-        self.drive(resumed?).await
-    }
-
-    /// Drives `run` until it ends or its process dies. Nothing says whether it ended in an error.
-    pub async fn drive(&self, run: Run) -> Option<Report> {
-        let mut dead = self.dead.subscribe();
-        tokio::select! {
-            biased;
-            report = run.join() => report.ok(),
-            _ = dead.wait_for(|dead| *dead) => None,
-        }
-    }
-}
-
-#[async_trait]
-impl Journal for Deadly {
-    async fn append(&self, run: &RunId, record: &Record) -> Result<()> {
-        let number = self.appends.fetch_add(1, Ordering::Relaxed) + 1;
-        let kill = self.at.filter(|(at, _)| *at == number).map(|(_, kill)| kill);
-        let disk = || Err(Error::new(ErrorKind::Io, "append", "the disk is gone"));
-        match kill {
-            None => self.inner.append(run, record).await,
-            Some(Kill::Before) => {
-                self.die().await;
-                Ok(())
-            }
-            Some(Kill::After) => {
-                self.inner.append(run, record).await?;
-                self.die().await;
-                Ok(())
-            }
-            Some(Kill::DiskBefore) => disk(),
-            Some(Kill::DiskAfter) => {
-                self.inner.append(run, record).await?;
-                disk()
-            }
-        }
-    }
-    async fn load(&self, run: &RunId) -> Result<Vec<Record>> {
-        self.inner.load(run).await
-    }
-    async fn repair(&self, run: &RunId) -> Result<()> {
-        self.inner.repair(run).await
-    }
-    async fn runs(&self) -> Result<Vec<RunId>> {
-        self.inner.runs().await
-    }
-}
-
 /// What happens in the run that is killed.
-pub struct Scenario {
-    pub name: &'static str,
+pub(crate) struct Scenario {
+    pub(crate) name: &'static str,
     /// What serves before: nothing, or version 1.0.0.
-    pub first: bool,
-    pub run: Wanted,
-    pub cancel_at: Option<fn(&Event) -> bool>,
+    pub(crate) first: bool,
+    pub(crate) run: Wanted,
+    pub(crate) cancel_at: Option<fn(&Event) -> bool>,
 }
 
-pub enum Wanted {
+pub(crate) enum Wanted {
     Deploy(ReleaseSpec),
     /// Back to 0.9.0, which served before 1.0.0.
     Rollback,
@@ -194,7 +92,7 @@ fn others() -> Vec<Scenario> {
 
 impl Scenario {
     /// The environment before the run, and what serves in it.
-    pub async fn prepare(&self) -> (Lab, Option<ReleaseId>) {
+    pub(crate) async fn prepare(&self) -> (Lab, Option<ReleaseId>) {
         let lab = Lab::new();
         if self.first {
             return (lab, None);
@@ -204,7 +102,7 @@ impl Scenario {
         }
         lab.deploy(shop("1.0.0", json!({}))).await;
         if let Wanted::TakeOver(_) = self.run {
-            let journal = Deadly::new(&lab, Some((switching().await, Kill::After)));
+            let journal = Deadly::new(&lab, Some((switching(), Kill::After)));
             let parts = Parts { journal: Arc::clone(&journal) as _, ..lab.parts() };
             let run = parts.start().deploy(DeployRequest::new(shop("1.1.0", json!({}))));
             assert!(journal.drive(run).await.is_none());
@@ -223,7 +121,12 @@ impl Scenario {
     }
 
     /// One process that runs the scenario and dies at `at`.
-    pub async fn process(&self, lab: &Lab, at: Option<(u64, Kill)>) -> (Option<Report>, u64) {
+    pub(crate) async fn process(
+        &self,
+        lab: &Lab,
+        at: Option<(u64, Kill)>,
+    ) -> (Option<Report>, u64) {
+        let at = at.map(|(at, kill)| (At::Append(at), kill));
         let journal = Deadly::new(lab, at);
         let mut parts = Parts { journal: Arc::clone(&journal) as _, ..lab.parts() };
         let canceller = self.cancel_at.map(CancelAt::new);
@@ -237,18 +140,13 @@ impl Scenario {
             canceller.watch(&run);
         }
         let report = journal.drive(run).await;
-        (report, journal.appends.load(Ordering::Relaxed))
+        (report, journal.appends())
     }
 }
 
-/// The number of the append with the first effect of the switch, on an upgrade of the shop.
-pub async fn switching() -> u64 {
-    let lab = Lab::new();
-    lab.deploy(shop("1.0.0", json!({}))).await;
-    let report = lab.deploy(shop("1.1.0", json!({}))).await;
-    let records = lab.records(&report.run).await;
-    let begins = |event: &Event| matches!(event, Event::Effect { step, .. } if step == "switch");
-    records.iter().find(|record| begins(&record.event)).unwrap().seq
+/// The first effect of a switch.
+pub(crate) fn switching() -> At {
+    At::Event(|event| matches!(event, Event::Effect { step, .. } if step == "switch"))
 }
 
 /// How a killed run is brought to its end.
@@ -289,6 +187,7 @@ async fn case(
         }
     };
     if again.is_some() {
+        let again = again.map(|(at, kill)| (At::Append(at), kill));
         recover(Deadly::new(&lab, again)).await;
     }
     let report = recover(Deadly::new(&lab, None)).await;

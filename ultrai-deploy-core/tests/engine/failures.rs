@@ -23,15 +23,23 @@ use ultrai_deploy_core::{
 };
 
 use crate::{
-    faults::{Call, Faulty, How},
+    faults::{Call, Faulty, How, Rule},
     lab::{Lab, Parts, ended, fails, service, shop, spec, target, with_check, with_test},
 };
 
-/// A backup store that fails in one of two ways.
+/// A backup store that fails in one way.
 #[derive(Debug)]
 struct BadBackups {
     inner: memory::BackupStore,
-    creates: bool,
+    fails: Fails,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Fails {
+    Create,
+    Verify,
+    /// It never answers.
+    List,
 }
 
 #[async_trait]
@@ -42,16 +50,22 @@ impl BackupStore for BadBackups {
         request: &BackupRequest,
         sources: &[Arc<dyn BackupSource>],
     ) -> Result<Backup> {
-        if !self.creates {
+        if self.fails == Fails::Create {
             return Err(Error::new(ErrorKind::Io, "take a backup", "the disk is full"));
         }
         self.inner.create(cx, request, sources).await
     }
     async fn list(&self, target: &Target) -> Result<Vec<Backup>> {
+        if self.fails == Fails::List {
+            std::future::pending::<()>().await;
+        }
         self.inner.list(target).await
     }
-    async fn verify(&self, _: &Target, _: &BackupId) -> Result<()> {
-        Err(Error::new(ErrorKind::Corrupt, "verify a backup", "volume differs"))
+    async fn verify(&self, target: &Target, id: &BackupId) -> Result<()> {
+        if self.fails == Fails::Verify {
+            return Err(Error::new(ErrorKind::Corrupt, "verify a backup", "volume differs"));
+        }
+        self.inner.verify(target, id).await
     }
     async fn restore(&self, cx: &Context, id: &BackupId, source: &dyn BackupSource) -> Result<()> {
         self.inner.restore(cx, id, source).await
@@ -61,7 +75,7 @@ impl BackupStore for BadBackups {
     }
 }
 
-fn faulty(lab: &Lab, rule: fn(u32, Call) -> Option<How>) -> Parts {
+pub(crate) fn faulty(lab: &Lab, rule: Rule) -> Parts {
     Parts { deployer: Arc::new(Faulty::new(lab.deployer(), rule)), ..lab.parts() }
 }
 
@@ -275,11 +289,11 @@ async fn check(lab: &Lab, case: &Case) -> ultrai_deploy_core::report::Report {
 
 #[tokio::test(start_paused = true)]
 async fn a_backup_that_fails_or_differs_refuses() {
-    for (creates, kind) in [(false, ErrorKind::Io), (true, ErrorKind::Corrupt)] {
+    for (fails, kind) in [(Fails::Create, ErrorKind::Io), (Fails::Verify, ErrorKind::Corrupt)] {
         let lab = Lab::new();
         lab.deploy(shop("1.0.0", json!({}))).await;
         let before = lab.stamps();
-        let backups = Arc::new(BadBackups { inner: lab.backups.clone(), creates });
+        let backups = Arc::new(BadBackups { inner: lab.backups.clone(), fails });
         let parts = Parts { backups, ..lab.parts() };
         let request = DeployRequest::new(shop("1.1.0", json!({})));
         let report = parts.start().deploy(request).join().await.unwrap();
@@ -351,32 +365,10 @@ async fn a_retire_that_fails_once_is_tried_again() {
 async fn pruning_that_fails_is_a_note() {
     let lab = Lab::new();
     lab.deploy(shop("1.0.0", json!({}))).await;
-    #[derive(Debug)]
-    struct NoListing(memory::BackupStore);
-    #[async_trait]
-    impl BackupStore for NoListing {
-        async fn create(
-            &self,
-            cx: &Context,
-            request: &BackupRequest,
-            sources: &[Arc<dyn BackupSource>],
-        ) -> Result<Backup> {
-            self.0.create(cx, request, sources).await
-        }
-        async fn list(&self, _: &Target) -> Result<Vec<Backup>> {
-            std::future::pending().await
-        }
-        async fn verify(&self, target: &Target, id: &BackupId) -> Result<()> {
-            self.0.verify(target, id).await
-        }
-        async fn restore(&self, _: &Context, _: &BackupId, _: &dyn BackupSource) -> Result<()> {
-            Ok(())
-        }
-        async fn delete(&self, _: &Target, _: &BackupId) -> Result<()> {
-            Ok(())
-        }
-    }
-    let parts = Parts { backups: Arc::new(NoListing(lab.backups.clone())), ..lab.parts() };
+    let parts = Parts {
+        backups: Arc::new(BadBackups { inner: lab.backups.clone(), fails: Fails::List }),
+        ..lab.parts()
+    };
     let request = DeployRequest::new(shop("1.1.0", json!({})));
     let report = parts.start().deploy(request).join().await.unwrap();
     assert_eq!(ended(&report), "succeeded");
@@ -436,7 +428,7 @@ impl ImageStore for Hanging {
 /// Whatever hangs, the run ends: every wait has a deadline.
 #[tokio::test(start_paused = true)]
 async fn every_wait_has_a_deadline() {
-    let hangs: [(&str, fn(u32, Call) -> Option<How>); 6] = [
+    let hangs: [(&str, Rule); 6] = [
         ("preflight", |_, call| (call == Call::Preflight).then_some(How::Hangs)),
         ("current", |_, call| (call == Call::Current).then_some(How::Hangs)),
         ("endpoints", |_, call| (call == Call::Endpoints).then_some(How::Hangs)),
@@ -480,7 +472,7 @@ fn a_policy_that_asks_for_backups_needs_a_store() {
     assert_eq!(builder.build().unwrap_err().kind(), ErrorKind::Unsupported);
 }
 
-pub async fn intents(lab: &Lab, run: &RunId, of: Step) -> usize {
+pub(crate) async fn intents(lab: &Lab, run: &RunId, of: Step) -> usize {
     let records = lab.records(run).await;
     let is_it = |event: &Event| matches!(event, Event::Intent { step, .. } if *step == of);
     records.iter().filter(|record| is_it(&record.event)).count()

@@ -24,7 +24,7 @@ use crate::lab::SECRET;
 
 /// A call of a deployer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Call {
+pub(crate) enum Call {
     Preflight,
     Current,
     Prepare(Step),
@@ -35,7 +35,7 @@ pub enum Call {
 
 /// How a call fails.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum How {
+pub(crate) enum How {
     /// Without having done anything, and it says so.
     Clean,
     /// Without having done anything, but it cannot tell.
@@ -50,30 +50,33 @@ pub enum How {
     TooEarly,
 }
 
+/// Says how a call fails, by its number from 1, if it does.
+pub(crate) type Rule = fn(u32, Call) -> Option<How>;
+
 /// Fails some calls of a deployer.
 #[derive(Debug)]
-pub struct Faulty {
+pub(crate) struct Faulty {
     inner: Arc<dyn Deployer>,
     calls: AtomicU32,
-    rule: fn(u32, Call) -> Option<How>,
+    rule: Rule,
     planned: Vec<(u32, How)>,
     once: Mutex<Option<(Call, How)>>,
 }
 
 impl Faulty {
     /// Fails the calls that `rule` names; it gets their number, from 1.
-    pub fn new(inner: Arc<dyn Deployer>, rule: fn(u32, Call) -> Option<How>) -> Self {
+    pub(crate) fn new(inner: Arc<dyn Deployer>, rule: Rule) -> Self {
         let (calls, once) = (AtomicU32::new(0), Mutex::default());
         Self { inner, calls, rule, planned: Vec::new(), once }
     }
 
     /// Fails the calls with these numbers.
-    pub fn planned(inner: Arc<dyn Deployer>, planned: Vec<(u32, How)>) -> Self {
+    pub(crate) fn planned(inner: Arc<dyn Deployer>, planned: Vec<(u32, How)>) -> Self {
         Self { planned, ..Self::new(inner, |_, _| None) }
     }
 
     /// Fails the first call of a kind.
-    pub fn once(inner: Arc<dyn Deployer>, call: Call, how: How) -> Self {
+    pub(crate) fn once(inner: Arc<dyn Deployer>, call: Call, how: How) -> Self {
         Self { once: Mutex::new(Some((call, how))), ..Self::new(inner, |_, _| None) }
     }
 
@@ -169,7 +172,7 @@ impl Deployer for Faulty {
 
 /// Tests that all fail.
 #[derive(Debug)]
-pub struct FailingTasks;
+pub(crate) struct FailingTasks;
 
 #[async_trait]
 impl TaskRunner for FailingTasks {

@@ -13,14 +13,14 @@ use ultrai_deploy_core::{
     backup::{BackupSource, BackupStore, PartStream},
     error::{Error, Result},
     evidence::{Evidence, EvidenceKind},
-    health::{Endpoint, Health, HealthProbe},
+    health::{Endpoint, Health, HealthProbe, Timing},
     image::ImageStore,
     journal::{Event, Initiator, Journal, Record},
     lease::{Lease, Wait},
     memory::{self, World},
     name::{EnvironmentName, ProjectName, ReleaseId, RunId, SecretName, ServiceName, Target},
     observer::Observer,
-    pipeline::{DeployRequest, Pipeline, Policy, RollbackRequest, Run},
+    pipeline::{DeployRequest, Pipeline, PipelineBuilder, Policy, RollbackRequest, Run},
     release_store::ReleaseStore,
     report::Report,
     secret::Secret,
@@ -32,38 +32,38 @@ use ultrai_deploy_core::{
 };
 
 /// The text that must never be seen anywhere.
-pub const SECRET: &str = "hunter2-hunter2";
+pub(crate) const SECRET: &str = "hunter2-hunter2";
 
 /// What stays when a process dies.
 #[derive(Debug, Default)]
-pub struct Lab {
-    pub world: World,
-    pub journal: memory::Journal,
-    pub lease: memory::Lease,
-    pub releases: memory::ReleaseStore,
-    pub backups: memory::BackupStore,
+pub(crate) struct Lab {
+    pub(crate) world: World,
+    pub(crate) journal: memory::Journal,
+    pub(crate) lease: memory::Lease,
+    pub(crate) releases: memory::ReleaseStore,
+    pub(crate) backups: memory::BackupStore,
 }
 
 /// The parts of one process, to be changed before it starts.
-pub struct Parts {
-    pub deployer: Arc<dyn Deployer>,
-    pub journal: Arc<dyn Journal>,
-    pub lease: Arc<dyn Lease>,
-    pub releases: Arc<dyn ReleaseStore>,
-    pub backups: Arc<dyn BackupStore>,
-    pub tasks: Arc<dyn TaskRunner>,
-    pub images: Arc<dyn ImageStore>,
-    pub observers: Vec<Arc<dyn Observer>>,
-    pub policy: Policy,
+pub(crate) struct Parts {
+    pub(crate) deployer: Arc<dyn Deployer>,
+    pub(crate) journal: Arc<dyn Journal>,
+    pub(crate) lease: Arc<dyn Lease>,
+    pub(crate) releases: Arc<dyn ReleaseStore>,
+    pub(crate) backups: Arc<dyn BackupStore>,
+    pub(crate) tasks: Arc<dyn TaskRunner>,
+    pub(crate) images: Arc<dyn ImageStore>,
+    pub(crate) observers: Vec<Arc<dyn Observer>>,
+    pub(crate) policy: Policy,
 }
 
 impl Lab {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self::default()
     }
 
     /// The parts of a new process.
-    pub fn parts(&self) -> Parts {
+    pub(crate) fn parts(&self) -> Parts {
         Parts {
             deployer: self.deployer(),
             journal: Arc::new(self.journal.clone()),
@@ -77,57 +77,57 @@ impl Lab {
         }
     }
 
-    pub fn deployer(&self) -> Arc<dyn Deployer> {
+    pub(crate) fn deployer(&self) -> Arc<dyn Deployer> {
         let releases = Arc::new(self.releases.clone());
         Arc::new(memory::Deployer::new(self.world.clone(), releases))
     }
 
     /// A new process.
-    pub fn process(&self) -> Pipeline {
+    pub(crate) fn process(&self) -> Pipeline {
         self.parts().start()
     }
 
     /// Deploys in a process of its own.
-    pub async fn deploy(&self, spec: ReleaseSpec) -> Report {
+    pub(crate) async fn deploy(&self, spec: ReleaseSpec) -> Report {
         self.process().deploy(DeployRequest::new(spec)).join().await.unwrap()
     }
 
-    pub async fn roll_back(&self, to: &ReleaseId) -> Report {
+    pub(crate) async fn roll_back(&self, to: &ReleaseId) -> Report {
         self.process().rollback(RollbackRequest::new(to.clone())).join().await.unwrap()
     }
 
     /// What a process that takes over makes of what it finds.
-    pub async fn resume(&self) -> Option<Report> {
+    pub(crate) async fn resume(&self) -> Option<Report> {
         let run = self.process().resume(false, Wait::No).await.unwrap()?;
         Some(run.join().await.unwrap())
     }
 
-    pub async fn records(&self, run: &RunId) -> Vec<Record> {
+    pub(crate) async fn records(&self, run: &RunId) -> Vec<Record> {
         self.journal.load(run).await.unwrap()
     }
 
-    pub async fn runs(&self) -> Vec<RunId> {
+    pub(crate) async fn runs(&self) -> Vec<RunId> {
         Journal::runs(&self.journal).await.unwrap()
     }
 
-    pub async fn serving(&self) -> Option<ReleaseId> {
+    pub(crate) async fn serving(&self) -> Option<ReleaseId> {
         self.releases.current().await.unwrap()
     }
 
     /// Everything that runs or is kept, with how often and when it was started.
-    pub fn stamps(&self) -> Vec<(String, memory::Phase, u32, u64)> {
+    pub(crate) fn stamps(&self) -> Vec<(String, memory::Phase, u32, u64)> {
         let all = self.world.instances().into_iter();
         all.map(|one| (one.id, one.phase, one.starts, one.started_at)).collect()
     }
 
-    pub async fn picture(&self) -> Picture {
+    pub(crate) async fn picture(&self) -> Picture {
         let live = self.world.live().into_iter().map(|one| (one.id, one.release)).collect();
         Picture { serving: self.serving().await, live }
     }
 
     /// Whatever happened: nothing is unfinished, nothing is left over, what serves is one whole
     /// release that passes its checks, and every journal can be replayed.
-    pub async fn assert_settled(&self) {
+    pub(crate) async fn assert_settled(&self) {
         for run in self.runs().await {
             let state = State::replay(&self.records(&run).await).unwrap();
             if state.was_locked() {
@@ -152,7 +152,7 @@ impl Lab {
 }
 
 impl Parts {
-    pub fn start(self) -> Pipeline {
+    pub(crate) fn start(self) -> Pipeline {
         let initiator = Initiator { user: "somebody".into(), ..Initiator::default() };
         let secrets = [(token(), Secret::new(SECRET))];
         let builder = Pipeline::builder(
@@ -170,24 +170,23 @@ impl Parts {
         .secrets(Arc::new(memory::Secrets::from_iter(secrets)))
         .policy(self.policy)
         .initiator(initiator);
-        let builder =
-            self.observers.into_iter().fold(builder, |builder, one| builder.observer(one));
+        let builder = self.observers.into_iter().fold(builder, PipelineBuilder::observer);
         builder.build().unwrap()
     }
 }
 
 /// What serves: the release, and the instances with the releases that they were made for.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Picture {
-    pub serving: Option<ReleaseId>,
-    pub live: Vec<(String, Option<ReleaseId>)>,
+pub(crate) struct Picture {
+    pub(crate) serving: Option<ReleaseId>,
+    pub(crate) live: Vec<(String, Option<ReleaseId>)>,
 }
 
-pub fn target() -> Target {
+pub(crate) fn target() -> Target {
     Target::new(ProjectName::new("shop").unwrap(), EnvironmentName::new("staging").unwrap())
 }
 
-pub fn service(name: &str) -> ServiceName {
+pub(crate) fn service(name: &str) -> ServiceName {
     ServiceName::new(name).unwrap()
 }
 
@@ -197,7 +196,7 @@ fn token() -> SecretName {
 
 /// A release with a database that stops first, a backend that depends on it, and a frontend that
 /// starts first. Every version replaces the last two; `backend` is merged into the backend.
-pub fn shop(version: &str, backend: Value) -> ReleaseSpec {
+pub(crate) fn shop(version: &str, backend: Value) -> ReleaseSpec {
     let mut config = json!({ "version": version, "port": "fixed" });
     if let (Value::Object(config), Value::Object(more)) = (&mut config, backend) {
         config.extend(more);
@@ -212,7 +211,7 @@ pub fn shop(version: &str, backend: Value) -> ReleaseSpec {
     )
 }
 
-pub fn spec(version: &str, services: &[(&str, Value, &[&str])]) -> ReleaseSpec {
+pub(crate) fn spec(version: &str, services: &[(&str, Value, &[&str])]) -> ReleaseSpec {
     let spec = ReleaseSpec::new(target().project, Version::parse(version).unwrap());
     services.iter().fold(spec, |spec, (name, config, needs)| {
         let definition = ServiceSpec {
@@ -226,19 +225,19 @@ pub fn spec(version: &str, services: &[(&str, Value, &[&str])]) -> ReleaseSpec {
 }
 
 /// Adds a check that passes or not.
-pub fn with_check(mut spec: ReleaseSpec, when: When, probe: Value) -> ReleaseSpec {
+pub(crate) fn with_check(mut spec: ReleaseSpec, when: When, probe: Value) -> ReleaseSpec {
     spec.verification.checks.push(CheckSpec {
         name: format!("{when:?} check"),
         service: None,
         when,
-        timing: Default::default(),
+        timing: Timing::default(),
         probe,
     });
     spec
 }
 
 /// Adds a test in the backend, which may say how it ends by `{"tasks": {"<when> test": 1}}`.
-pub fn with_test(mut spec: ReleaseSpec, when: When) -> ReleaseSpec {
+pub(crate) fn with_test(mut spec: ReleaseSpec, when: When) -> ReleaseSpec {
     spec.verification.tasks.push(TaskSpec {
         name: format!("{when:?} test"),
         service: service("backend"),
@@ -250,14 +249,14 @@ pub fn with_test(mut spec: ReleaseSpec, when: When) -> ReleaseSpec {
     spec
 }
 
-pub fn fails(when: When) -> Value {
+pub(crate) fn fails(when: When) -> Value {
     let name = format!("{when:?} test");
     json!({ "tasks": { name: 1 } })
 }
 
 /// Probes that answer as they are told: `{"healthy": true}`; `"says"` is their evidence.
 #[derive(Debug)]
-pub struct Probes;
+pub(crate) struct Probes;
 
 impl ProbeSource for Probes {
     fn probe(&self, check: &CheckSpec) -> Result<Arc<dyn HealthProbe>> {
@@ -283,7 +282,7 @@ impl HealthProbe for Told {
 
 /// One part that is worth keeping.
 #[derive(Debug)]
-pub struct Disk;
+pub(crate) struct Disk;
 
 #[async_trait]
 impl BackupSource for Disk {
@@ -303,7 +302,7 @@ impl BackupSource for Disk {
 
 /// Sees to the invariants at every record.
 #[derive(Debug)]
-pub struct Watchman {
+pub(crate) struct Watchman {
     world: World,
     journal: memory::Journal,
     /// What had the traffic when a run began, and what the run has journaled since.
@@ -320,7 +319,7 @@ struct Seen {
 }
 
 impl Watchman {
-    pub fn new(lab: &Lab) -> Self {
+    pub(crate) fn new(lab: &Lab) -> Self {
         Self { world: lab.world.clone(), journal: lab.journal.clone(), seen: Mutex::default() }
     }
 }
@@ -361,7 +360,7 @@ impl Observer for Watchman {
 }
 
 /// The records of a run, from where nobody can wait.
-pub fn durable(journal: &memory::Journal, run: &RunId) -> Vec<Record> {
+pub(crate) fn durable(journal: &memory::Journal, run: &RunId) -> Vec<Record> {
     journal.load(run).now_or_never().unwrap().unwrap()
 }
 
@@ -380,23 +379,23 @@ impl Seen {
 }
 
 /// The ending in short: `succeeded`, `refused`.
-pub fn ended(report: &Report) -> &'static str {
+pub(crate) fn ended(report: &Report) -> &'static str {
     report.ending.as_ref().map_or("unfinished", Ending::as_str)
 }
 
 /// Cancels a run at the first record that `at` names.
 #[derive(Debug)]
-pub struct CancelAt {
-    pub at: fn(&Event) -> bool,
-    pub cancel: Mutex<Option<ultrai_deploy_core::Cancel>>,
+pub(crate) struct CancelAt {
+    pub(crate) at: fn(&Event) -> bool,
+    pub(crate) cancel: Mutex<Option<ultrai_deploy_core::Cancel>>,
 }
 
 impl CancelAt {
-    pub fn new(at: fn(&Event) -> bool) -> Arc<Self> {
+    pub(crate) fn new(at: fn(&Event) -> bool) -> Arc<Self> {
         Arc::new(Self { at, cancel: Mutex::default() })
     }
 
-    pub fn watch(&self, run: &Run) {
+    pub(crate) fn watch(&self, run: &Run) {
         *self.cancel.lock().unwrap() = Some(run.cancel());
     }
 }

@@ -1,11 +1,15 @@
 //! The engine on memory backends, with paused time.
 
 #[cfg(test)]
+mod cancel;
+#[cfg(test)]
 mod crash;
 #[cfg(test)]
 mod failures;
 #[cfg(test)]
 mod faults;
+#[cfg(test)]
+mod journals;
 #[cfg(test)]
 mod lab;
 #[cfg(test)]
@@ -15,4 +19,6 @@ mod runs;
 #[cfg(test)]
 mod secrets;
 #[cfg(test)]
-mod stops;
+mod stuck;
+#[cfg(test)]
+mod takeover;

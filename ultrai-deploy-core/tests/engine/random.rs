@@ -14,8 +14,8 @@ use ultrai_deploy_core::{
 };
 
 use crate::{
-    crash::{Deadly, Kill},
     faults::{Faulty, How},
+    journals::{At, Deadly, Kill},
     lab::{Lab, Parts, ended, fails, shop, with_test},
 };
 
@@ -70,7 +70,8 @@ async fn play(backend: Value, first: bool, processes: Vec<Process>) -> &'static 
     let spec = with_test(with_test(shop("1.1.0", backend), When::Pre), When::Post);
     let mut id = None;
     for process in processes {
-        let journal = Deadly::new(&lab, process.dies);
+        let dies = process.dies.map(|(at, kill)| (At::Append(at), kill));
+        let journal = Deadly::new(&lab, dies);
         let pipeline = process.start(&lab, &journal);
         if id.is_none() {
             let run = pipeline.deploy(DeployRequest::new(spec.clone()));

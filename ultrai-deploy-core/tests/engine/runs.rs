@@ -114,7 +114,8 @@ async fn observers_see_every_record_once() {
     parts.observers.push(Arc::clone(&seen) as Arc<dyn Observer>);
     let run = parts.start().deploy(DeployRequest::new(shop("1.0.0", json!({}))));
     let report = assert_send(run.join()).await.unwrap();
-    assert_eq!(*seen.1.lock().unwrap(), lab.records(&report.run).await);
+    let records = lab.records(&report.run).await;
+    assert_eq!(*seen.1.lock().unwrap(), records);
 }
 
 #[tokio::test(start_paused = true)]

@@ -21,6 +21,9 @@ pub(super) enum Failure {
     Syntax(String),
 }
 
+/// Deepest nesting of defaults, errors and replacements.
+const DEEPEST: usize = 50;
+
 /// Interpolates `text`. `lookup` knows the variables; `unset` hears of those that are unset and
 /// have no default.
 pub(super) fn interpolate(
@@ -28,6 +31,18 @@ pub(super) fn interpolate(
     lookup: &dyn Fn(&str) -> Option<Value>,
     unset: &mut dyn FnMut(&str),
 ) -> Result<String, Failure> {
+    nested(text, lookup, unset, 0)
+}
+
+fn nested(
+    text: &str,
+    lookup: &dyn Fn(&str) -> Option<Value>,
+    unset: &mut dyn FnMut(&str),
+    depth: usize,
+) -> Result<String, Failure> {
+    if depth > DEEPEST {
+        return Err(Failure::Syntax(format!("variables are nested deeper than {DEEPEST} levels")));
+    }
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
     while let Some((before, after)) = rest.split_once('$') {
@@ -39,7 +54,7 @@ pub(super) fn interpolate(
             let end = closing(after).ok_or_else(|| {
                 Failure::Syntax(format!("`${{` in `{text}` is not closed; write $$ for a dollar"))
             })?;
-            out.push_str(&braced(&after[..end], lookup, unset)?);
+            out.push_str(&braced(&after[..end], lookup, unset, depth)?);
             rest = &after[end + 1..];
         } else {
             let length = name_length(after);
@@ -59,6 +74,7 @@ fn braced(
     inner: &str,
     lookup: &dyn Fn(&str) -> Option<Value>,
     unset: &mut dyn FnMut(&str),
+    depth: usize,
 ) -> Result<String, Failure> {
     let length = name_length(inner);
     let (name, operation) = inner.split_at(length);
@@ -85,17 +101,17 @@ fn braced(
     match operator {
         Some(('-', or_empty)) => match value.as_ref().filter(|_| given(or_empty)) {
             Some(value) => Ok(value.text.clone()),
-            None => interpolate(argument, lookup, unset),
+            None => nested(argument, lookup, unset, depth + 1),
         },
-        Some(('+', or_empty)) if given(or_empty) => interpolate(argument, lookup, unset),
+        Some(('+', or_empty)) if given(or_empty) => nested(argument, lookup, unset, depth + 1),
         Some(('+', _)) => Ok(String::new()),
-        Some(('?', or_empty)) => match value.as_ref().filter(|_| given(or_empty)) {
-            Some(value) => Ok(value.text.clone()),
-            None => {
-                let message = interpolate(argument, lookup, unset)?;
-                Err(Failure::Required { name: name.to_owned(), message })
+        Some(('?', or_empty)) => {
+            if let Some(value) = value.as_ref().filter(|_| given(or_empty)) {
+                return Ok(value.text.clone());
             }
-        },
+            let message = nested(argument, lookup, unset, depth + 1)?;
+            Err(Failure::Required { name: name.to_owned(), message })
+        }
         _ => Err(Failure::Syntax(format!(
             "`${{{inner}}}` is not understood; write ${{NAME}}, ${{NAME:-default}}, \
              ${{NAME:?error}} or ${{NAME:+replacement}}"
@@ -192,5 +208,7 @@ mod tests {
         for text in ["${A", "${}", "${A!b}", "${1A}", "${NO:-${A}"] {
             assert!(matches!(run(text), Err(Failure::Syntax(_))), "{text}");
         }
+        let deep = format!("{}x{}", "${NO:-".repeat(50_000), "}".repeat(50_000));
+        assert!(matches!(run(&deep), Err(Failure::Syntax(_))));
     }
 }

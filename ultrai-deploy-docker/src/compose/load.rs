@@ -2,6 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    fmt::Write,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -12,6 +13,7 @@ use super::{
     depends, dotenv,
     field::Field,
     interpolate::{Failure, Value, interpolate},
+    link,
     model::Project,
     objects,
     problem::{LoadError, Problem},
@@ -319,7 +321,7 @@ fn fill_in(
         Kind::Scalar { .. } => {}
         Kind::Sequence(items) => {
             for (index, item) in items.iter_mut().enumerate() {
-                path.push_str(&format!("[{index}]"));
+                let _infallible = write!(path, "[{index}]");
                 fill_in(item, path, variables, file, problems, unset);
                 path.truncate(length);
             }
@@ -448,7 +450,7 @@ fn assemble(
     }
     check_container_names(&project, &services)?;
     depends::check(&project, &services)?;
-    objects::link(&mut project, &services)?;
+    link::link(&mut project, &services)?;
     Ok(project)
 }
 

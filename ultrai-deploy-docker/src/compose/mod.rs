@@ -14,6 +14,7 @@ mod hash;
 mod health;
 mod interpolate;
 mod limits;
+mod link;
 mod load;
 pub mod model;
 mod mounts;

@@ -40,6 +40,7 @@ pub struct Project {
 }
 
 /// A service.
+#[expect(clippy::struct_excessive_bools, reason = "the engine's own switches, one a key")]
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Service {
@@ -296,6 +297,7 @@ pub struct Port {
 }
 
 /// A mount.
+#[expect(clippy::struct_excessive_bools, reason = "switches of different kinds of mounts")]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Mount {

@@ -63,7 +63,7 @@ fn short(field: &Field<'_>, scope: &Scope<'_>) -> Result<Mount> {
     }
     let is_path = first.starts_with(['.', '/', '~']);
     let mut mount = blank(if is_path { MountKind::Bind } else { MountKind::Volume });
-    mount.target = second.to_owned();
+    second.clone_into(&mut mount.target);
     mount.source = Some(if is_path {
         scope.absolute(first).to_string_lossy().into_owned()
     } else {
@@ -110,11 +110,10 @@ fn long(field: &Field<'_>, scope: &Scope<'_>) -> Result<Mount> {
     for pair in field.pairs()? {
         let value = &pair.value;
         match pair.key {
-            "type" => {}
             "source" => mount.source = value.set_text()?,
             "target" => mount.target = value.text()?,
             "read_only" => mount.read_only = value.flag()?,
-            "consistency" => {}
+            "type" | "consistency" => {}
             "bind" => {
                 for pair in value.pairs()? {
                     match pair.key {

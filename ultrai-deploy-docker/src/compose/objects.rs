@@ -1,16 +1,12 @@
-//! Networks, volumes, secrets and configs of the project, and what services use of them.
+//! Networks, volumes, secrets and configs of the project.
 
 use indexmap::IndexMap;
 
 use super::{
     field::{Field, Pair, Result},
     load::Scope,
-    model::{FileObject, Ipam, IpamPool, MountKind, Network, Project, Service, Volume},
-    problem::Problem,
+    model::{FileObject, Ipam, IpamPool, Network, Volume},
 };
-
-/// The key of the network that services without one share.
-pub(super) const DEFAULT_NETWORK: &str = "default";
 
 /// Reads `networks:`.
 pub(super) fn networks(field: &Field<'_>, scope: &Scope<'_>) -> Result<IndexMap<String, Network>> {
@@ -111,77 +107,6 @@ pub(super) fn files(field: &Field<'_>, scope: &Scope<'_>) -> Result<IndexMap<Str
         files.insert(entry.key.to_owned(), FileObject { file });
     }
     Ok(files)
-}
-
-/// Gives services their default network, checks that what they use is declared, and leaves out
-/// what nobody uses, as Compose does: it is neither created nor has it to exist.
-pub(super) fn link(
-    project: &mut Project,
-    services: &Field<'_>,
-) -> std::result::Result<(), Problem> {
-    for (name, service) in &mut project.services {
-        if service.network_mode.is_none() && service.networks.is_empty() {
-            service
-                .networks
-                .insert(DEFAULT_NETWORK.to_owned(), super::model::Attachment::default());
-        }
-        let place = services.get(name).unwrap_or_else(|| services.clone());
-        let part = |key: &str| place.get(key).unwrap_or_else(|| place.clone());
-        for key in service.networks.keys() {
-            if key != DEFAULT_NETWORK && !project.networks.contains_key(key) {
-                return Err(part("networks").problem(format!(
-                    "network `{key}` is not declared; write it under `networks:`"
-                )));
-            }
-        }
-        for mount in &service.volumes {
-            let Some(source) = mount.source.as_deref().filter(|_| mount.kind == MountKind::Volume)
-            else {
-                continue;
-            };
-            if !project.volumes.contains_key(source) {
-                return Err(part("volumes").problem(format!(
-                    "volume `{source}` is not declared; write it under `volumes:`"
-                )));
-            }
-        }
-        let files = service.secrets.iter().map(|file| ("secrets", file, &project.secrets));
-        let files = files.chain(service.configs.iter().map(|f| ("configs", f, &project.configs)));
-        for (key, file, declared) in files {
-            let Some(object) = declared.get(&file.source) else {
-                return Err(part(key).problem(format!(
-                    "`{}` is not declared; write it under `{key}:`",
-                    file.source
-                )));
-            };
-            if !object.file.exists() {
-                return Err(part(key).problem(format!(
-                    "`{}` is the file {}, which does not exist",
-                    file.source,
-                    object.file.display()
-                )));
-            }
-        }
-    }
-    let uses_default =
-        project.services.values().any(|service| service.networks.contains_key(DEFAULT_NETWORK));
-    if uses_default && !project.networks.contains_key(DEFAULT_NETWORK) {
-        let name = format!("{}_{DEFAULT_NETWORK}", project.name);
-        project.networks.insert(DEFAULT_NETWORK.to_owned(), Network { name, ..Network::default() });
-    }
-    let services = &project.services;
-    let used = |uses: &dyn Fn(&Service) -> bool| services.values().any(uses);
-    project.networks.retain(|key, _| used(&|service| service.networks.contains_key(key)));
-    project.volumes.retain(|key, _| {
-        used(&|service| service.volumes.iter().any(|mount| mount.source.as_ref() == Some(key)))
-    });
-    project
-        .secrets
-        .retain(|key, _| used(&|service| service.secrets.iter().any(|file| file.source == *key)));
-    project
-        .configs
-        .retain(|key, _| used(&|service| service.configs.iter().any(|file| file.source == *key)));
-    Ok(())
 }
 
 fn check_key(entry: &Pair<'_>) -> Result<()> {

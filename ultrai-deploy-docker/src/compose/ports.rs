@@ -5,19 +5,23 @@ use super::{
     model::Port,
 };
 
-/// Most ports that one entry may stand for.
-const LARGEST_RANGE: u16 = 4096;
+/// Most ports that a range may stand for, and a service may have.
+const MOST_PORTS: u16 = 4096;
 
 /// Reads `ports:`; ranges become one entry a port.
 pub(super) fn read(field: &Field<'_>) -> Result<Vec<Port>> {
     let mut ports = Vec::new();
     for item in field.items()? {
         let read = if item.is_scalar() { short(&item)? } else { long(&item)? };
+        if read.iter().any(|port| port.target == 0) {
+            return Err(item.problem("the port in the container must not be 0"));
+        }
         for port in read {
             if !ports.contains(&port) {
                 ports.push(port);
             }
         }
+        check_count(&item, ports.len())?;
     }
     Ok(ports)
 }
@@ -35,8 +39,16 @@ pub(super) fn exposed(field: &Field<'_>) -> Result<Vec<String>> {
                 other => format!("{port}/{other}"),
             });
         }
+        check_count(&item, exposed.len())?;
     }
     Ok(exposed)
+}
+
+fn check_count(item: &Field<'_>, count: usize) -> Result<()> {
+    if count > usize::from(MOST_PORTS) {
+        return Err(item.problem(format!("the service has more than {MOST_PORTS} ports")));
+    }
+    Ok(())
 }
 
 /// `[[address:]host:]container[/protocol]`.
@@ -146,9 +158,9 @@ fn range(field: &Field<'_>, text: &str) -> Result<(u16, u16)> {
         })
     };
     let (first, last) = (parse(first)?, parse(last)?);
-    if last < first || last - first >= LARGEST_RANGE {
+    if last < first || last - first >= MOST_PORTS {
         return Err(field.problem(format!(
-            "`{text}` is no range of at most {LARGEST_RANGE} ports; write the smaller port first"
+            "`{text}` is no range of at most {MOST_PORTS} ports; write the smaller port first"
         )));
     }
     Ok((first, last))

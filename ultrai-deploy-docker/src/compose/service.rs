@@ -8,7 +8,7 @@ use ultrai_deploy_core::secret::Secret;
 use super::{
     attach, build, command, environment,
     field::{Field, Pair, Result},
-    health, limits,
+    health, limits, link,
     load::Scope,
     model::{Condition, Dependency, FileReference, Logging, PullPolicy, Restart, Service},
     mounts, ports, unhashed,
@@ -122,8 +122,8 @@ pub(super) fn read(
     secrets: &mut BTreeMap<String, Secret>,
 ) -> Result<Service> {
     check_name(name, field)?;
-    let mut service = Service::default();
-    service.environment = environment::read(field, scope, secrets)?;
+    let environment = environment::read(field, scope, secrets)?;
+    let mut service = Service { environment, ..Service::default() };
     if let Some(files) = field.get("label_file") {
         service.labels = environment::label_files(&files, scope)?;
     }
@@ -139,7 +139,7 @@ pub(super) fn read(
             return Err(place.problem("it needs a network; remove it or `network_mode`"));
         }
         if service.networks.is_empty() {
-            let default = super::objects::DEFAULT_NETWORK.to_owned();
+            let default = link::DEFAULT_NETWORK.to_owned();
             service.networks.insert(default, super::model::Attachment::default());
         }
         if let Some((_, first)) = service.networks.first_mut() {

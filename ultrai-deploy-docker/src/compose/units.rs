@@ -47,8 +47,10 @@ pub(super) fn size(text: &str) -> Option<i64> {
         "p" | "pb" | "pib" => 1024.0 * 1024.0 * 1024.0 * 1024.0 * 1024.0,
         _ => return None,
     };
-    if factor == 1.0 {
-        return number.parse().ok();
+    if let Ok(whole) = number.parse::<i64>()
+        && matches!(unit.as_str(), "" | "b")
+    {
+        return Some(whole);
     }
     let bytes = number.parse::<f64>().ok()? * factor;
     // 2^63 is exact as a float; below it the cast cannot overflow.

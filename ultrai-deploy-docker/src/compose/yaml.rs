@@ -5,7 +5,7 @@
 //! bounded while it happens, so that no file of some hundred bytes can keep an embedding program
 //! busy.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use saphyr_parser::{Event, Parser, ScalarStyle};
 use serde::{Deserialize, Serialize};
@@ -13,6 +13,9 @@ use serde::{Deserialize, Serialize};
 /// Most nodes that a document may have after its aliases were expanded. Large real files have
 /// some thousand.
 const MOST_NODES: usize = 100_000;
+/// Most bytes of text that a document may have after its aliases were expanded: nodes alone do
+/// not bound the memory when a long text is repeated.
+const MOST_BYTES: usize = 16 << 20;
 /// Deepest nesting.
 const DEEPEST: usize = 100;
 
@@ -95,15 +98,34 @@ pub(super) fn parse(text: &str) -> Result<Vec<Node>, Broken> {
 struct Builder {
     documents: Vec<Node>,
     open: Vec<Open>,
-    anchors: HashMap<usize, (Node, usize)>,
-    nodes: usize,
+    anchors: HashMap<usize, (Node, Size)>,
+    total: Size,
 }
 
 struct Open {
     node: Node,
     key: Option<(String, Position)>,
+    keys: HashSet<String>,
     anchor: usize,
-    size: usize,
+    size: Size,
+}
+
+/// How much a node holds, itself included.
+#[derive(Clone, Copy, Default)]
+struct Size {
+    nodes: usize,
+    bytes: usize,
+}
+
+impl Size {
+    fn one(text: &str) -> Self {
+        Self { nodes: 1, bytes: text.len() }
+    }
+
+    fn add(&mut self, other: Self) {
+        self.nodes += other.nodes;
+        self.bytes += other.bytes;
+    }
 }
 
 impl Builder {
@@ -117,23 +139,27 @@ impl Builder {
                 }
             }
             Event::Alias(anchor) => {
-                let Some((node, size)) = self.anchors.get(&anchor).cloned() else {
+                let Some(size) = self.anchors.get(&anchor).map(|(_, size)| *size) else {
                     let message = "this alias is part of its own anchor".to_owned();
                     return Err(Broken { at, message });
                 };
+                // Counted before it is copied.
                 self.count(size, at)?;
+                let Some((node, _)) = self.anchors.get(&anchor).cloned() else { return Ok(true) };
                 // The position stays that of the anchor: that is where the text to change is.
                 self.close(node, size, at)?;
             }
             Event::Scalar(text, style, anchor, tag) => {
-                self.count(1, at)?;
+                let size = Size::one(&text);
+                self.count(size, at)?;
                 let plain = style == ScalarStyle::Plain;
                 let kind = Kind::Scalar { text: text.into_owned(), plain };
                 let node = Node { at, tag: tag.map(|tag| name(&tag)), kind };
                 if anchor > 0 {
-                    self.anchors.insert(anchor, (node.clone(), 1));
+                    self.count(size, at)?;
+                    self.anchors.insert(anchor, (node.clone(), size));
                 }
-                self.close(node, 1, at)?;
+                self.close(node, size, at)?;
             }
             Event::SequenceStart(anchor, tag) => {
                 let tag = tag.map(|tag| name(&tag));
@@ -144,9 +170,10 @@ impl Builder {
                 self.open(Node { at, tag, kind: Kind::Mapping(Vec::new()) }, anchor)?;
             }
             Event::SequenceEnd | Event::MappingEnd => {
-                if let Some(Open { mut node, anchor, size, .. }) = self.open.pop() {
-                    merge(&mut node)?;
+                if let Some(Open { mut node, keys, anchor, size, .. }) = self.open.pop() {
+                    merge(&mut node, keys)?;
                     if anchor > 0 {
+                        self.count(size, at)?;
                         self.anchors.insert(anchor, (node.clone(), size));
                     }
                     self.close(node, size, at)?;
@@ -157,36 +184,42 @@ impl Builder {
     }
 
     fn open(&mut self, node: Node, anchor: usize) -> Result<(), Broken> {
-        self.count(1, node.at)?;
+        let size = Size::one("");
+        self.count(size, node.at)?;
         if self.open.len() >= DEEPEST {
             let message = format!("nested deeper than {DEEPEST} levels");
             return Err(Broken { at: node.at, message });
         }
-        self.open.push(Open { node, key: None, anchor, size: 1 });
+        self.open.push(Open { node, key: None, keys: HashSet::new(), anchor, size });
         Ok(())
     }
 
-    fn count(&mut self, nodes: usize, at: Position) -> Result<(), Broken> {
-        self.nodes += nodes;
-        if self.nodes > MOST_NODES {
-            let message =
-                format!("more than {MOST_NODES} nodes once its aliases are expanded; use fewer");
+    /// Counts what is about to be kept; a node with an anchor counts twice, it is kept twice.
+    fn count(&mut self, size: Size, at: Position) -> Result<(), Broken> {
+        self.total.add(size);
+        if self.total.nodes > MOST_NODES || self.total.bytes > MOST_BYTES {
+            let message = format!(
+                "more than {MOST_NODES} nodes or {} MiB of text once its aliases are expanded; \
+                 use fewer",
+                MOST_BYTES >> 20
+            );
             return Err(Broken { at, message });
         }
         Ok(())
     }
 
     /// Puts a finished node where it belongs.
-    fn close(&mut self, node: Node, size: usize, at: Position) -> Result<(), Broken> {
+    fn close(&mut self, node: Node, size: Size, at: Position) -> Result<(), Broken> {
         let Some(parent) = self.open.last_mut() else {
             self.documents.push(node);
             return Ok(());
         };
-        parent.size += size;
+        parent.size.add(size);
         match (&mut parent.node.kind, parent.key.take()) {
             (Kind::Sequence(items), _) => items.push(node),
             (Kind::Mapping(entries), Some((key, key_at))) => {
                 if key != "<<"
+                    && !parent.keys.insert(key.clone())
                     && let Some(first) = entries.iter().find(|entry| entry.key == key)
                 {
                     let message = format!(
@@ -211,7 +244,7 @@ impl Builder {
 }
 
 /// Replaces `<<` by what it refers to; own keys win, then earlier sources.
-fn merge(node: &mut Node) -> Result<(), Broken> {
+fn merge(node: &mut Node, mut keys: HashSet<String>) -> Result<(), Broken> {
     let Kind::Mapping(entries) = &mut node.kind else { return Ok(()) };
     if !entries.iter().any(|entry| entry.key == "<<") {
         return Ok(());
@@ -229,7 +262,7 @@ fn merge(node: &mut Node) -> Result<(), Broken> {
                 return Err(Broken { at: entry.at, message });
             };
             for inherited in inherited {
-                if !own.iter().any(|known| known.key == inherited.key) {
+                if keys.insert(inherited.key.clone()) {
                     own.push(inherited);
                 }
             }
@@ -293,6 +326,11 @@ mod tests {
             bomb.push_str(&format!("a{level}: &a{level} [{items}]\n"));
         }
         assert!(parse(&bomb).unwrap_err().message.contains("aliases"));
+        let long = "x".repeat(1 << 20);
+        let repeated = format!("a: &a {long}\nb: [{}]", vec!["*a"; 100].join(","));
+        assert!(parse(&repeated).unwrap_err().message.contains("MiB"));
+        let keys: String = (0..49_000).map(|key| format!("k{key}: 1\n")).collect();
+        assert!(parse(&keys).is_ok());
         assert!(parse(&"[".repeat(100_000)).is_err());
         assert!(parse(&"- ".repeat(100_000)).is_err());
         assert!(parse("a: &a [*a]").is_err());

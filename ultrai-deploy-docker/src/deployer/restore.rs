@@ -178,15 +178,11 @@ impl Restore<'_> {
                     .await?;
             }
         }
-        if now.name != old.name {
-            let rename = engine.rename(&old.id, &old.name);
-            self.cx.effect("put back", &old.name, detail(), rename).await?;
-        }
         // A stop that a driver asked for before it died may still be under way: the engine waits
         // for the process to end and would end what is started meanwhile. Asking for it again
         // waits until it is over.
-        let stop_was_asked = now.name != old.name && !same(&now.restart, &old.restart)
-            || matches!(now.place(), Place::Kept(_)) && !old.restarts();
+        let stop_was_asked = matches!(now.place(), Place::Kept(_))
+            && (!old.restarts() || !same(&now.restart, &old.restart));
         if now.state.running && stop_was_asked && wanted.running {
             let stop = engine.stop(&old.id, now.grace());
             self.cx.effect("stop", &old.name, detail(), stop).await?;
@@ -195,12 +191,16 @@ impl Restore<'_> {
             let set = engine.set_restart(&old.id, old.restart.clone());
             self.cx.effect("restart policy", &old.name, detail(), set).await?;
         }
-        let runs = now.state.is_up() && !stop_was_asked;
-        if wanted.running && !runs {
+        let starts = wanted.running && (stop_was_asked || !now.state.is_up());
+        if starts {
             self.cx.effect("start", &old.name, detail(), engine.start(&old.id)).await?;
-            return Ok(true);
         }
-        Ok(false)
+        // Last, since the name it was given when it was set aside tells that it was.
+        if now.name != old.name {
+            let rename = engine.rename(&old.id, &old.name);
+            self.cx.effect("put back", &now.name, detail(), rename).await?;
+        }
+        Ok(starts)
     }
 }
 

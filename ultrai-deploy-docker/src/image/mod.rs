@@ -75,7 +75,7 @@ impl fmt::Debug for Store {
 #[async_trait]
 impl ImageStore for Store {
     async fn build(&self, cx: &Context, service: &ServiceName, image: &ImageSpec) -> Result<Image> {
-        build::build(self, cx, service, image).await
+        Box::pin(build::build(self, cx, service, image)).await
     }
 
     async fn resolve(&self, cx: &Context, image: &ImageSpec) -> Result<Image> {

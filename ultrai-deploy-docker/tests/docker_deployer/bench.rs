@@ -27,6 +27,7 @@ use ultrai_deploy_docker::{
     Config, Deployer, Engine,
     bollard::{
         Docker,
+        errors::Error,
         models::ContainerInspectResponse,
         query_parameters::{
             ListContainersOptionsBuilder, ListNetworksOptionsBuilder, ListVolumesOptionsBuilder,
@@ -205,7 +206,10 @@ impl Bench {
     pub(crate) async fn containers(&self) -> BTreeMap<String, ContainerInspectResponse> {
         let mut found = BTreeMap::new();
         for id in self.ids(&format!("{}={}", labels::PROJECT, self.target.project)).await {
-            let container = self.docker.inspect_container(&id, None).await.unwrap();
+            // The engine may just be about to remove it for a driver that has died.
+            let Some(container) = gone(self.docker.inspect_container(&id, None).await) else {
+                continue;
+            };
             found.insert(container.name.clone().unwrap().trim_matches('/').to_owned(), container);
         }
         found
@@ -303,7 +307,7 @@ impl Bench {
         for label in [labels::PROJECT, labels::GUARD] {
             for id in self.ids(&format!("{label}={project}")).await {
                 let options = RemoveContainerOptionsBuilder::default().force(true).v(true).build();
-                self.docker.remove_container(&id, Some(options)).await.unwrap();
+                gone(self.docker.remove_container(&id, Some(options)).await);
             }
         }
         for network in self.networks().await {
@@ -316,6 +320,15 @@ impl Bench {
             let options = RemoveVolumeOptionsBuilder::default().force(true).build();
             self.docker.remove_volume(&volume.name, Some(options)).await.unwrap();
         }
+    }
+}
+
+/// The answer, or nothing when what was asked about is gone or going.
+fn gone<T>(answer: Result<T, Error>) -> Option<T> {
+    match answer {
+        Ok(answer) => Some(answer),
+        Err(Error::DockerResponseServerError { status_code: 404 | 409, .. }) => None,
+        Err(error) => panic!("{error}"),
     }
 }
 

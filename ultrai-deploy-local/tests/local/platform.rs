@@ -54,7 +54,11 @@ pub(crate) struct Place {
 
 impl Place {
     pub(crate) fn new() -> Self {
-        Self { directory: tempfile::tempdir().unwrap(), port: free_port() }
+        // In memory where there is such a place: the suite waits mostly for the disk otherwise.
+        let memory = Path::new("/dev/shm");
+        let directory =
+            if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() };
+        Self { directory: directory.unwrap(), port: free_port() }
     }
 
     pub(crate) fn root(&self) -> PathBuf {

@@ -6,7 +6,6 @@ use ultrai_deploy_core::{
     Context, Result,
     deployer::{Observation, Step},
     health::Role,
-    name::RunId,
     plan::Action,
 };
 
@@ -83,7 +82,7 @@ async fn staged_has_no_traffic(environment: &dyn Environment) {
     assert_eq!((&staged.services, &staged.link), (&before.services, &before.link));
     assert_healthy(environment, &first).await;
 
-    let cx = Context::detached(environment.target(), RunId::generate());
+    let cx = Context::detached(environment.target(), run.id.clone());
     let deployer = environment.deployer();
     let endpoints = ok(deployer.endpoints(&cx, &run.release, Role::Staged).await);
     let has_staging = deployer.capabilities().staging;
@@ -94,7 +93,7 @@ async fn staged_has_no_traffic(environment: &dyn Environment) {
         let old = before.of_service(WEB).map(|web| web.instances.clone()).unwrap_or_default();
         assert!(!old.contains(&endpoint.instance), "{endpoint:?} is the old one");
     }
-    for (name, result) in checks(environment, &run.release, Role::Staged).await {
+    for (name, result) in checks(environment, run.id.clone(), &run.release, Role::Staged).await {
         assert!(result.passed(), "{name}: {result:?}");
     }
     run.step(Step::Switch).await;
@@ -291,8 +290,8 @@ async fn assert_sick(environment: &dyn Environment, run: &mut Run<'_>) {
         assert!(error.to_string().contains(WEB), "{error}");
         return;
     }
-    let cx = Context::detached(environment.target(), RunId::generate());
-    let results = checks(environment, &run.release, Role::Live).await;
+    let cx = Context::detached(environment.target(), run.id.clone());
+    let results = checks(environment, run.id.clone(), &run.release, Role::Live).await;
     let sick: Vec<_> = results.iter().filter(|(_, result)| !result.passed()).collect();
     assert_eq!(sick.len(), 1, "{results:?}");
     assert_eq!(sick[0].0, service(WEB));
@@ -308,7 +307,7 @@ async fn unstartable_is_taken_back(environment: &dyn Environment) {
     let before = View::of(environment).await;
     let mut run = Run::begin(environment, Variant::Unstartable).await;
     if stage_and_switch(&mut run).await.is_ok() {
-        let results = checks(environment, &run.release, Role::Live).await;
+        let results = checks(environment, run.id.clone(), &run.release, Role::Live).await;
         let web = results.iter().find(|(name, _)| *name == service(WEB));
         assert!(web.is_none_or(|(_, result)| !result.passed()), "{results:?}");
     }

@@ -29,7 +29,7 @@ const BOOT_LIMIT: Duration = Duration::from_secs(10);
 /// One run against an environment.
 pub(super) struct Run<'a> {
     environment: &'a dyn Environment,
-    id: RunId,
+    pub(super) id: RunId,
     pub(super) before: Option<Release>,
     pub(super) release: Release,
     pub(super) plan: Plan,
@@ -246,10 +246,11 @@ impl View {
 /// service's name and the result of each look.
 pub(super) async fn checks(
     environment: &dyn Environment,
+    run: RunId,
     release: &Release,
     role: Role,
 ) -> Vec<(ServiceName, CheckResult)> {
-    let cx = Context::detached(environment.target(), RunId::generate()).with_timeout(STEP_LIMIT);
+    let cx = Context::detached(environment.target(), run).with_timeout(STEP_LIMIT);
     let deployer: Arc<dyn Deployer> = environment.deployer();
     let endpoints = ok(deployer.endpoints(&cx, release, role).await);
     let mut results = Vec::new();
@@ -267,7 +268,7 @@ pub(super) async fn checks(
 
 /// Asserts that every service of a release is there in this role and well.
 pub(super) async fn assert_healthy(environment: &dyn Environment, release: &Release) {
-    let results = checks(environment, release, Role::Live).await;
+    let results = checks(environment, RunId::generate(), release, Role::Live).await;
     let looked: Vec<_> = results.iter().map(|(name, _)| name).collect();
     for name in release.services.keys() {
         assert!(looked.contains(&name), "no endpoint or no check of {name}");
