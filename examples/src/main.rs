@@ -17,7 +17,6 @@ async fn main() -> ExitCode {
     ExitCode::from(cli::run(cli, &surroundings()).await)
 }
 
-#[expect(clippy::disallowed_methods, reason = "the program reads its environment once, here")]
 fn surroundings() -> Surroundings {
     // A variable that is no UTF-8 can be no variable of a compose file.
     let env: std::collections::BTreeMap<String, String> = std::env::vars_os()

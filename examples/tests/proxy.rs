@@ -47,12 +47,12 @@ fn start_first_behind_a_proxy_at_fifty_requests_a_second() {
     }
     let before = shop.containers(true);
 
-    let stop = Arc::new(AtomicBool::new(false));
+    let over = Arc::new(AtomicBool::new(false));
     let (sent, failed) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
     let report = std::thread::scope(|scope| {
         let load = scope.spawn(|| {
             let mut next = Instant::now();
-            while !stop.load(Ordering::Relaxed) {
+            while !over.load(Ordering::Relaxed) {
                 next += Duration::from_secs(1) / RATE;
                 let (sent, failed, shop) = (&sent, &failed, &shop);
                 scope.spawn(move || {
@@ -68,7 +68,7 @@ fn start_first_behind_a_proxy_at_fifty_requests_a_second() {
         let words =
             ["--format", "json", "deploy", "-e", "production", "--tag", "1.1.0", "--skip-build"];
         let output = shop.command(&words).env("WEB", "v1.1.0").output().unwrap();
-        stop.store(true, Ordering::Relaxed);
+        over.store(true, Ordering::Relaxed);
         load.join().unwrap();
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         serde_json::from_slice::<serde_json::Value>(&output.stdout).unwrap()

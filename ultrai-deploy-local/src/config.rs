@@ -184,6 +184,7 @@ impl Service {
 }
 
 impl Port {
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands a reference")]
     fn is_none(&self) -> bool {
         *self == Self::None
     }
@@ -226,7 +227,7 @@ fn stop_grace() -> Duration {
     STOP_GRACE
 }
 
-fn invalid(name: &ServiceName, why: String) -> Error {
+fn invalid(name: &ServiceName, why: impl fmt::Display) -> Error {
     Error::new(ErrorKind::Invalid, "read a service", format!("{name}: {why}")).without_effect()
 }
 

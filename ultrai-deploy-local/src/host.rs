@@ -73,9 +73,10 @@ impl Host {
     ) -> Result<Definition> {
         let sealed = sealed(release, name)?.clone();
         let service = Service::of(name, &sealed)?;
-        let secrets = match sealed.secrets.is_empty() {
-            true => Secrets::new(),
-            false => self.releases.secrets(&release.id).await?,
+        let secrets = if sealed.secrets.is_empty() {
+            Secrets::new()
+        } else {
+            self.releases.secrets(&release.id).await?
         };
         Ok(Definition { name: name.clone(), release: release.id.clone(), sealed, service, secrets })
     }

@@ -107,8 +107,7 @@ impl Tasks {
         let published = live.0.get(&definition.name).and_then(|one| one.port);
         match (definition.service.port, published) {
             (Port::None, _) => Ok(None),
-            (Port::Fixed(port), _) => Ok(Some(port)),
-            (Port::Auto, Some(port)) => Ok(Some(port)),
+            (Port::Fixed(port), _) | (Port::Auto, Some(port)) => Ok(Some(port)),
             (Port::Auto, None) => ports::free(None, &[]).map(Some),
         }
     }

@@ -1,4 +1,5 @@
 //! The memory deployer through the suite of all deployers.
+#![allow(clippy::unwrap_used, reason = "a test panics where it fails")]
 
 use std::{collections::BTreeMap, sync::Arc};
 

@@ -17,7 +17,11 @@ use ultrai_deploy_core::{
     verification::When,
 };
 
-use crate::lab::{CancelAt, Lab, ended, shop, with_test};
+use crate::{
+    failures::faulty,
+    faults::{Call, How},
+    lab::{CancelAt, Lab, ended, shop, with_test},
+};
 
 async fn cancelled_at(lab: &Lab, backend: Value, at: fn(&Event) -> bool) -> Report {
     let canceller = CancelAt::new(at);
@@ -135,21 +139,22 @@ async fn a_cancellation_ends_a_wait_at_once() {
     assert!(requested < at(|event| matches!(event, Event::StageFailed { .. })));
 }
 
-/// The second signal: the run is left as it is, and whoever comes next finishes it. What was
-/// asked with the first signal is not forgotten.
+/// The second signal: the run is left as it is, in a call that does not listen. What was asked
+/// with the first signal is not forgotten by whoever goes on.
 #[tokio::test(start_paused = true)]
 async fn left_at_once_and_resumed() {
     let lab = Lab::new();
     lab.deploy(shop("1.0.0", json!({}))).await;
     let before = lab.picture().await;
-    let pipeline = lab.process();
-    let run = pipeline.deploy(DeployRequest::new(shop("1.1.0", json!({ "healthy_after": 99 }))));
+    let pipeline =
+        faulty(&lab, |_, call| (call == Call::Act(Step::Switch)).then_some(How::HangsAfter))
+            .start();
+    let run = pipeline.deploy(DeployRequest::new(shop("1.1.0", json!({}))));
     let cancel = run.cancel();
     let stop = async {
         tokio::time::sleep(Duration::from_secs(3)).await;
-        // Both signals at once: there is no time to go back.
         cancel.cancel();
-        tokio::time::sleep(Duration::ZERO).await;
+        tokio::time::sleep(Duration::from_secs(3)).await;
     };
     let error = run.join_until(stop).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Cancelled);

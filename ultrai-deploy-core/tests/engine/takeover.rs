@@ -157,6 +157,25 @@ async fn two_drivers_take_turns() {
     lab.assert_settled().await;
 }
 
+/// What to deploy is known to the process that was asked only, until the release is sealed.
+#[tokio::test(start_paused = true)]
+async fn a_run_that_died_before_it_sealed_is_closed() {
+    let lab = Lab::new();
+    lab.deploy(shop("1.0.0", json!({}))).await;
+    let at = At::Event(|event| matches!(event, Event::StageFinished { stage: Stage::Lock }));
+    let journal = Deadly::new(&lab, Some((at, Kill::After)));
+    let parts = Parts { journal: Arc::clone(&journal) as _, ..lab.parts() };
+    let request = DeployRequest::new(shop("1.1.0", json!({})));
+    assert!(journal.drive(parts.start().deploy(request)).await.is_none());
+    let report = lab.resume().await.unwrap();
+    assert_eq!(ended(&report), "refused");
+    let cause = report.cause().unwrap();
+    assert_eq!(cause.kind, ErrorKind::Unavailable);
+    assert!(cause.message.contains("deploy again"), "{cause}");
+    assert_eq!(report.backup, None, "nothing more was begun");
+    lab.assert_settled().await;
+}
+
 /// `--no-resume`, and a driver that still lives.
 #[tokio::test(start_paused = true)]
 async fn an_unfinished_run_is_left_alone_when_asked() {

@@ -3,6 +3,7 @@
 
 mod app;
 mod conformance;
+mod drive;
 mod lost;
 mod platform;
 mod processes;

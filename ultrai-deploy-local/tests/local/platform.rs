@@ -47,7 +47,9 @@ impl Platform for Machine {
 /// One environment. Everything that runs in it ends with it.
 #[derive(Debug)]
 pub(crate) struct Place {
-    directory: TempDir,
+    /// Owned by the one that made it.
+    owned: Option<TempDir>,
+    base: PathBuf,
     /// The fixed port of its `db`.
     pub(crate) port: u16,
 }
@@ -58,11 +60,21 @@ impl Place {
         let memory = Path::new("/dev/shm");
         let directory =
             if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() };
-        Self { directory: directory.unwrap(), port: free_port() }
+        let directory = directory.unwrap();
+        Self { base: directory.path().to_owned(), owned: Some(directory), port: free_port() }
+    }
+
+    /// The same environment in another process.
+    pub(crate) fn at(base: &Path, port: u16) -> Self {
+        Self { owned: None, base: base.to_owned(), port }
+    }
+
+    pub(crate) fn base(&self) -> &Path {
+        &self.base
     }
 
     pub(crate) fn root(&self) -> PathBuf {
-        file::open(self.directory.path(), &self.target()).unwrap().root
+        file::open(&self.base, &self.target()).unwrap().root
     }
 
     pub(crate) fn local(&self) -> local::Deployer {
@@ -97,6 +109,9 @@ impl Place {
 
 impl Drop for Place {
     fn drop(&mut self) {
+        if self.owned.is_none() {
+            return;
+        }
         for (pid, _) in self.processes() {
             let _gone = Pid::from_raw(pid).map(|pid| kill_process(pid, Signal::KILL));
         }
@@ -110,7 +125,7 @@ impl Environment for Place {
     }
 
     fn releases(&self) -> Arc<dyn ReleaseStore> {
-        file::open(self.directory.path(), &self.target()).unwrap().releases
+        file::open(&self.base, &self.target()).unwrap().releases
     }
 
     fn target(&self) -> Target {

@@ -4,9 +4,10 @@ mod cases;
 mod crashes;
 mod drive;
 
-use std::{fmt, sync::Arc};
+use std::{any::Any, fmt, future::Future, panic::AssertUnwindSafe, sync::Arc};
 
 use async_trait::async_trait;
+use futures_util::FutureExt;
 use ultrai_deploy_core::{
     Deployer,
     name::{ServiceName, Target},
@@ -82,6 +83,20 @@ pub async fn deployer(platform: &dyn Platform) -> usize {
     cases::run(&mut cases, platform).await;
     crashes::run(&mut cases, platform).await;
     cases.ran
+}
+
+/// Runs a case; a failure names it, since hundreds of crash points share their code.
+async fn named(name: &str, case: impl Future<Output = ()>) {
+    let Err(panic) = AssertUnwindSafe(case).catch_unwind().await else { return };
+    panic!("case `{name}`: {}", message(panic.as_ref()));
+}
+
+fn message(cause: &(dyn Any + Send)) -> &str {
+    match (cause.downcast_ref::<String>(), cause.downcast_ref::<&str>()) {
+        (Some(text), _) => text,
+        (None, Some(text)) => text,
+        (None, None) => "it panicked",
+    }
 }
 
 fn service(name: &str) -> ServiceName {

@@ -12,7 +12,7 @@ use ultrai_deploy_core::{
 use super::{
     DB, Environment, Platform, SIDE, Variant, WEB,
     drive::{Run, View, assert_healthy, checks, deploy},
-    service,
+    named, service,
 };
 use crate::{
     conformance::{Cases, ok},
@@ -49,7 +49,7 @@ const CASES: &[(&str, Case)] = &[
 pub(super) async fn run(cases: &mut Cases, platform: &dyn Platform) {
     for (name, case) in CASES {
         let environment = platform.environment(name).await;
-        cases.run(name, case(environment.as_ref())).await;
+        cases.run(name, named(name, case(environment.as_ref()))).await;
         environment.close().await;
     }
 }

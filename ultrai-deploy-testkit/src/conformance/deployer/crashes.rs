@@ -5,6 +5,7 @@ use ultrai_deploy_core::deployer::{Observation, Step};
 use super::{
     Environment, Platform, Variant,
     drive::{Run, View, deploy},
+    named,
 };
 use crate::{
     conformance::Cases,
@@ -61,7 +62,7 @@ async fn each_point(
                 format!("{old:?} to {new:?}, {dying:?} dies at {point} {when:?}, {recovery:?}");
             let environment = platform.environment(&name).await;
             let case = die(environment.as_ref(), old, new, done, dying, recovery, &death);
-            cases.run(&name, case).await;
+            cases.run(&name, named(&name, case)).await;
             environment.close().await;
             if !death.happened() {
                 // The way has fewer effects than this: all of them were tried.
