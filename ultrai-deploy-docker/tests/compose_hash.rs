@@ -1,4 +1,12 @@
 //! The config hash beside that of the real Compose.
+#![allow(
+    unreachable_pub,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::print_stdout,
+    clippy::disallowed_methods,
+    reason = "a test panics where it fails, says what it compared, and reads its own environment"
+)]
 
 #[path = "compose/oracle.rs"]
 mod oracle;

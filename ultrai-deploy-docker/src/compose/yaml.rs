@@ -319,6 +319,7 @@ mod tests {
     }
 
     #[test]
+    #[expect(clippy::format_push_string, clippy::format_collect, reason = "inputs made once")]
     fn hostile_documents_end_quickly() {
         let mut bomb = String::from("a0: &a0 [x,x,x,x,x,x,x,x,x,x]\n");
         for level in 1..9 {
