@@ -1,12 +1,6 @@
 //! The loader on whole files: what is read, what is refused, and how it is said.
-#![allow(
-    unreachable_pub,
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::print_stdout,
-    clippy::disallowed_methods,
-    reason = "a test panics where it fails, says what it compared, and reads its own environment"
-)]
+
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
 use std::{
     collections::{BTreeMap, BTreeSet},

@@ -3,15 +3,8 @@
 //! `tests/compose/same/` holds files that both must read alike, `bad/` files that both must
 //! refuse, and `refused/` files that Compose takes and we refuse by name. A file may begin with
 //! `# env: NAME=value` lines for its environment, and a refused one has `# refused: LINE TEXT`.
-#![allow(
-    unreachable_pub,
-    clippy::match_same_arms,
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::print_stdout,
-    clippy::disallowed_methods,
-    reason = "a test panics where it fails, says what it compared, and reads its own environment"
-)]
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 #[path = "compose/canonical.rs"]
 mod canonical;

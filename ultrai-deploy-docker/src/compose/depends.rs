@@ -1,11 +1,57 @@
-//! Dependencies between services: they exist, and none goes round in a circle.
+//! Dependencies between services: read, and checked to exist and to have no circle.
 
 use std::collections::BTreeMap;
 
-use super::{field::Field, model::Project, problem::Problem};
+use indexmap::IndexMap;
+
+use super::{
+    field::{Field, Result},
+    model::{Condition, Dependency, Project},
+};
+
+/// Reads `depends_on:`.
+pub(super) fn read(field: &Field<'_>) -> Result<IndexMap<String, Dependency>> {
+    let mut dependencies = IndexMap::new();
+    if !field.is_mapping() {
+        for item in field.items()? {
+            let dependency =
+                Dependency { condition: Condition::Started, restart: false, required: true };
+            if dependencies.insert(item.text()?, dependency).is_some() {
+                return Err(item.problem("it is in the list twice; remove one of them"));
+            }
+        }
+        return Ok(dependencies);
+    }
+    for entry in field.pairs()? {
+        let mut dependency =
+            Dependency { condition: Condition::Started, restart: false, required: true };
+        for pair in entry.value.pairs()? {
+            match pair.key {
+                "condition" => {
+                    dependency.condition = pair.value.one_of(&[
+                        ("service_started", Condition::Started),
+                        ("service_healthy", Condition::Healthy),
+                        ("service_completed_successfully", Condition::Completed),
+                    ])?;
+                }
+                "restart" => dependency.restart = pair.value.flag()?,
+                "required" => dependency.required = pair.value.flag()?,
+                _ if pair.is_extension() => {}
+                _ => return Err(pair.unknown(&["condition", "restart", "required"])),
+            }
+        }
+        if entry.value.get("condition").is_none() {
+            let message = "`condition:` is missing; write service_started, service_healthy or \
+                           service_completed_successfully";
+            return Err(entry.value.problem(message));
+        }
+        dependencies.insert(entry.key.to_owned(), dependency);
+    }
+    Ok(dependencies)
+}
 
 /// Checks that dependencies exist and have no cycle.
-pub(super) fn check(project: &Project, services: &Field<'_>) -> Result<(), Problem> {
+pub(super) fn check(project: &Project, services: &Field<'_>) -> Result<()> {
     for (name, service) in &project.services {
         for needed in service.depends_on.keys() {
             if !project.services.contains_key(needed) {
@@ -16,16 +62,15 @@ pub(super) fn check(project: &Project, services: &Field<'_>) -> Result<(), Probl
     }
     let Some(circle) = circle(project) else { return Ok(()) };
     let Some((first, second)) = circle.first().zip(circle.get(1)) else { return Ok(()) };
-    let path: Vec<_> = circle
+    let lines: Vec<_> = circle
         .windows(2)
-        .map(|edge| {
-            let line = place(services, edge[0], edge[1]).node.at.line;
-            format!("{} -> {} (line {line})", edge[0], edge[1])
-        })
+        .map(|edge| place(services, edge[0], edge[1]).node.at.line.to_string())
         .collect();
     Err(place(services, first, second).problem(format!(
-        "the services depend on each other in a circle: {}; remove one of these dependencies",
-        path.join(", ")
+        "the services depend on each other in a circle: {} (lines {}); remove one of these \
+         dependencies",
+        circle.join(" -> "),
+        lines.join(", ")
     )))
 }
 

@@ -7,7 +7,10 @@
 
 use indexmap::IndexMap;
 
-use super::interpolate::{Failure, Value, interpolate};
+use super::{
+    interpolate::{Failure, Value, interpolate},
+    secret,
+};
 
 /// Why a dotenv file cannot be read.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -28,41 +31,80 @@ pub fn parse(
     text: &str,
     lookup: &dyn Fn(&str) -> Option<String>,
 ) -> Result<IndexMap<String, String>, DotenvError> {
-    let known = |name: &str| lookup(name).map(|text| Value { empty: text.is_empty(), text });
-    let mut variables = IndexMap::new();
+    let shown = |name: &str| lookup(name).map(|text| Value { empty: text.is_empty(), text });
+    let entries = parse_hiding(text, lookup, &shown, &|_| false)?;
+    Ok(entries.into_iter().map(|(name, entry)| (name, entry.real)).collect())
+}
+
+/// A variable of a dotenv file.
+#[derive(Clone, PartialEq, Eq)]
+pub(super) struct Entry {
+    /// Its value, also when it is secret or refers to a secret.
+    pub(super) real: String,
+    /// Its value with placeholders for secrets.
+    pub(super) shown: String,
+}
+
+impl Entry {
+    /// What takes the place of this variable.
+    pub(super) fn value(&self) -> Value {
+        Value { text: self.shown.clone(), empty: self.real.is_empty() }
+    }
+}
+
+/// As [`parse`], with placeholders in the place of what `is_secret`. `real` and `shown` know the
+/// variables from outside.
+pub(super) fn parse_hiding(
+    text: &str,
+    real: &dyn Fn(&str) -> Option<String>,
+    shown: &dyn Fn(&str) -> Option<Value>,
+    is_secret: &dyn Fn(&str) -> bool,
+) -> Result<IndexMap<String, Entry>, DotenvError> {
+    let mut entries: IndexMap<String, Entry> = IndexMap::new();
     for (name, written) in statements(text)? {
-        let value = match written {
-            Written::Inherited => match lookup(&name) {
-                Some(value) => value,
-                None => continue,
+        let mut entry = match written {
+            Written::Inherited => match (real(&name), shown(&name)) {
+                (Some(real), Some(shown)) => Entry { real, shown: shown.text },
+                _ => continue,
             },
-            Written::Literal(value) => value,
+            Written::Literal(value) => Entry { real: value.clone(), shown: value },
             Written::Template { line, text } => {
-                let earlier = |name: &str| {
-                    known(name).or_else(|| {
-                        variables.get(name).map(|text: &String| Value {
-                            empty: text.is_empty(),
-                            text: text.clone(),
-                        })
-                    })
+                let in_real = |name: &str| {
+                    let value = real(name).or_else(|| Some(entries.get(name)?.real.clone()));
+                    value.map(|text| Value { empty: text.is_empty(), text })
                 };
-                interpolate(&text, &earlier, &mut |_| {}).map_err(|failure| DotenvError {
-                    line,
-                    message: match failure {
-                        Failure::Required { name, message } => {
-                            format!("{name} is required: {message}")
-                        }
-                        Failure::Syntax(_) => format!(
-                            "the value of {name} has a `$` that begins nothing; write $$, \
-                             or put the value in single quotes"
-                        ),
-                    },
-                })?
+                let in_shown =
+                    |name: &str| shown(name).or_else(|| entries.get(name).map(Entry::value));
+                Entry {
+                    real: expand(&name, line, &text, &in_real)?,
+                    shown: expand(&name, line, &text, &in_shown)?,
+                }
             }
         };
-        variables.insert(name, value);
+        if is_secret(&name) {
+            entry.shown = secret::placeholder(&name);
+        }
+        entries.insert(name, entry);
     }
-    Ok(variables)
+    Ok(entries)
+}
+
+fn expand(
+    name: &str,
+    line: usize,
+    text: &str,
+    lookup: &dyn Fn(&str) -> Option<Value>,
+) -> Result<String, DotenvError> {
+    interpolate(text, lookup, &mut |_| {}).map_err(|failure| DotenvError {
+        line,
+        message: match failure {
+            Failure::Required { name, message } => format!("{name} is required: {message}"),
+            Failure::Syntax(_) => format!(
+                "the value of {name} has a `$` that begins nothing; write $$, or put the value \
+                 in single quotes"
+            ),
+        },
+    })
 }
 
 /// Reads a dotenv file without variables (`format: raw`): values are taken as they stand.
@@ -70,6 +112,7 @@ pub fn parse(
 /// # Errors
 /// A line without `=`.
 pub fn parse_raw(text: &str) -> Result<IndexMap<String, String>, DotenvError> {
+    check_characters(text)?;
     let mut variables = IndexMap::new();
     for (number, line) in text.strip_prefix('\u{FEFF}').unwrap_or(text).lines().enumerate() {
         if line.trim().is_empty() || line.starts_with('#') {
@@ -90,7 +133,19 @@ enum Written {
     Template { line: usize, text: String },
 }
 
+/// A text with the characters of placeholders could not be told from a secret.
+fn check_characters(text: &str) -> Result<(), DotenvError> {
+    match text.find([secret::OPEN, secret::CLOSE]) {
+        None => Ok(()),
+        Some(at) => Err(DotenvError {
+            line: text[..at].matches('\n').count() + 1,
+            message: "the characters U+E000 and U+E001 are not allowed; remove them".to_owned(),
+        }),
+    }
+}
+
 fn statements(text: &str) -> Result<Vec<(String, Written)>, DotenvError> {
+    check_characters(text)?;
     let text = text.strip_prefix('\u{FEFF}').unwrap_or(text).replace("\r\n", "\n");
     let mut reader = Reader { rest: &text, line: 1 };
     let mut statements = Vec::new();

@@ -6,8 +6,9 @@ use indexmap::IndexMap;
 use ultrai_deploy_core::secret::Secret;
 
 use super::{
-    dotenv,
+    dotenv::{self, Entry},
     field::{Field, Result},
+    interpolate::Value,
     load::Scope,
     problem::Problem,
     secret,
@@ -24,7 +25,7 @@ pub(super) fn read(
         Some(field) => field.assignments()?,
         None => IndexMap::new(),
     };
-    let mut own: IndexMap<String, Option<String>> = own
+    let own: IndexMap<String, Option<String>> = own
         .into_iter()
         .map(|(name, value)| {
             // A bare name is inherited; unset outside means unset in the container.
@@ -34,32 +35,52 @@ pub(super) fn read(
         .collect();
     let mut environment: IndexMap<String, Option<String>> = IndexMap::new();
     if let Some(field) = service.get("env_file") {
+        let mut files: IndexMap<String, Entry> = IndexMap::new();
         for file in env_files(&field)? {
-            for (name, value) in file.load(scope, &own, &environment)? {
-                if scope.variables.is_secret(&name) {
-                    let placeholder = secret::placeholder(&name);
-                    if value != placeholder {
-                        secrets.entry(name.clone()).or_insert_with(|| Secret::new(value));
-                    }
-                    environment.insert(name, Some(placeholder));
-                } else {
-                    environment.insert(name, Some(value));
-                }
+            let found = file.load(scope, &own, &files)?;
+            files.extend(found);
+        }
+        for (name, entry) in files {
+            if scope.variables.is_secret(&name) && !own.contains_key(&name) {
+                keep_secret(&name, entry.real, &field, scope, secrets)?;
             }
+            environment.insert(name, Some(entry.shown));
         }
     }
-    for (name, value) in &mut own {
+    for (name, mut value) in own {
         // A value that is written out for a secret is taken out of the definition, too.
         let written = value.as_ref().filter(|value| secret::names_in(value).is_empty());
-        if scope.variables.is_secret(name)
+        if scope.variables.is_secret(&name)
             && let Some(written) = written.cloned()
         {
-            secrets.entry(name.clone()).or_insert_with(|| Secret::new(written));
-            *value = Some(secret::placeholder(name));
+            let place = service.get("environment").unwrap_or_else(|| service.clone());
+            keep_secret(&name, written, &place, scope, secrets)?;
+            value = Some(secret::placeholder(&name));
         }
+        environment.insert(name, value);
     }
-    environment.extend(own);
     Ok(environment)
+}
+
+/// Keeps the value of a secret; a secret has one value.
+fn keep_secret(
+    name: &str,
+    value: String,
+    place: &Field<'_>,
+    scope: &Scope<'_>,
+    secrets: &mut BTreeMap<String, Secret>,
+) -> Result<()> {
+    match scope.variables.secret(name).or_else(|| secrets.get(name)) {
+        None => {
+            secrets.insert(name.to_owned(), Secret::new(value));
+            Ok(())
+        }
+        Some(known) if known.expose() == value => Ok(()),
+        Some(_) => Err(place.problem(format!(
+            "the secret {name} has another value elsewhere (in the environment, `.env` or another \
+             service); give it one value, or two names"
+        ))),
+    }
 }
 
 /// Reads `label_file:`.
@@ -121,8 +142,8 @@ impl EnvFile<'_> {
         &self,
         scope: &Scope<'_>,
         own: &IndexMap<String, Option<String>>,
-        earlier: &IndexMap<String, Option<String>>,
-    ) -> Result<IndexMap<String, String>> {
+        earlier: &IndexMap<String, Entry>,
+    ) -> Result<IndexMap<String, Entry>> {
         let path = scope.absolute(&self.path);
         if !self.required && !path.exists() {
             return Ok(IndexMap::new());
@@ -136,16 +157,32 @@ impl EnvFile<'_> {
             };
             self.field.problem(format!("the env file {} {why}", path.display()))
         })?;
-        let lookup = |name: &str| {
-            scope
-                .variables
-                .text(name)
-                .or_else(|| own.get(name).cloned().flatten())
-                .or_else(|| earlier.get(name).cloned().flatten())
+        if self.raw {
+            let read = dotenv::parse_raw(&text);
+            let read = read.map_err(|error| in_file(&path, error, &self.field))?;
+            return Ok(read.into_iter().map(|(name, value)| hidden(scope, name, value)).collect());
+        }
+        let own = |name: &str| own.get(name).cloned().flatten();
+        let real = |name: &str| {
+            let written = own(name).map(|text| {
+                // What cannot be revealed stays as it is.
+                secret::substitute(&text, |name| scope.variables.real(name)).unwrap_or(text)
+            });
+            written.or_else(|| earlier.get(name).map(|entry| entry.real.clone()))
         };
-        let read = if self.raw { dotenv::parse_raw(&text) } else { dotenv::parse(&text, &lookup) };
-        read.map_err(|error| in_file(&path, error, &self.field))
+        let shown = |name: &str| {
+            let written = own(name).map(|text| Value { empty: text.is_empty(), text });
+            written.or_else(|| earlier.get(name).map(Entry::value))
+        };
+        let entries = scope.variables.dotenv(&text, &real, &shown);
+        entries.map_err(|error| in_file(&path, error, &self.field))
     }
+}
+
+fn hidden(scope: &Scope<'_>, name: String, real: String) -> (String, Entry) {
+    let shown =
+        if scope.variables.is_secret(&name) { secret::placeholder(&name) } else { real.clone() };
+    (name, Entry { real, shown })
 }
 
 fn in_file(path: &std::path::Path, error: dotenv::DotenvError, field: &Field<'_>) -> Problem {

@@ -114,8 +114,8 @@ impl<'a> Field<'a> {
     }
 
     pub(super) fn duration(&self) -> Result<Duration> {
-        let text = self.text()?;
-        units::duration(&text).ok_or_else(|| {
+        let text = self.scalar()?;
+        units::duration(&text).filter(|_| scalar::is_text(self.node)).ok_or_else(|| {
             self.problem(format!("`{text}` is no duration; write for example 30s or 1m30s"))
         })
     }

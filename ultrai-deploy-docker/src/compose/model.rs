@@ -3,10 +3,20 @@
 //! Only what a container, network, volume or build is made from; no file positions and no secret
 //! values (placeholders stand for those, see [`secret`](super::secret)).
 
+mod mount;
+mod network;
+mod resources;
+
 use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
 use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
+
+pub use self::{
+    mount::{FileObject, FileReference, Mount, MountKind, Volume},
+    network::{Attachment, Ipam, IpamPool, Network},
+    resources::{Resources, Ulimit},
+};
 
 /// The engine's default distance between health checks (moby `daemon/health.go`).
 pub const DEFAULT_INTERVAL: Duration = Duration::from_secs(30);
@@ -296,90 +306,6 @@ pub struct Port {
     pub protocol: String,
 }
 
-/// A mount.
-#[expect(clippy::struct_excessive_bools, reason = "switches of different kinds of mounts")]
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Mount {
-    /// What kind.
-    pub kind: MountKind,
-    /// Volume key or absolute host path; nothing: an anonymous volume, or tmpfs.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub source: Option<String>,
-    /// Absolute path in the container.
-    pub target: String,
-    /// Read-only.
-    #[serde(default, skip_serializing_if = "is_false")]
-    pub read_only: bool,
-    /// Bind: create a missing host path (short syntax does).
-    #[serde(default, skip_serializing_if = "is_false")]
-    pub create_host_path: bool,
-    /// Bind: `rprivate`, `rshared` …
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub propagation: Option<String>,
-    /// Bind: `z` or `Z`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub selinux: Option<String>,
-    /// Volume: do not copy what the image has there.
-    #[serde(default, skip_serializing_if = "is_false")]
-    pub nocopy: bool,
-    /// Volume: a directory in it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub subpath: Option<String>,
-    /// tmpfs: size in bytes.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub tmpfs_size: Option<i64>,
-    /// tmpfs: mode.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub tmpfs_mode: Option<u32>,
-    /// Written in the long form without `bind:` or `volume:`, which only the config hash shows.
-    #[serde(default, skip_serializing_if = "is_false")]
-    pub bare: bool,
-}
-
-/// What kind of mount.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-#[non_exhaustive]
-pub enum MountKind {
-    /// A named or anonymous volume.
-    Volume,
-    /// A host path.
-    Bind,
-    /// Memory.
-    Tmpfs,
-}
-
-/// Use of a secret or config by a service.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct FileReference {
-    /// The key in the project.
-    pub source: String,
-    /// Absolute path in the container.
-    pub target: String,
-    /// Owner in the container.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub uid: Option<String>,
-    /// Group in the container.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub gid: Option<String>,
-    /// Mode in the container.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub mode: Option<u32>,
-    /// The target as written, where one was.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub written: Option<String>,
-}
-
-/// A secret or config of the project: a file.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct FileObject {
-    /// Its absolute path.
-    pub file: PathBuf,
-}
-
 /// A dependency on another service.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -463,36 +389,6 @@ pub enum Restart {
     OnFailure(Option<u32>),
 }
 
-/// How a service is attached to a network.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Attachment {
-    /// Additional names on it.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub aliases: Vec<String>,
-    /// A fixed IPv4 address.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub ipv4_address: Option<String>,
-    /// A fixed IPv6 address.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub ipv6_address: Option<String>,
-    /// Link-local addresses.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub link_local_ips: Vec<String>,
-    /// A fixed MAC address.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub mac_address: Option<String>,
-    /// Order of connecting: higher first.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub priority: Option<i64>,
-    /// Which network gives the default gateway.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub gw_priority: Option<i64>,
-    /// Options of the network driver for this attachment.
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    pub driver_opts: BTreeMap<String, String>,
-}
-
 /// Logging.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -503,162 +399,6 @@ pub struct Logging {
     /// Its options.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub options: BTreeMap<String, String>,
-}
-
-/// A limit with its soft and hard value.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Ulimit {
-    /// Soft.
-    pub soft: i64,
-    /// Hard.
-    pub hard: i64,
-}
-
-/// Limits and reservations.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Resources {
-    /// Processor time, in billionths of a processor.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub nano_cpus: Option<i64>,
-    /// Memory, in bytes.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub memory: Option<i64>,
-    /// Reserved memory, in bytes.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub memory_reservation: Option<i64>,
-    /// Memory and swap together, in bytes; -1: unlimited.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub memory_swap: Option<i64>,
-    /// Swappiness, 0 to 100.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub memory_swappiness: Option<i64>,
-    /// Processes.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub pids: Option<i64>,
-    /// Relative weight of processor time.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub cpu_shares: Option<i64>,
-    /// Scheduler period, in microseconds.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub cpu_period: Option<i64>,
-    /// Scheduler quota, in microseconds.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub cpu_quota: Option<i64>,
-    /// Real-time period, in microseconds.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub cpu_rt_period: Option<i64>,
-    /// Real-time runtime, in microseconds.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub cpu_rt_runtime: Option<i64>,
-    /// Processors, `0-3` or `0,1`.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub cpuset: Option<String>,
-    /// Number of processors (Windows).
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub cpu_count: Option<i64>,
-    /// Percentage of processors (Windows).
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub cpu_percent: Option<i64>,
-    /// They were written under `deploy`.
-    #[serde(skip_serializing_if = "is_false")]
-    pub from_deploy: bool,
-}
-
-impl Resources {
-    /// Whether nothing is limited.
-    pub fn is_empty(&self) -> bool {
-        *self == Self::default()
-    }
-}
-
-/// A network.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Network {
-    /// Its name on the engine.
-    pub name: String,
-    /// It exists already and is never created or removed.
-    #[serde(skip_serializing_if = "is_false")]
-    pub external: bool,
-    /// The driver; the engine's default when left out.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub driver: Option<String>,
-    /// Its options.
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    pub driver_opts: BTreeMap<String, String>,
-    /// Without a way out.
-    #[serde(skip_serializing_if = "is_false")]
-    pub internal: bool,
-    /// Containers of others may attach.
-    #[serde(skip_serializing_if = "is_false")]
-    pub attachable: bool,
-    /// IPv4 on or off.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub enable_ipv4: Option<bool>,
-    /// IPv6 on or off.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub enable_ipv6: Option<bool>,
-    /// Labels.
-    #[serde(skip_serializing_if = "IndexMap::is_empty")]
-    pub labels: IndexMap<String, String>,
-    /// Address management.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub ipam: Option<Ipam>,
-}
-
-/// Address management of a network.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Ipam {
-    /// The driver.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub driver: Option<String>,
-    /// Address pools.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub config: Vec<IpamPool>,
-    /// Options.
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    pub options: BTreeMap<String, String>,
-}
-
-/// One address pool.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct IpamPool {
-    /// The subnet.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub subnet: Option<String>,
-    /// The range that addresses are given from.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub ip_range: Option<String>,
-    /// The gateway.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub gateway: Option<String>,
-    /// Addresses of others.
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    pub aux_addresses: BTreeMap<String, String>,
-}
-
-/// A named volume.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Volume {
-    /// Its name on the engine.
-    pub name: String,
-    /// It exists already and is never created or removed.
-    #[serde(skip_serializing_if = "is_false")]
-    pub external: bool,
-    /// The driver; `local` when left out.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub driver: Option<String>,
-    /// Its options.
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    pub driver_opts: BTreeMap<String, String>,
-    /// Labels.
-    #[serde(skip_serializing_if = "IndexMap::is_empty")]
-    pub labels: IndexMap<String, String>,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands a reference")]

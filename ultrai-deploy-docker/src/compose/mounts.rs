@@ -4,7 +4,7 @@ use super::{
     field::{Field, Result},
     load::Scope,
     model::{Mount, MountKind},
-    service,
+    references,
 };
 
 /// Reads `volumes:` of a service; a later mount of the same path replaces an earlier one.
@@ -144,7 +144,7 @@ fn long(field: &Field<'_>, scope: &Scope<'_>) -> Result<Mount> {
                 for pair in value.pairs()? {
                     match pair.key {
                         "size" => mount.tmpfs_size = Some(pair.value.size()?),
-                        "mode" => mount.tmpfs_mode = Some(service::mode(&pair.value)?),
+                        "mode" => mount.tmpfs_mode = Some(references::mode(&pair.value)?),
                         _ if pair.is_extension() => {}
                         _ => return Err(pair.unknown(&["size", "mode"])),
                     }

@@ -19,6 +19,14 @@ pub struct Problem {
     pub message: String,
 }
 
+impl Problem {
+    /// A problem of a whole file.
+    pub(super) fn of_file(file: &Arc<PathBuf>, message: impl Into<String>) -> Self {
+        let (position, path) = (None, String::new());
+        Self { file: Arc::clone(file), position, path, message: message.into() }
+    }
+}
+
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.file.display())?;

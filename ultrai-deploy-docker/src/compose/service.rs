@@ -2,16 +2,15 @@
 
 use std::collections::BTreeMap;
 
-use indexmap::IndexMap;
 use ultrai_deploy_core::secret::Secret;
 
 use super::{
-    attach, build, command, environment,
+    attach, build, command, depends, environment,
     field::{Field, Pair, Result},
     health, limits, link,
     load::Scope,
-    model::{Condition, Dependency, FileReference, Logging, PullPolicy, Restart, Service},
-    mounts, ports, unhashed,
+    model::{Condition, Dependency, Logging, PullPolicy, Restart, Service},
+    mounts, ports, references, unhashed,
 };
 
 /// Keys that Compose knows and that are refused by name.
@@ -206,11 +205,11 @@ fn read_key(service: &mut Service, pair: &Pair<'_>, scope: &Scope<'_>) -> Result
         "expose" => service.expose = ports::exposed(value)?,
         "volumes" => service.volumes = mounts::read(value, scope)?,
         "tmpfs" => service.tmpfs = value.text_or_texts()?,
-        "secrets" => service.secrets = references(value, "/run/secrets/")?,
-        "configs" => service.configs = references(value, "/")?,
+        "secrets" => service.secrets = references::read(value, "/run/secrets/")?,
+        "configs" => service.configs = references::read(value, "/")?,
         "depends_on" => {
             // A namespace of another service may have added a dependency already.
-            for (name, dependency) in depends_on(value)? {
+            for (name, dependency) in depends::read(value)? {
                 service.depends_on.insert(name, dependency);
             }
         }
@@ -282,46 +281,6 @@ fn namespace(service: &mut Service, field: &Field<'_>) -> Result<Option<String>>
     Ok(mode)
 }
 
-fn depends_on(field: &Field<'_>) -> Result<IndexMap<String, Dependency>> {
-    let mut dependencies = IndexMap::new();
-    if !field.is_mapping() {
-        for item in field.items()? {
-            let dependency =
-                Dependency { condition: Condition::Started, restart: false, required: true };
-            if dependencies.insert(item.text()?, dependency).is_some() {
-                return Err(item.problem("it is in the list twice; remove one of them"));
-            }
-        }
-        return Ok(dependencies);
-    }
-    for entry in field.pairs()? {
-        let mut dependency =
-            Dependency { condition: Condition::Started, restart: false, required: true };
-        for pair in entry.value.pairs()? {
-            match pair.key {
-                "condition" => {
-                    dependency.condition = pair.value.one_of(&[
-                        ("service_started", Condition::Started),
-                        ("service_healthy", Condition::Healthy),
-                        ("service_completed_successfully", Condition::Completed),
-                    ])?;
-                }
-                "restart" => dependency.restart = pair.value.flag()?,
-                "required" => dependency.required = pair.value.flag()?,
-                _ if pair.is_extension() => {}
-                _ => return Err(pair.unknown(&["condition", "restart", "required"])),
-            }
-        }
-        if entry.value.get("condition").is_none() {
-            let message = "`condition:` is missing; write service_started, service_healthy or \
-                           service_completed_successfully";
-            return Err(entry.value.problem(message));
-        }
-        dependencies.insert(entry.key.to_owned(), dependency);
-    }
-    Ok(dependencies)
-}
-
 /// Reads a restart policy as `restart:` has it.
 fn restart(field: &Field<'_>) -> Result<Option<Restart>> {
     let Some(text) = field.set_text()? else { return Ok(None) };
@@ -340,56 +299,6 @@ fn restart(field: &Field<'_>) -> Result<Option<Restart>> {
             }
         },
     }))
-}
-
-fn references(field: &Field<'_>, directory: &str) -> Result<Vec<FileReference>> {
-    let mut references = Vec::new();
-    for item in field.items()? {
-        let mut reference = FileReference {
-            source: String::new(),
-            target: String::new(),
-            uid: None,
-            gid: None,
-            mode: None,
-            written: None,
-        };
-        if item.is_scalar() {
-            reference.source = item.text()?;
-        } else {
-            for pair in item.pairs()? {
-                match pair.key {
-                    "source" => reference.source = pair.value.text()?,
-                    "target" => reference.target = pair.value.text()?,
-                    "uid" => reference.uid = pair.value.set_text()?,
-                    "gid" => reference.gid = pair.value.set_text()?,
-                    "mode" => reference.mode = Some(mode(&pair.value)?),
-                    _ if pair.is_extension() => {}
-                    _ => return Err(pair.unknown(&["source", "target", "uid", "gid", "mode"])),
-                }
-            }
-        }
-        if reference.source.is_empty() {
-            return Err(item.problem("`source:` is missing"));
-        }
-        reference.written = Some(reference.target.clone()).filter(|target| !target.is_empty());
-        if reference.target.is_empty() {
-            reference.target = format!("{directory}{}", reference.source);
-        } else if !reference.target.starts_with('/') {
-            reference.target = format!("{directory}{}", reference.target);
-        }
-        references.push(reference);
-    }
-    Ok(references)
-}
-
-/// A file mode: plain `0440` is octal already; quoted `"0440"` is read as octal.
-pub(super) fn mode(field: &Field<'_>) -> Result<u32> {
-    use super::yaml::Kind;
-    match &field.node.kind {
-        Kind::Scalar { text, plain: false } => u32::from_str_radix(text, 8)
-            .map_err(|_| field.problem("an octal mode must stand here, for example \"0440\"")),
-        _ => field.small(),
-    }
 }
 
 fn logging(field: &Field<'_>) -> Result<Logging> {

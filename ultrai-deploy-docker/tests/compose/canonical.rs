@@ -1,9 +1,11 @@
 //! What `docker compose config --format json` prints, turned into the JSON of our model.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use serde_json::{Map, Value, json};
 
 /// The JSON that our project should have.
-pub fn project(config: &Value) -> Value {
+pub(crate) fn project(config: &Value) -> Value {
     let config = single_dollars(config);
     let name = config["name"].as_str().unwrap().to_owned();
     let each = |key: &str, convert: &dyn Fn(&str, &Value) -> Value| -> Value {
@@ -21,7 +23,7 @@ pub fn project(config: &Value) -> Value {
 }
 
 /// Takes out of a service of ours what only the config hash needs.
-pub fn without_marks(service: &mut Value) {
+pub(crate) fn without_marks(service: &mut Value) {
     let service = service.as_object_mut().unwrap();
     service.remove("unhashable");
     if let Some(build) = service.get_mut("build").and_then(Value::as_object_mut) {
@@ -87,8 +89,8 @@ fn service(project: &str, name: &str, given: &Value) -> Value {
             "shm_size" => drop(out.insert(key.clone(), number(value))),
             "ulimits" => drop(out.insert(key.clone(), ulimits(value))),
             "restart" => drop(out.insert(key.clone(), restart(value.as_str().unwrap()))),
-            // Read, and not part of what a container is made from.
-            "deploy" | "develop" | "label_file" => {}
+            // Read, and not part of what a container is made from; or taken up below.
+            "deploy" | "develop" | "label_file" | "mac_address" => {}
             "mem_limit" => drop(resources.insert("memory".into(), number(value))),
             "mem_reservation" => {
                 resources.insert("memory_reservation".into(), number(value));
@@ -101,11 +103,10 @@ fn service(project: &str, name: &str, given: &Value) -> Value {
             | "cpu_rt_runtime" | "cpu_count" | "cpu_percent" => {
                 resources.insert(key.clone(), value.clone());
             }
-            // Compose gives it to the first network.
-            "mac_address" => {}
             _ => drop(out.insert(key.clone(), value.clone())),
         }
     }
+    // Compose gives it to the first network.
     if let Some(mac) = given.get("mac_address") {
         let networks = out.get_mut("networks").unwrap().as_object_mut().unwrap();
         let first = networks.values_mut().next().unwrap().as_object_mut().unwrap();

@@ -1,5 +1,7 @@
 //! The real `docker compose`, asked for what it makes of a file. Its `config` needs no engine.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use std::{
     fs::File,
     io::Read,
@@ -20,23 +22,23 @@ const SKIP: &str = "ULTRAI_SKIP_ORACLE";
 const LIMIT: Duration = Duration::from_secs(30);
 
 /// The binary, with an empty home directory.
-pub struct Oracle {
+pub(crate) struct Oracle {
     program: PathBuf,
     home: TempDir,
 }
 
 /// What a call printed.
-pub struct Answer {
-    pub accepted: bool,
-    pub stdout: String,
-    pub stderr: String,
+pub(crate) struct Answer {
+    pub(crate) accepted: bool,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
 }
 
 impl Oracle {
     /// The binary that the environment names, or nothing when the environment asks for skipping.
     #[expect(clippy::disallowed_methods, reason = "a test has no program around it that reads it")]
     #[expect(clippy::print_stderr, reason = "skipping must be seen")]
-    pub fn find() -> Option<Self> {
+    pub(crate) fn find() -> Option<Self> {
         if std::env::var(SKIP).is_ok_and(|value| value == "1") {
             eprintln!("SKIPPED because of {SKIP}=1: nothing was compared with Docker Compose");
             return None;
@@ -51,12 +53,17 @@ impl Oracle {
     }
 
     /// The empty home directory of every call.
-    pub fn home(&self) -> &Path {
+    pub(crate) fn home(&self) -> &Path {
         self.home.path()
     }
 
     /// `config` for a file, with nothing in the environment but `env`.
-    pub fn config(&self, file: &Path, env: &[(String, String)], arguments: &[&str]) -> Answer {
+    pub(crate) fn config(
+        &self,
+        file: &Path,
+        env: &[(String, String)],
+        arguments: &[&str],
+    ) -> Answer {
         let errors = self.home.path().join("stderr");
         let mut child = Command::new(&self.program)
             .env_clear()

@@ -1,0 +1,144 @@
+//! The variables that values of a compose file may refer to; those that are secret show
+//! placeholders and keep their values apart.
+
+use std::{
+    cell::RefCell,
+    collections::{BTreeMap, BTreeSet},
+    path::Path,
+    sync::Arc,
+};
+
+use ultrai_deploy_core::secret::Secret;
+
+use super::{
+    dotenv::{self, Entry},
+    find::read,
+    interpolate::Value,
+    load::Options,
+    problem::{LoadError, Problem},
+    secret,
+    yaml::Position,
+};
+
+/// The variables of the process and of dotenv files.
+#[derive(Debug)]
+pub(super) struct Variables {
+    plain: BTreeMap<String, String>,
+    names_of_secrets: BTreeSet<String>,
+    secrets: BTreeMap<String, Secret>,
+    /// Variables of the process that hold characters of placeholders.
+    forged: BTreeSet<String>,
+    /// The first of them that was referred to.
+    referred: RefCell<Option<String>>,
+}
+
+impl Variables {
+    /// The process's variables over those of `.env` beside the file and of further dotenv files.
+    pub(super) fn new(options: &Options, directory: &Path) -> Result<Self, LoadError> {
+        let (secrets, plain): (BTreeMap<_, _>, BTreeMap<_, _>) =
+            options.env.clone().into_iter().partition(|(name, _)| options.secrets.contains(name));
+        let forged = |text: &str| text.contains([secret::OPEN, secret::CLOSE]);
+        let forged =
+            plain.iter().filter(|(_, text)| forged(text)).map(|(name, _)| name.clone()).collect();
+        let mut variables = Self {
+            plain,
+            names_of_secrets: options.secrets.clone(),
+            secrets: secrets.into_iter().map(|(name, value)| (name, Secret::new(value))).collect(),
+            forged,
+            referred: RefCell::default(),
+        };
+        let mut files = Vec::new();
+        let beside = directory.join(".env");
+        if beside.is_file() {
+            files.push(beside);
+        }
+        files.extend(options.env_files.iter().cloned());
+        let mut found = BTreeMap::new();
+        for path in files {
+            let text = read(&path)?;
+            let earlier = |name: &str| found.get(name);
+            let parsed = variables.dotenv(
+                &text,
+                &|name| earlier(name).map(|entry: &Entry| entry.real.clone()),
+                &|name| earlier(name).map(Entry::value),
+            );
+            let parsed = parsed.map_err(|error| Problem {
+                position: Some(Position { line: error.line, column: 1 }),
+                ..Problem::of_file(&Arc::new(path.clone()), error.message)
+            })?;
+            found.extend(parsed);
+        }
+        for (name, entry) in found {
+            if variables.is_secret(&name) {
+                variables.secrets.entry(name).or_insert_with(|| Secret::new(entry.real));
+            } else {
+                variables.plain.entry(name).or_insert(entry.shown);
+            }
+        }
+        Ok(variables)
+    }
+
+    /// Reads a dotenv file whose values may refer to these variables, then to what `real` and
+    /// `shown` know.
+    pub(super) fn dotenv(
+        &self,
+        text: &str,
+        real: &dyn Fn(&str) -> Option<String>,
+        shown: &dyn Fn(&str) -> Option<Value>,
+    ) -> Result<indexmap::IndexMap<String, Entry>, dotenv::DotenvError> {
+        dotenv::parse_hiding(
+            text,
+            &|name| self.real(name).or_else(|| real(name)),
+            &|name| self.lookup(name).or_else(|| shown(name)),
+            &|name| self.is_secret(name),
+        )
+    }
+
+    pub(super) fn is_secret(&self, name: &str) -> bool {
+        self.names_of_secrets.contains(name)
+    }
+
+    /// What takes the place of a variable.
+    pub(super) fn lookup(&self, name: &str) -> Option<Value> {
+        if let Some(value) = self.secrets.get(name) {
+            let empty = value.expose().is_empty();
+            return Some(Value { text: secret::placeholder(name), empty });
+        }
+        let text = self.plain.get(name)?;
+        if self.forged.contains(name) {
+            self.referred.borrow_mut().get_or_insert_with(|| name.to_owned());
+        }
+        Some(Value { text: text.clone(), empty: text.is_empty() })
+    }
+
+    /// The text that takes the place of a variable.
+    pub(super) fn text(&self, name: &str) -> Option<String> {
+        self.lookup(name).map(|value| value.text)
+    }
+
+    /// The value itself, also of a secret.
+    pub(super) fn real(&self, name: &str) -> Option<String> {
+        self.secret(name).map(|value| value.expose().to_owned()).or_else(|| self.text(name))
+    }
+
+    /// The value of a secret.
+    pub(super) fn secret(&self, name: &str) -> Option<&Secret> {
+        self.secrets.get(name)
+    }
+
+    /// The variable that must not have been referred to: nobody could tell its text from the
+    /// placeholder of a secret.
+    pub(super) fn unusable(&self) -> Option<String> {
+        self.referred.borrow().clone()
+    }
+
+    /// Sets a variable that is not set.
+    pub(super) fn set_default(&mut self, name: &str, value: &str) {
+        self.plain.entry(name.to_owned()).or_insert_with(|| value.to_owned());
+    }
+
+    /// The values of all secrets that were found.
+    pub(super) fn into_secrets(self) -> BTreeMap<String, Secret> {
+        self.secrets
+    }
+}
