@@ -385,6 +385,7 @@ impl Seam for Deployer {
     }
 
     async fn retire(&self, cx: &Context, _work: &Work<'_>, _record: &StepRecord) -> Result<()> {
+        self.host.instances.sweep()?;
         for id in self.unpublished()? {
             self.remove(cx, &id).await?;
         }
@@ -392,6 +393,7 @@ impl Seam for Deployer {
     }
 
     async fn rollback(&self, cx: &Context, work: &Work<'_>, record: &StepRecord) -> Result<()> {
+        self.host.instances.sweep()?;
         let before = Snapshot::before_run(work, record)?;
         let order: Vec<_> = work.from.map(Release::in_dependency_order).unwrap_or_default();
         let mut brought = self.brought(cx)?;

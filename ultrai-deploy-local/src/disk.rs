@@ -51,6 +51,11 @@ pub(crate) fn write_json(path: &Path, value: &impl Serialize) -> io::Result<()> 
     sync_directory(directory)
 }
 
+/// Whether a file of this name is one that was not finished.
+pub(crate) fn is_scratch(name: &str) -> bool {
+    name.strip_suffix(".new").is_some_and(|stem| stem.starts_with('.'))
+}
+
 /// A file's JSON; nothing when there is no file.
 pub(crate) fn read_json<T: DeserializeOwned>(path: &Path) -> Result<Option<T>> {
     const READ: &str = "read the state";

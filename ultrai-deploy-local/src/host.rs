@@ -124,6 +124,7 @@ impl Host {
             return Ok(instance);
         }
         instance.port = self.choose_port(&instance, definition)?;
+        let lock = self.instances.lock_start()?;
         // From here on a process may exist; whoever comes next finds it by its mark.
         instance.state = State::Starting;
         self.instances.put(&instance)?;
@@ -139,6 +140,7 @@ impl Host {
         })?;
         instance.state = State::Started { process, at: self.clock.now().to_string() };
         self.instances.put(&instance)?;
+        drop(lock);
         self.link(&instance.release, &instance.service, &instance.id)?;
         Ok(instance)
     }

@@ -1,6 +1,10 @@
 //! Instances: what the state directory says of each process that was started.
 
-use std::{path::PathBuf, time::Duration};
+use std::{
+    fs::{File, OpenOptions},
+    path::PathBuf,
+    time::Duration,
+};
 
 use serde::{Deserialize, Serialize};
 use ultrai_deploy_core::{
@@ -178,8 +182,23 @@ impl Instances {
             )
             .with_advice("use the newer version of this program that wrote it")
             .without_effect()),
+            Some(instance) if instance.state == State::Starting => {
+                drop(self.lock_start()?);
+                disk::read_json(&path)
+            }
             other => Ok(other),
         }
+    }
+
+    /// Held while a process is being started. A child that does not run its program yet, and so
+    /// does not carry its mark yet, holds it too: even when its parent was killed, whoever gets
+    /// the lock next finds every process that was started.
+    pub(crate) fn lock_start(&self) -> Result<File> {
+        let path = self.root.with_file_name("start.lock");
+        disk::create_directory(&self.root)
+            .and_then(|()| disk::private_file(&path, OpenOptions::new().write(true)))
+            .and_then(|file| file.lock().map(|()| file))
+            .map_err(|error| failure("start a process", &path, error))
     }
 
     /// Writes what is known of an instance; durable on return.
@@ -198,6 +217,19 @@ impl Instances {
             .and_then(|()| disk::remove_file(&path))
             .and_then(|()| disk::sync_directory(&self.root))
             .map_err(|error| failure("remove an instance", &path, error))
+    }
+
+    /// Removes what a driver left that was killed while it wrote.
+    pub(crate) fn sweep(&self) -> Result<()> {
+        let failed = |error| failure(WRITE, &self.root, error);
+        let Ok(entries) = self.root.read_dir() else { return Ok(()) };
+        for entry in entries {
+            let path = entry.map_err(failed)?.path();
+            if path.file_name().and_then(|name| name.to_str()).is_some_and(disk::is_scratch) {
+                disk::remove_file(&path).map_err(failed)?;
+            }
+        }
+        Ok(())
     }
 
     /// Looks at an instance's process; for people, how it ended or that it runs.

@@ -55,12 +55,13 @@
 //! instances/<instance>.json     what is known of a process; written before it is started
 //! instances/<instance>/         where it runs: links to its files, and output.log
 //! releases/<id>/run/<service>   leads to the instance of a release
+//! start.lock                    held while a process is being started
 //! current-ports.json            which instance serves each service, and on which port
 //! tasks/<run>/                  where tasks run
 //! ```
 //! So `current/run/web/output.log` is always the log of the `web` that serves. An instance that a
 //! newer release keeps as it is outlives the release that it was started for, so it has a
-//! directory of its own. Processes are stopped by SIGTERM to their process group, and SIGKILL
+//! directory of its own. A process is stopped with all that it started: SIGTERM, and SIGKILL
 //! after the service's grace period. Linux only: it reads `/proc`.
 
 mod config;

@@ -57,6 +57,7 @@ struct Stat {
     state: char,
     parent: i32,
     group: i32,
+    threads: u32,
     start: u64,
 }
 
@@ -96,7 +97,7 @@ impl Process {
     /// One look. Ends the zombie of a child that has ended.
     pub(crate) fn look(&self) -> Look {
         let Some(stat) = self.stat() else { return Look::Ended(None) };
-        if stat.state != 'Z' {
+        if stat.runs() {
             return Look::Runs;
         }
         if stat.parent != rustix::process::getpid().as_raw_pid() {
@@ -111,7 +112,7 @@ impl Process {
     }
 
     pub(crate) fn runs(&self) -> bool {
-        self.stat().is_some_and(|stat| stat.state != 'Z')
+        self.stat().is_some_and(|stat| stat.runs())
     }
 
     fn stat(&self) -> Option<Stat> {
@@ -132,29 +133,41 @@ impl Stat {
         let state = fields.next()?.chars().next()?;
         let parent = fields.next()?.parse().ok()?;
         let group = fields.next()?.parse().ok()?;
-        let start = fields.nth(16)?.parse().ok()?;
-        Some(Self { state, parent, group, start })
+        let threads = fields.nth(14)?.parse().ok()?;
+        let start = fields.nth(1)?.parse().ok()?;
+        Some(Self { state, parent, group, threads, start })
+    }
+
+    /// The first thread may end before the others, which keep files and ports open.
+    fn runs(&self) -> bool {
+        !matches!(self.state, 'Z' | 'X') || self.threads > 1
     }
 }
 
-/// Stops a process with all that it started: SIGTERM to its group, SIGKILL after `grace` to what
-/// is left. False when something of it runs even then.
-pub(crate) async fn stop(process: Option<&Process>, mark: &str, grace: Duration) -> bool {
-    signal(process, mark, Signal::TERM);
-    if gone(process, mark, grace).await {
+/// Stops a process with all that it started: SIGTERM, and SIGKILL after `grace` to what is left.
+/// False when something of it runs even then.
+pub(crate) async fn stop(leader: Option<&Process>, mark: &str, grace: Duration) -> bool {
+    signal(leader, mark, Signal::TERM);
+    // What ends gives up its environment before its ports, so a look at marks is not enough.
+    let known: Vec<_> = leader.cloned().into_iter().chain(all(mark)).collect();
+    if gone(&known, mark, grace).await {
         return true;
     }
-    signal(process, mark, Signal::KILL);
-    gone(process, mark, KILL_LIMIT).await
+    signal(leader, mark, Signal::KILL);
+    gone(&known, mark, KILL_LIMIT).await
 }
 
-async fn gone(process: Option<&Process>, mark: &str, limit: Duration) -> bool {
+async fn gone(known: &[Process], mark: &str, limit: Duration) -> bool {
     let give_up = Instant::now() + limit;
+    let mut seen_nothing = false;
     loop {
-        // The leader is cheap to look at; the others are searched when it is gone.
-        if !process.is_some_and(Process::runs) && marked(mark).is_empty() {
+        // A process that is just starting another program shows no environment for an instant,
+        // so nothing must be found twice.
+        let nothing = !known.iter().any(Process::runs) && marked(mark).is_empty();
+        if nothing && seen_nothing {
             return true;
         }
+        seen_nothing = nothing;
         if Instant::now() >= give_up {
             return false;
         }
@@ -162,28 +175,44 @@ async fn gone(process: Option<&Process>, mark: &str, limit: Duration) -> bool {
     }
 }
 
-fn signal(process: Option<&Process>, mark: &str, signal: Signal) {
-    // A process that ended in the meantime cannot be told, and `gone` looks again.
-    if let Some(leader) = process.filter(|process| process.runs()) {
-        let _gone = Pid::from_raw(leader.pid)
-            .map(|group| rustix::process::kill_process_group(group, signal));
+/// Signals the leader's group and all others that carry the mark. What ended in the meantime
+/// cannot be told, and `gone` looks again.
+fn signal(leader: Option<&Process>, mark: &str, signal: Signal) {
+    let group = leader.filter(|leader| leader.runs()).map(|leader| leader.pid);
+    if let Some(group) = group.and_then(Pid::from_raw) {
+        let _gone = rustix::process::kill_process_group(group, signal);
     }
     for pid in marked(mark) {
-        if signal == Signal::KILL || process.is_none_or(|leader| !leader.runs()) {
-            let _gone = Pid::from_raw(pid).map(|pid| rustix::process::kill_process(pid, signal));
+        let has_had_it = Stat::read(pid).is_some_and(|stat| Some(stat.group) == group);
+        if let Some(pid) = Pid::from_raw(pid).filter(|_| !has_had_it) {
+            let _gone = rustix::process::kill_process(pid, signal);
         }
     }
 }
 
-/// All running processes of this user that carry a mark.
+fn all(mark: &str) -> Vec<Process> {
+    marked(mark).into_iter().filter_map(|pid| Process::of(pid).ok()).collect()
+}
+
+/// All running processes of this user that carry a mark, `<run>/<instance>`.
+///
+/// While a process starts a program, its environment is empty for an instant, but it is already
+/// in its directory, which is named after the instance.
 pub(crate) fn marked(mark: &str) -> Vec<i32> {
     let wanted = format!("{MARK}={mark}");
+    let instance = mark.rsplit_once('/').map(|(_, instance)| instance);
     let Ok(entries) = fs::read_dir("/proc") else { return Vec::new() };
     let pids = entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<i32>().ok());
     let carries = |pid: &i32| {
-        let env = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
-        env.split(|byte| *byte == 0).any(|entry| entry == wanted.as_bytes())
-            && Stat::read(*pid).is_some_and(|stat| stat.state != 'Z')
+        let Ok(env) = fs::read(format!("/proc/{pid}/environ")) else { return false };
+        let is_marked = if env.is_empty() {
+            let directory = fs::read_link(format!("/proc/{pid}/cwd")).ok();
+            let name = directory.as_deref().and_then(Path::file_name);
+            name.is_some_and(|name| name.to_str() == instance)
+        } else {
+            env.split(|byte| *byte == 0).any(|entry| entry == wanted.as_bytes())
+        };
+        is_marked && Stat::read(*pid).is_some_and(|stat| stat.runs())
     };
     pids.filter(carries).collect()
 }
@@ -215,6 +244,16 @@ mod tests {
         let text = "7 (a) R 1 (x) S 1 7 7 0 -1 4194560 1 2 3 4 5 6 7 8 20 0 1 0 9001 10 11";
         let stat = Stat::parse(text).unwrap();
         assert_eq!((stat.state, stat.parent, stat.group, stat.start), ('S', 1, 7, 9001));
+        assert_eq!(stat.threads, 1);
+    }
+
+    #[test]
+    fn it_runs_as_long_as_any_thread_does() {
+        let of = |state, threads| Stat { state, parent: 1, group: 7, threads, start: 1 };
+        assert!(of('S', 1).runs());
+        assert!(of('Z', 2).runs());
+        assert!(!of('Z', 1).runs());
+        assert!(!of('X', 0).runs());
     }
 
     #[test]

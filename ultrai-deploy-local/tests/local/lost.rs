@@ -80,8 +80,9 @@ async fn an_intent_without_a_process_is_started_once() {
 
     assert_eq!(drive.observe(Step::Stage).await, Observation::Partial);
     drive.steps(&[Step::Stage]).await;
-    assert_eq!(place.processes().len(), 1);
-    assert_ne!(place.processes()[0].0, pid);
+    let now = place.processes();
+    assert_eq!(now.len(), 1, "{}", place.log(&id));
+    assert_ne!(now[0].0, pid, "{}", place.log(&id));
 }
 
 /// Not a test but the driver that is killed, where the environment says so.
@@ -132,7 +133,8 @@ async fn a_killed_driver_leaves_nothing_unknown() {
         let after = current(&place).await;
         assert_eq!(after.serving, before.serving, "after {instant:?}");
         for (name, running) in &before.services {
-            assert!(after.services[name].up, "{name} after {instant:?}");
+            let why = running.instances.iter().map(|id| place.log(id)).collect::<String>();
+            assert!(after.services[name].up, "{name} after {instant:?}: {why}");
             assert_eq!(after.services[name].instances, running.instances, "after {instant:?}");
         }
         assert_eq!(after.services.len(), before.services.len());

@@ -5,7 +5,10 @@ use std::{
     fs,
     net::TcpListener,
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicU16, Ordering},
+    },
 };
 
 use async_trait::async_trait;
@@ -93,6 +96,12 @@ impl Place {
         release
     }
 
+    /// What an instance wrote.
+    pub(crate) fn log(&self, instance: &str) -> String {
+        let path = self.root().join("instances").join(instance).join("output.log");
+        fs::read_to_string(path).unwrap_or_default()
+    }
+
     /// The processes that run in it: pid and name of the directory.
     pub(crate) fn processes(&self) -> Vec<(i32, String)> {
         let instances = self.root().join("instances");
@@ -172,8 +181,17 @@ pub(crate) fn name(text: &str) -> ServiceName {
     ServiceName::new(text).unwrap()
 }
 
+/// A port that nobody has, not even an outgoing connection while its service is stopped: below
+/// the range that the kernel and the backend choose from.
 pub(crate) fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    let begin = u16::try_from(std::process::id() % 90).unwrap() * 100;
+    loop {
+        let port = 10_000 + (begin + NEXT.fetch_add(1, Ordering::Relaxed)) % 10_000;
+        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            return port;
+        }
+    }
 }
 
 /// A sealed service of the test program, one that differs by its number.
@@ -227,9 +245,4 @@ impl HealthProbe for Answers {
         let evidence = vec![Evidence::new(EvidenceKind::Probe, &endpoint.instance, answer)];
         Ok(Health::Unhealthy { why, evidence })
     }
-}
-
-/// The log of a service that serves, by its path below `current`.
-pub(crate) fn log(root: &Path, service: &str) -> String {
-    fs::read_to_string(root.join("current/run").join(service).join("output.log")).unwrap()
 }
