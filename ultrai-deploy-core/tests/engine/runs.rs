@@ -313,6 +313,34 @@ async fn the_release_of_a_kept_backup_is_kept() {
     assert_eq!(ended(&lab.roll_back(&first).await), "succeeded");
 }
 
+/// Looking from outside a run: what serves must be the release, the whole of it, nothing else.
+#[tokio::test(start_paused = true)]
+async fn verify_sees_what_is_wrong_and_changes_nothing() {
+    let lab = Lab::new();
+    let pipeline = lab.process();
+    let error = pipeline.verify(&pipeline.look()).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::NotFound);
+
+    lab.deploy(shop("1.0.0", json!({}))).await;
+    let (_, proof) = pipeline.verify(&pipeline.look()).await.unwrap();
+    assert!(proof.passed());
+
+    lab.world.add_unmanaged(service("stray"), json!({}));
+    let (_, proof) = pipeline.verify(&pipeline.look()).await.unwrap();
+    let failed: Vec<_> = proof.outcomes.iter().filter_map(|one| one.why.as_deref()).collect();
+    assert_eq!(failed, ["stray runs and is not of this release"]);
+
+    for one in lab.world.live() {
+        lab.world.crash(&one.id);
+    }
+    let stamps = lab.stamps();
+    let (_, proof) = pipeline.verify(&pipeline.look()).await.unwrap();
+    assert!(proof.outcomes.iter().all(|one| one.why.is_some()), "{:?}", proof.outcomes);
+    assert_eq!(lab.stamps(), stamps);
+    let histories = pipeline.history().await.unwrap();
+    assert_eq!(histories.len(), 1, "looking is not a run");
+}
+
 /// The join can be spawned by whoever wants to.
 #[tokio::test(start_paused = true)]
 #[expect(clippy::disallowed_methods, reason = "this is what an embedder does")]
