@@ -1,6 +1,6 @@
 //! The conformance suite of deployers, on a real engine.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![expect(clippy::unwrap_used, clippy::print_stderr, reason = "a test panics and prints")]
 
 #[path = "docker_deployer/bench.rs"]
 #[allow(dead_code, reason = "each test program uses a part")]
@@ -24,8 +24,14 @@ struct Project(Bench);
 
 #[async_trait]
 impl Platform for Engine {
-    async fn environment(&self, _case: &str) -> Box<dyn Environment> {
+    async fn environment(&self, case: &str) -> Box<dyn Environment> {
+        // Shown when it fails, with what it failed in.
+        eprintln!("{case}");
         Box::new(Project(Bench::new().await))
+    }
+
+    fn parallelism(&self) -> usize {
+        3
     }
 }
 

@@ -7,7 +7,7 @@ mod drive;
 use std::{any::Any, fmt, future::Future, panic::AssertUnwindSafe, sync::Arc};
 
 use async_trait::async_trait;
-use futures_util::FutureExt;
+use futures_util::{FutureExt, StreamExt, future::BoxFuture, stream};
 use ultrai_deploy_core::{
     Deployer,
     name::{ServiceName, Target},
@@ -15,13 +15,16 @@ use ultrai_deploy_core::{
     release_store::ReleaseStore,
 };
 
-use super::Cases;
-
 /// Gives environments of a deployer's platform to the suite, one for each case.
 #[async_trait]
 pub trait Platform: fmt::Debug + Send + Sync {
     /// An environment in which nothing runs.
     async fn environment(&self, case: &str) -> Box<dyn Environment>;
+
+    /// How many environments are used at the same time. By default one.
+    fn parallelism(&self) -> usize {
+        1
+    }
 }
 
 /// An environment of a platform. Dropping it, or closing it, removes all that is in it.
@@ -79,11 +82,15 @@ pub const SIDE: &str = "side";
 /// # Panics
 /// At the first case that fails.
 pub async fn deployer(platform: &dyn Platform) -> usize {
-    let mut cases = Cases::new("deployer");
-    cases::run(&mut cases, platform).await;
-    crashes::run(&mut cases, platform).await;
-    cases.ran
+    let parts = cases::parts(platform).into_iter().chain(crashes::parts(platform));
+    stream::iter(parts)
+        .buffer_unordered(platform.parallelism())
+        .fold(0, async |all, ran| all + ran)
+        .await
 }
+
+/// A part of the suite, which returns how many cases ran.
+type Part<'a> = BoxFuture<'a, usize>;
 
 /// Runs a case; a failure names it, since hundreds of crash points share their code.
 async fn named(name: &str, case: impl Future<Output = ()>) {

@@ -1,7 +1,6 @@
 //! What is done in order, called again, undone.
 
-use std::{future::Future, pin::Pin};
-
+use futures_util::{FutureExt, future::BoxFuture};
 use ultrai_deploy_core::{
     Context, Result,
     deployer::{Observation, Step},
@@ -10,7 +9,7 @@ use ultrai_deploy_core::{
 };
 
 use super::{
-    DB, Environment, Platform, SIDE, Variant, WEB,
+    DB, Environment, Part, Platform, SIDE, Variant, WEB,
     drive::{Run, View, assert_healthy, checks, deploy},
     named, service,
 };
@@ -19,7 +18,7 @@ use crate::{
     crash::Death,
 };
 
-type Case = for<'a> fn(&'a dyn Environment) -> Pin<Box<dyn Future<Output = ()> + Send + 'a>>;
+type Case = for<'a> fn(&'a dyn Environment) -> BoxFuture<'a, ()>;
 
 const CASES: &[(&str, Case)] = &[
     ("nothing runs at first", |e| Box::pin(nothing_runs_at_first(e))),
@@ -46,12 +45,16 @@ const CASES: &[(&str, Case)] = &[
     ("a cancelled run begins nothing", |e| Box::pin(cancelled_begins_nothing(e))),
 ];
 
-pub(super) async fn run(cases: &mut Cases, platform: &dyn Platform) {
-    for (name, case) in CASES {
-        let environment = platform.environment(name).await;
-        cases.run(name, named(name, case(environment.as_ref()))).await;
-        environment.close().await;
-    }
+pub(super) fn parts(platform: &dyn Platform) -> Vec<Part<'_>> {
+    CASES.iter().map(|(name, case)| one(platform, name, *case).boxed()).collect()
+}
+
+async fn one(platform: &dyn Platform, name: &str, case: Case) -> usize {
+    let mut cases = Cases::new("deployer");
+    let environment = platform.environment(name).await;
+    cases.run(name, named(name, case(environment.as_ref()))).await;
+    environment.close().await;
+    cases.ran
 }
 
 async fn nothing_runs_at_first(environment: &dyn Environment) {

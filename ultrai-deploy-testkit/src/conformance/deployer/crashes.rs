@@ -1,9 +1,10 @@
 //! A process that dies at every effect, before and after it, and what the next one makes of it.
 
+use futures_util::FutureExt;
 use ultrai_deploy_core::deployer::{Observation, Step};
 
 use super::{
-    Environment, Platform, Variant,
+    Environment, Part, Platform, Variant,
     drive::{Run, View, deploy},
     named,
 };
@@ -33,43 +34,46 @@ enum Recovery {
     OnAndBack,
 }
 
-pub(super) async fn run(cases: &mut Cases, platform: &dyn Platform) {
+pub(super) fn parts(platform: &dyn Platform) -> Vec<Part<'_>> {
+    let mut parts = Vec::new();
+    let mut add = |old, new, done, dying, recovery| {
+        parts.push(each_point(platform, old, new, done, dying, recovery).boxed());
+    };
     for (old, new) in UPGRADES {
         for recovery in [Recovery::Back, Recovery::On, Recovery::OnAndBack] {
-            each_point(cases, platform, old, new, &[], FORWARD, recovery).await;
+            add(old, new, &[], FORWARD, recovery);
         }
-        each_point(cases, platform, old, new, FORWARD, &[Step::Rollback], Recovery::Back).await;
-        each_point(cases, platform, old, new, &[Step::Stage], &[Step::Rollback], Recovery::Back)
-            .await;
-        each_point(cases, platform, old, new, FORWARD, &[Step::Retire], Recovery::On).await;
+        add(old, new, FORWARD, &[Step::Rollback], Recovery::Back);
+        add(old, new, &[Step::Stage], &[Step::Rollback], Recovery::Back);
+        add(old, new, FORWARD, &[Step::Retire], Recovery::On);
     }
+    parts
 }
 
-/// One case for each effect of `dying` and each side of it.
+/// One case for the instant before each effect of `dying`, and one for the instant after the last.
+/// The instant after any other is the one before the next: a deployer keeps nothing to itself.
 async fn each_point(
-    cases: &mut Cases,
     platform: &dyn Platform,
     old: Option<Variant>,
     new: Variant,
     done: &[Step],
     dying: &[Step],
     recovery: Recovery,
-) {
+) -> usize {
+    let mut cases = Cases::new("deployer");
     for point in 1.. {
-        for when in [When::Before, When::After] {
-            let death = Death::at(point, when);
-            let name =
-                format!("{old:?} to {new:?}, {dying:?} dies at {point} {when:?}, {recovery:?}");
-            let environment = platform.environment(&name).await;
-            let case = die(environment.as_ref(), old, new, done, dying, recovery, &death);
-            cases.run(&name, named(&name, case)).await;
-            environment.close().await;
-            if !death.happened() {
-                // The way has fewer effects than this: all of them were tried.
-                return;
-            }
+        let death = Death::at(point, When::Before);
+        let name = format!("{old:?} to {new:?}, {dying:?} dies at {point}, {recovery:?}");
+        let environment = platform.environment(&name).await;
+        let case = die(environment.as_ref(), old, new, done, dying, recovery, &death);
+        cases.run(&name, named(&name, case)).await;
+        environment.close().await;
+        if !death.happened() {
+            // The way has fewer effects than this: all of them were tried.
+            break;
         }
     }
+    cases.ran
 }
 
 async fn die(
@@ -96,9 +100,7 @@ async fn die(
     }
     run.set_death(Death::never());
     let Some(step) = run.open_step() else { return };
-    if death.happened() {
-        check_observation(environment, &run, step, &before).await;
-    }
+    check_observation(environment, &run, step, &before).await;
     if recovery != Recovery::Back {
         for step in dying.iter().skip_while(|one| **one != step) {
             run.step(*step).await;
