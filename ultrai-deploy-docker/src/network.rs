@@ -1,13 +1,14 @@
 //! The networks of a release: made when they are missing, removed only by the run that made them.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, time::Duration};
 
 use bollard::models::{Ipam, IpamConfig, NetworkCreateRequest};
 use serde_json::json;
+use tokio::time::Instant;
 use ultrai_deploy_core::{
     context::Context,
     deployer::Step,
-    error::{ErrorKind, Result},
+    error::{Error, ErrorKind, Result},
 };
 
 use crate::{
@@ -16,6 +17,11 @@ use crate::{
     definition::{Definition, Shared},
     labels,
 };
+
+/// How long containers that are gone may hold a network.
+const SETTLE: Duration = Duration::from_secs(3);
+/// Pause between attempts to remove it.
+const PAUSE: Duration = Duration::from_millis(100);
 
 /// Creates the networks of a release that are not there. Idempotent.
 pub(crate) async fn ensure(
@@ -49,16 +55,34 @@ pub(crate) async fn remove_created(cx: &Context, backend: &Backend) -> Result<()
         }
         let Some(name) = network.name else { continue };
         let id = network.id.unwrap_or_else(|| name.clone());
-        let remove = backend.engine.remove_network(&id);
+        let remove = remove_when_free(backend, &id);
         match cx.effect("remove network", &name, json!({}), remove).await {
-            // The engine refuses while containers are connected: of others, since ours are gone.
-            Err(error) if matches!(error.kind(), ErrorKind::Denied | ErrorKind::Conflict) => {
+            // Of others, since ours are gone.
+            Err(error) if is_in_use(&error) => {
                 cx.note(&format!("network {name} stays: containers of others use it")).await?;
             }
             result => result?,
         }
     }
     Ok(())
+}
+
+/// The engine still counts a container as connected for a moment after it is gone.
+async fn remove_when_free(backend: &Backend, id: &str) -> Result<()> {
+    let give_up = Instant::now() + SETTLE;
+    loop {
+        match backend.engine.remove_network(id).await {
+            Err(error) if is_in_use(&error) && Instant::now() < give_up => {
+                tokio::time::sleep(PAUSE).await;
+            }
+            ended => return ended,
+        }
+    }
+}
+
+/// The engine refuses with the one or the other while containers are connected.
+fn is_in_use(error: &Error) -> bool {
+    matches!(error.kind(), ErrorKind::Denied | ErrorKind::Conflict)
 }
 
 /// The networks that a release creates where they are missing.

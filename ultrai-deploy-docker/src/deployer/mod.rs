@@ -1,5 +1,6 @@
 //! The Docker deployer.
 
+mod create;
 mod observe;
 mod restore;
 mod retire;

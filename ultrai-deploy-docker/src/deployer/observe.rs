@@ -28,7 +28,7 @@ use crate::{
 
 /// How long a request of a driver that died may still be on its way into the engine. The engine
 /// goes on with a request whose connection is closed.
-const SETTLE: Duration = Duration::from_millis(500);
+pub(super) const SETTLE: Duration = Duration::from_secs(1);
 
 pub(super) async fn observe(
     cx: &Context,

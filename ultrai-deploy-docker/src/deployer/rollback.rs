@@ -14,9 +14,10 @@ use ultrai_deploy_core::{
 };
 
 use super::{
+    observe::SETTLE,
     restore::{restore, served, wanted},
     set_current,
-    stage::create_all,
+    stage::{action, create_all},
     switch::keep,
 };
 use crate::{
@@ -38,11 +39,16 @@ pub(super) async fn rollback(
     let record = Record::before_run(work, record)?;
     guard::take(cx, backend, &[work.to, work.from]).await?;
     set_current(cx, backend, work.to).await?;
+    let arriving = may_still_arrive(cx, backend, work).await?;
     remove_brought(cx, backend, work.from).await?;
     match work.to {
         Some(to) => bring_back(cx, backend, to, &record).await?,
         // A first deploy takes over nothing; what it found stopped is as it was.
         None => put_back_stopped(cx, backend, &record).await?,
+    }
+    if arriving {
+        tokio::time::sleep(SETTLE).await;
+        remove_brought(cx, backend, work.from).await?;
     }
     network::remove_created(cx, backend).await?;
     let volumes = volume::created(cx, backend).await?;
@@ -50,6 +56,23 @@ pub(super) async fn rollback(
         cx.note(&format!("left in place: volume {}", volumes.join(", volume "))).await?;
     }
     guard::release(cx, backend).await
+}
+
+/// Whether a driver may have died while it asked for a container: one of those that it was to
+/// create is not there. Whatever is still on its way into the engine is waited for at the end, when
+/// nobody waits for the old release any more.
+async fn may_still_arrive(cx: &Context, backend: &Backend, work: &Work<'_>) -> Result<bool> {
+    let Some(from) = work.from else { return Ok(false) };
+    if work.plan.unchanged {
+        return Ok(false);
+    }
+    let definition = Definition::read(from)?;
+    let snapshot = Snapshot::read(&backend.engine, &cx.target().project).await?;
+    Ok(definition.services.iter().any(|(name, service)| {
+        action(work.plan, name) != Some(Action::Keep)
+            && (1..=service.replicas())
+                .any(|number| snapshot.brought_for(cx.run(), name, number).is_none())
+    }))
 }
 
 /// Removes what this run created for the new release, dependents first.

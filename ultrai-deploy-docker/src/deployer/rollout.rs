@@ -5,6 +5,7 @@ use std::{
     collections::BTreeMap,
     path::PathBuf,
     sync::{Mutex, PoisonError},
+    time::Duration,
 };
 
 use futures_util::future::try_join_all;
@@ -23,11 +24,11 @@ use ultrai_deploy_core::{
 use crate::{
     backend::Backend,
     checks,
-    container::{Request, endpoints},
-    definition::{Definition, joined_service},
+    container::endpoints,
+    definition::Definition,
     engine::ApiVersion,
     evidence,
-    names::{self, Place},
+    names::Place,
     snapshot::{Container, Snapshot},
 };
 
@@ -37,20 +38,11 @@ pub(super) struct Rollout<'a> {
     pub(super) cx: &'a Context,
     pub(super) backend: &'a Backend,
     pub(super) definition: &'a Definition<'a>,
-    step: Step,
-    api: ApiVersion,
-    secrets: Secrets,
-    files: BTreeMap<String, PathBuf>,
+    pub(super) step: Step,
+    pub(super) api: ApiVersion,
+    pub(super) secrets: Secrets,
+    pub(super) files: BTreeMap<String, PathBuf>,
     instances: Mutex<BTreeMap<(ServiceName, u32), String>>,
-}
-
-/// The names that a new container has on its networks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Visibility {
-    /// Those of its service.
-    Visible,
-    /// Only one of its own, while an old container has those of the service.
-    Hidden,
 }
 
 impl<'a> Rollout<'a> {
@@ -103,107 +95,9 @@ impl<'a> Rollout<'a> {
             .collect()
     }
 
-    fn note(&self, name: &ServiceName, number: u32, id: String) {
+    pub(super) fn note(&self, name: &ServiceName, number: u32, id: String) {
         let mut all = self.instances.lock().unwrap_or_else(PoisonError::into_inner);
         all.insert((name.clone(), number), id);
-    }
-
-    /// Creates the containers of a service that are not there, under names of their own.
-    ///
-    /// `old` are those that they replace and whose anonymous volumes they take over.
-    pub(super) async fn create(
-        &self,
-        stop: &Cancel,
-        name: &ServiceName,
-        visibility: Visibility,
-        old: &[&Container],
-    ) -> Result<()> {
-        let service = self.definition.service(name)?;
-        let existing = self.instances(name);
-        for number in 1..=service.replicas() {
-            check(stop)?;
-            let id = if let Some((_, id)) = existing.iter().find(|(own, _)| *own == number) {
-                id.clone()
-            } else {
-                let old = old.iter().find(|one| one.number == number).copied();
-                Box::pin(self.create_one(name, number, visibility, old)).await?
-            };
-            self.connect_missing(name, number, &id, visibility).await?;
-            self.note(name, number, id);
-        }
-        Ok(())
-    }
-
-    async fn create_one(
-        &self,
-        name: &ServiceName,
-        number: u32,
-        visibility: Visibility,
-        old: Option<&Container>,
-    ) -> Result<String> {
-        let live = self.definition.live_name(name, number);
-        let staged = names::staged(&live, self.cx.run());
-        let image = self.image(name).await?;
-        let joined = self.joined(name)?;
-        let inherited = self.inherited(name, old).await?;
-        let request = Request {
-            definition: self.definition,
-            name,
-            number,
-            key: self.cx.key(),
-            step: self.step,
-            environment: &self.cx.target().environment,
-            api: self.api,
-            image: &image,
-            secrets: &self.secrets,
-            files: &self.files,
-            joined: &joined,
-            inherited: &inherited,
-            hidden_as: (visibility == Visibility::Hidden).then_some(staged.as_str()),
-        };
-        let body = request.create()?.body;
-        let detail = json!({ "service": name, "image": image });
-        let create = async {
-            match self.backend.engine.create(&staged, body).await {
-                // A request of a driver that died may have arrived meanwhile.
-                Err(error) if error.kind() == ErrorKind::Conflict => {
-                    let found = self.backend.engine.find_container(&staged).await?;
-                    let own = found.and_then(Container::new).filter(|one| {
-                        one.is_made_by(self.cx.run()) && is_for(one, self.definition, self.step)
-                    });
-                    own.map(|one| one.id).ok_or(error)
-                }
-                created => created,
-            }
-        };
-        self.cx.effect("create", &staged, detail, create).await
-    }
-
-    /// Connects a container to those of its networks that it was not created on.
-    async fn connect_missing(
-        &self,
-        name: &ServiceName,
-        number: u32,
-        id: &str,
-        visibility: Visibility,
-    ) -> Result<()> {
-        let service = self.definition.service(name)?;
-        // One network, or more than one where creating takes them all, is there from the start.
-        if service.networks.len() < 2 || self.api >= ApiVersion::MANY_NETWORKS {
-            return Ok(());
-        }
-        let Some(container) = self.find(id).await? else { return Ok(()) };
-        let live = self.definition.live_name(name, number);
-        let hidden = names::staged(&live, self.cx.run());
-        let hidden = (visibility == Visibility::Hidden).then_some(hidden.as_str());
-        for (network, endpoint) in endpoints(self.definition, name, service, number, hidden) {
-            if !container.networks.contains_key(&network) {
-                let connect = self.backend.engine.connect(&network, id, endpoint);
-                let detail = json!({ "network": network });
-                self.cx.effect("connect", &container.name, detail, connect).await?;
-            }
-        }
-        Ok(())
     }
 
     /// Gives a container the names of its service on all networks. It has no traffic yet, so that
@@ -276,7 +170,7 @@ impl<'a> Rollout<'a> {
     ) -> Result<()> {
         let mut check = checks::of(self.backend, self.definition, name)?;
         if patience == Patience::OnePass {
-            check.timing.stability = std::time::Duration::ZERO;
+            check.timing.stability = Duration::ZERO;
         }
         let waits = self.instances(name).into_iter().map(|(_, id)| {
             let check = &check;
@@ -316,58 +210,8 @@ impl<'a> Rollout<'a> {
         Ok(())
     }
 
-    async fn find(&self, id: &str) -> Result<Option<Container>> {
+    pub(super) async fn find(&self, id: &str) -> Result<Option<Container>> {
         Ok(self.backend.engine.find_container(id).await?.and_then(Container::new))
-    }
-
-    /// What to call the image: its reference where that still means the sealed one, else its id.
-    async fn image(&self, name: &ServiceName) -> Result<String> {
-        let sealed = self.definition.release.services.get(name);
-        let Some(image) = sealed.and_then(|service| service.image.as_ref()) else {
-            return Err(Error::new(
-                ErrorKind::Invalid,
-                "create a container",
-                format!("release {} has no image of {name}", self.definition.release.id),
-            )
-            .without_effect());
-        };
-        let found = self.backend.engine.image(&image.reference).await;
-        let found = crate::engine::ignore_missing(found.map(|found| found.id))?;
-        let same = found.as_ref() == Some(&image.id);
-        Ok(if same { image.reference.clone() } else { image.id.clone() })
-    }
-
-    fn joined(&self, name: &ServiceName) -> Result<BTreeMap<ServiceName, String>> {
-        let Some(needed) = joined_service(self.definition.service(name)?) else {
-            return Ok(BTreeMap::new());
-        };
-        let needed = ServiceName::new(needed)?;
-        let first = self.instances(&needed).into_iter().next();
-        Ok(first.map(|(_, id)| (needed, id)).into_iter().collect())
-    }
-
-    /// The anonymous volumes of `old` that the new container has a place for, as compose does it.
-    async fn inherited(
-        &self,
-        name: &ServiceName,
-        old: Option<&Container>,
-    ) -> Result<BTreeMap<String, String>> {
-        let Some(old) = old.filter(|old| !old.anonymous.is_empty()) else {
-            return Ok(BTreeMap::new());
-        };
-        let service = self.definition.service(name)?;
-        let image = self.image(name).await?;
-        let declared = self.backend.engine.image(&image).await?.config;
-        let declared = declared.and_then(|config| config.volumes).unwrap_or_default();
-        let has_place = |target: &String| {
-            declared.contains(target) || service.volumes.iter().any(|mount| mount.target == *target)
-        };
-        Ok(old
-            .anonymous
-            .iter()
-            .filter(|(target, _)| has_place(target))
-            .map(|(target, volume)| (target.clone(), volume.clone()))
-            .collect())
     }
 }
 
@@ -381,7 +225,7 @@ pub(super) enum Patience {
 }
 
 /// Whether a container of this run belongs to what `step` brings.
-fn is_for(container: &Container, definition: &Definition<'_>, step: Step) -> bool {
+pub(super) fn is_for(container: &Container, definition: &Definition<'_>, step: Step) -> bool {
     let undone = container.marks.step.as_deref() == Some(Step::Rollback.as_str());
     let sealed = definition.release.services.get(&container.service);
     undone == (step == Step::Rollback)

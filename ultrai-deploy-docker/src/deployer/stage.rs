@@ -15,7 +15,8 @@ use ultrai_deploy_core::{
 };
 
 use super::{
-    rollout::{Patience, Rollout, Visibility},
+    create::Visibility,
+    rollout::{Patience, Rollout},
     target,
 };
 use crate::{

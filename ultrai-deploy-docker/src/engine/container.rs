@@ -14,9 +14,15 @@ use bollard::{
     },
 };
 use futures_util::StreamExt;
-use ultrai_deploy_core::error::{ErrorKind, Result};
+use tokio::time::Instant;
+use ultrai_deploy_core::error::{Error, ErrorKind, Result};
 
 use super::{Engine, engine_error, ignore_missing};
+
+/// Longest time that removing a container takes an engine that is busy.
+const REMOVAL: Duration = Duration::from_secs(30);
+/// Pause between looks for it.
+const PAUSE: Duration = Duration::from_millis(100);
 
 impl Engine {
     /// All containers, running or not, that have every one of `labels` (`key` or `key=value`).
@@ -101,8 +107,8 @@ impl Engine {
             .map_err(|source| engine_error("change a restart policy", id, source))
     }
 
-    /// Removes a container by force with its anonymous volumes; one that is not there, or that is
-    /// being removed, is fine.
+    /// Removes a container by force with its anonymous volumes; it is gone on return. One that is
+    /// not there is fine.
     pub(crate) async fn remove(&self, id: &str) -> Result<()> {
         let options = RemoveContainerOptionsBuilder::default().force(true).v(true).build();
         let removed = self
@@ -113,9 +119,21 @@ impl Engine {
             .map_err(|source| engine_error("remove a container", id, source));
         match ignore_missing(removed) {
             // The engine answers so while another removal of it is under way.
-            Err(error) if error.kind() == ErrorKind::Conflict => Ok(()),
+            Err(error) if error.kind() == ErrorKind::Conflict => self.gone(id, error).await,
             other => other,
         }
+    }
+
+    /// Waits until a container is gone; fails with `error` when it stays.
+    async fn gone(&self, id: &str, error: Error) -> Result<()> {
+        let give_up = Instant::now() + REMOVAL;
+        while self.find_container(id).await?.is_some() {
+            if Instant::now() >= give_up {
+                return Err(error);
+            }
+            tokio::time::sleep(PAUSE).await;
+        }
+        Ok(())
     }
 
     /// The last `lines` lines of a container's output.

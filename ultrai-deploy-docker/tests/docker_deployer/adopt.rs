@@ -107,5 +107,11 @@ async fn what_compose_started_is_adopted_with_its_data_and_comes_back() {
     bench.assert_healthy(&again).await;
     assert_eq!(bench.names().await, [bench.live("redis")]);
     assert_eq!(bench.networks().await.len(), 1, "a network of others was removed");
+
+    let mut run = bench.begin(run.release.clone()).await;
+    for step in [Step::Stage, Step::Switch, Step::Retire] {
+        run.step(step).await.unwrap();
+    }
+    assert_eq!(bench.output("redis", "cat /data/dump").await, "precious", "lost with the old one");
     bench.close().await;
 }

@@ -311,7 +311,13 @@ impl Bench {
             }
         }
         for network in self.networks().await {
-            self.docker.remove_network(&network).await.unwrap();
+            // A container that is being removed holds its network for a moment.
+            let mut refusals = 0;
+            while let Err(error) = self.docker.remove_network(&network).await {
+                assert!(refusals < 50, "{network}: {error}");
+                refusals += 1;
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
         }
         let label = format!("{}={project}", labels::PROJECT);
         let filters = HashMap::from([("label", vec![label])]);

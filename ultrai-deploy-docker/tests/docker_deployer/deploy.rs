@@ -76,6 +76,12 @@ async fn one_changed_service_is_replaced_beside_its_old_one() {
     let staged = bench.check(&run.release, Role::Staged).await;
     assert!(staged[&name("web")].passed(), "{staged:?}");
     // While it is staged, the service's name means the old one only.
+    let containers = bench.containers().await;
+    let (_, hidden) = containers.iter().find(|(name, _)| name.contains("-web-1-new-")).unwrap();
+    for (network, endpoint) in hidden.network_settings.clone().unwrap().networks.unwrap() {
+        let aliases = endpoint.aliases.unwrap_or_default();
+        assert!(!aliases.contains(&"web".to_owned()), "{network}: {aliases:?}");
+    }
     let found = bench.output("db", "busybox nslookup web. 127.0.0.11").await;
     assert_eq!(found.matches("Address: ").count(), 1, "{found}");
 
