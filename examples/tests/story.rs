@@ -15,7 +15,7 @@ use shop::Shop;
 
 #[test]
 fn the_sources_application_is_deployed_upgraded_and_taken_back() {
-    let shop = Shop::sources().with_checks();
+    let mut shop = Shop::sources().with_checks();
 
     let first = shop.deploy("v1.0.0", 0);
     assert_eq!(first["ending"]["kind"], "succeeded", "{first}");
@@ -65,6 +65,12 @@ fn the_sources_application_is_deployed_upgraded_and_taken_back() {
     let history = shop.ultrai(&["history", "-e", "production"]).expect(0).out;
     assert_eq!(history.lines().count(), 6, "{history}");
     no_secret_but_in_its_files(&shop);
+
+    // What was recorded is told also while the engine is down.
+    shop.env.insert("DOCKER_HOST".to_owned(), "unix:///nonexistent/docker.sock".to_owned());
+    let status = shop.ultrai(&["status", "-e", "production"]).expect(1).out;
+    assert!(status.contains("v1.0.0") && status.contains("by the last record"), "{status}");
+    assert!(status.contains("/nonexistent/docker.sock"), "{status}");
 }
 
 fn ids(shop: &Shop) -> Vec<(String, String)> {

@@ -1,6 +1,9 @@
 //! The networks of a release: made when they are missing, removed only by the run that made them.
 
-use std::{collections::HashMap, time::Duration};
+use std::{
+    collections::{BTreeSet, HashMap},
+    time::Duration,
+};
 
 use bollard::models::{Ipam, IpamConfig, NetworkCreateRequest};
 use serde_json::json;
@@ -57,9 +60,9 @@ pub(crate) async fn remove_created(cx: &Context, backend: &Backend) -> Result<()
         let id = network.id.unwrap_or_else(|| name.clone());
         let remove = remove_when_free(backend, &id);
         match cx.effect("remove network", &name, json!({}), remove).await {
-            // Of others, since ours are gone.
             Err(error) if is_in_use(&error) => {
-                cx.note(&format!("network {name} stays: containers of others use it")).await?;
+                let why = in_use_by(backend, &id).await?;
+                cx.note(&format!("network {name} stays: {why}")).await?;
             }
             result => result?,
         }
@@ -78,6 +81,21 @@ async fn remove_when_free(backend: &Backend, id: &str) -> Result<()> {
             ended => return ended,
         }
     }
+}
+
+/// Why a network cannot be removed though all containers of ours are gone.
+async fn in_use_by(backend: &Backend, id: &str) -> Result<String> {
+    let network = backend.engine.find_network(id).await?;
+    let containers = network.and_then(|network| network.containers).unwrap_or_default();
+    if containers.is_empty() {
+        // Engine 20.10 may miscount when containers come and go at the same time.
+        let why = "the engine counts connections of containers that are gone; after its next \
+                   restart `docker network rm` removes it";
+        return Ok(why.to_owned());
+    }
+    let names: BTreeSet<_> = containers.into_values().filter_map(|one| one.name).collect();
+    let names: Vec<_> = names.into_iter().collect();
+    Ok(format!("other containers use it: {}", names.join(", ")))
 }
 
 /// The engine refuses with the one or the other while containers are connected.

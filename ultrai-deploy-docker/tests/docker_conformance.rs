@@ -26,8 +26,9 @@ struct Project(Bench);
 impl Platform for Engine {
     async fn environment(&self, case: &str) -> Box<dyn Environment> {
         // Shown when it fails, with what it failed in.
-        eprintln!("{case}");
-        Box::new(Project(Bench::new().await))
+        let bench = Bench::new().await;
+        eprintln!("{}: {case}", bench.target.project);
+        Box::new(Project(bench))
     }
 
     fn parallelism(&self) -> usize {

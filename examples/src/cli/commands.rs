@@ -6,7 +6,6 @@ use serde_json::json;
 use ultrai_deploy_core::{
     Ending, Error, ErrorKind, Result,
     backup::BackupStore,
-    current::Serving,
     health::Verdict,
     journal::Skip,
     lease::{Lease, Wait},
@@ -180,78 +179,6 @@ pub(super) async fn verify(
     });
     output.either(&text, &value);
     Ok(if passed { exit::OK } else { exit::REFUSED })
-}
-
-pub(super) async fn status(
-    cli: &Cli,
-    at: &Where,
-    around: &Surroundings,
-    output: &Output,
-) -> Result<u8> {
-    let setup = setup::look(cli, at, around)?;
-    let target = &setup.state.target;
-    let holder = setup.state.lease.holder(target).await?;
-    let unfinished = setup.pipeline.unfinished().await?;
-    let current = setup.deployer.current(&setup.pipeline.look()).await?;
-    let mut text = String::new();
-    let (release, serving) = match &current.serving {
-        Serving::Nothing => (None, "nothing is deployed".to_owned()),
-        Serving::Release(id) => match setup.state.releases.get(id).await {
-            Ok(release) => (Some(id.clone()), format!("{} (release {id})", release.version)),
-            Err(_) => (Some(id.clone()), format!("release {id}, which is not in the store")),
-        },
-        Serving::Unmanaged(release) => {
-            (None, format!("{}, not deployed by this tool", release.version))
-        }
-        _ => (None, "unknown".to_owned()),
-    };
-    let _infallible = writeln!(text, "{target}: {serving}");
-    for (name, running) in &current.services {
-        let mark = if running.up { "up" } else { "DOWN" };
-        let _infallible = writeln!(text, "  {name:<20} {mark:<5} {}", running.status);
-    }
-    let next = match (&unfinished, &holder) {
-        (Some(found), Some(holder)) => {
-            let phase = found.state.phase().describe();
-            let _infallible = writeln!(text, "run {} is {phase}: {holder}", found.run);
-            Some(format!("ultrai cancel --environment {}", target.environment))
-        }
-        (Some(found), None) if found.is_stuck() => {
-            if let Some(Ending::Stuck { cause, undo }) = found.state.ending() {
-                let _infallible = writeln!(text, "run {} is stuck: {cause}", found.run);
-                let _infallible = writeln!(text, "  going back failed: {undo}");
-            }
-            Some(format!("ultrai resume --retry --environment {}", target.environment))
-        }
-        (Some(found), None) => {
-            let phase = found.state.phase().describe();
-            let _infallible = writeln!(text, "run {} was left unfinished, {phase}", found.run);
-            Some(format!("ultrai resume --environment {}", target.environment))
-        }
-        (None, Some(holder)) => {
-            let _infallible = writeln!(text, "locked by {holder}");
-            None
-        }
-        (None, None) => None,
-    };
-    if let Some(next) = &next {
-        let _infallible = writeln!(text, "next: {next}");
-    }
-    let value = json!({
-        "target": target,
-        "release": release,
-        "serving": serving,
-        "services": current.services,
-        "holder": holder,
-        "unfinished": unfinished.as_ref().map(|found| json!({
-            "run": found.run,
-            "phase": found.state.phase().describe(),
-            "stuck": found.is_stuck(),
-        })),
-        "next": next,
-    });
-    output.either(&text, &value);
-    Ok(if unfinished.is_some_and(|found| found.is_stuck()) { exit::STUCK } else { exit::OK })
 }
 
 pub(super) async fn history(

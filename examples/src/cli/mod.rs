@@ -8,6 +8,7 @@ mod progress;
 mod quickstart;
 mod setup;
 mod signal;
+mod status;
 
 use std::collections::BTreeMap;
 
@@ -49,7 +50,7 @@ async fn dispatch(cli: &Cli, around: &Surroundings, output: &Output) -> Result<u
         Command::Rollback(args) => commands::rollback(cli, args, around, output).await,
         Command::Backups(at) => commands::backups(cli, at, around, output).await,
         Command::Verify(at) => commands::verify(cli, at, around, output).await,
-        Command::Status(at) => commands::status(cli, at, around, output).await,
+        Command::Status(at) => status::run(cli, at, around, output).await,
         Command::History(at) => commands::history(cli, at, around, output).await,
         Command::Resume(args) => commands::resume(cli, args, around, output).await,
         Command::Cancel(at) => commands::cancel(cli, at, around, output).await,

@@ -1,0 +1,168 @@
+//! What serves, what is unfinished, and what to do next.
+
+use std::{collections::BTreeMap, fmt};
+
+use serde::Serialize;
+use ultrai_deploy_core::{
+    Ending, Error, Result,
+    current::{Current, Running, Serving},
+    error::Failure,
+    lease::{Holder, Lease},
+    name::{ReleaseId, RunId, ServiceName, Target},
+    pipeline::Unfinished,
+    release_store::ReleaseStore,
+};
+
+use super::{
+    Surroundings,
+    args::{Cli, Where},
+    exit,
+    output::Output,
+    setup::{self, Setup},
+};
+
+/// What is known of an environment.
+#[derive(Debug, Serialize)]
+struct Status {
+    target: Target,
+    release: Option<ReleaseId>,
+    serving: String,
+    services: BTreeMap<ServiceName, Running>,
+    holder: Option<Holder>,
+    unfinished: Option<Open>,
+    /// The command that goes on from here.
+    next: Option<String>,
+    /// Why the platform does not answer; then the release is the one of the last record.
+    unreachable: Option<Failure>,
+}
+
+/// A run that is not over.
+#[derive(Debug, Serialize)]
+struct Open {
+    run: RunId,
+    phase: String,
+    stuck: bool,
+    /// Why it failed, and why going back did, where it is stuck.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    causes: Vec<String>,
+}
+
+pub(super) async fn run(
+    cli: &Cli,
+    at: &Where,
+    around: &Surroundings,
+    output: &Output,
+) -> Result<u8> {
+    let setup = setup::look(cli, at, around)?;
+    let holder = setup.state.lease.holder(&setup.state.target).await?;
+    let open = setup.pipeline.unfinished().await?.as_ref().map(Open::of);
+    // What the journal knows is told also when the platform is down.
+    let seen = setup.deployer.current(&setup.pipeline.look()).await;
+    let code = match &seen {
+        _ if open.as_ref().is_some_and(|open| open.stuck) => exit::STUCK,
+        Ok(_) => exit::OK,
+        Err(error) => exit::of_error(error),
+    };
+    let status = Status::new(&setup, holder, open, seen).await?;
+    output.result(&status);
+    Ok(code)
+}
+
+impl Status {
+    async fn new(
+        setup: &Setup,
+        holder: Option<Holder>,
+        unfinished: Option<Open>,
+        seen: Result<Current, Error>,
+    ) -> Result<Self> {
+        let (release, serving, services, unreachable) = match seen {
+            Ok(current) => {
+                let (release, serving) = serving(setup, &current.serving).await;
+                (release, serving, current.services, None)
+            }
+            Err(error) => {
+                let release = setup.state.releases.current().await?;
+                let serving = match &release {
+                    Some(id) => format!("{} by the last record", named(setup, id).await),
+                    None => "nothing by the last record".to_owned(),
+                };
+                (release, serving, BTreeMap::new(), Some(Failure::from(&error)))
+            }
+        };
+        let target = setup.state.target.clone();
+        let command = match (&unfinished, &holder) {
+            (Some(_), Some(_)) => Some("cancel"),
+            (Some(open), None) if open.stuck => Some("resume --retry"),
+            (Some(_), None) => Some("resume"),
+            (None, _) => None,
+        };
+        let next =
+            command.map(|name| format!("ultrai {name} --environment {}", target.environment));
+        Ok(Self { target, release, serving, services, holder, unfinished, next, unreachable })
+    }
+}
+
+async fn serving(setup: &Setup, serving: &Serving) -> (Option<ReleaseId>, String) {
+    match serving {
+        Serving::Nothing => (None, "nothing is deployed".to_owned()),
+        Serving::Release(id) => (Some(id.clone()), named(setup, id).await),
+        Serving::Unmanaged(release) => {
+            (None, format!("{}, not deployed by this tool", release.version))
+        }
+        _ => (None, "unknown".to_owned()),
+    }
+}
+
+async fn named(setup: &Setup, id: &ReleaseId) -> String {
+    match setup.state.releases.get(id).await {
+        Ok(release) => format!("{} (release {id})", release.version),
+        Err(_) => format!("release {id}, which is not in the store"),
+    }
+}
+
+impl Open {
+    fn of(found: &Unfinished) -> Self {
+        let causes = match found.state.ending() {
+            Some(Ending::Stuck { cause, undo }) => {
+                vec![cause.to_string(), format!("going back failed: {undo}")]
+            }
+            _ => Vec::new(),
+        };
+        Self {
+            run: found.run.clone(),
+            phase: found.state.phase().describe(),
+            stuck: found.is_stuck(),
+            causes,
+        }
+    }
+}
+
+impl fmt::Display for Status {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "{}: {}", self.target, self.serving)?;
+        if let Some(why) = &self.unreachable {
+            writeln!(f, "  what runs cannot be seen: {why}")?;
+        }
+        for (name, running) in &self.services {
+            let mark = if running.up { "up" } else { "DOWN" };
+            writeln!(f, "  {name:<20} {mark:<5} {}", running.status)?;
+        }
+        match (&self.unfinished, &self.holder) {
+            (Some(open), Some(holder)) => {
+                writeln!(f, "run {} is {}: {holder}", open.run, open.phase)?;
+            }
+            (Some(open), None) if open.stuck => {
+                writeln!(f, "run {} is stuck: {}", open.run, open.causes.join("\n  "))?;
+            }
+            (Some(open), None) => {
+                writeln!(f, "run {} was left unfinished, {}", open.run, open.phase)?;
+            }
+            (None, Some(holder)) => writeln!(f, "locked by {holder}")?,
+            (None, None) => {}
+        }
+        if let Some(next) = &self.next {
+            writeln!(f, "next: {next}")?;
+        }
+        Ok(())
+    }
+}
