@@ -4,7 +4,7 @@
 
 mod support;
 
-use std::{fs, path::Path, sync::Arc, time::Duration};
+use std::{fs, path::Path, time::Duration};
 
 use serde_json::json;
 use tempfile::TempDir;
@@ -14,6 +14,7 @@ use ultrai_deploy_core::{
     name::ServiceName,
     release::Image,
     spec::{ImageSpec, PullPolicy},
+    task::NoOutput,
 };
 use ultrai_deploy_docker::{bollard::Docker, image::Store, labels};
 
@@ -34,7 +35,7 @@ impl Bench {
         Self {
             cx: support::context(),
             docker: support::busybox(&engine).await,
-            store: Store::new(engine).with_observer(Arc::new(output.clone())),
+            store: Store::new(engine),
             output,
             directory: TempDir::new().unwrap(),
         }
@@ -58,7 +59,7 @@ impl Bench {
     async fn build(&self, build: serde_json::Value) -> Result<Image> {
         self.output.clear();
         let service = ServiceName::new("web").unwrap();
-        self.store.build(&self.cx, &service, &self.spec(build)).await
+        self.store.build(&self.cx, &service, &self.spec(build), &self.output).await
     }
 }
 
@@ -78,10 +79,10 @@ async fn a_context_is_built_and_built_again_from_the_cache() {
     let first = bench.build(build.clone()).await.unwrap();
 
     let output = bench.output.text();
-    assert!(output.contains("web: Step 1/"), "{output}");
-    assert!(output.contains("web: good morning"), "{output}");
-    assert!(output.contains("web: kept") && !output.contains("web: ignored"), "{output}");
-    assert!(output.contains("web: build context: 4 entries"), "{output}");
+    assert!(output.contains("Step 1/"), "{output}");
+    assert!(output.contains("good morning"), "{output}");
+    assert!(output.contains("kept") && !output.contains("ignored"), "{output}");
+    assert!(output.contains("build context: 4 entries"), "{output}");
 
     let inspect = bench.docker.inspect_image(&bench.reference()).await.unwrap();
     assert_eq!(inspect.id.as_deref(), Some(first.id.as_str()));
@@ -96,7 +97,10 @@ async fn a_context_is_built_and_built_again_from_the_cache() {
     assert!(bench.output.text().contains("Using cache"), "{}", bench.output.text());
 
     assert!(bench.store.is_obtainable(&bench.cx, &first).await.unwrap());
-    assert_eq!(bench.store.resolve(&bench.cx, &bench.spec(json!({}))).await.unwrap(), first);
+    assert_eq!(
+        bench.store.resolve(&bench.cx, &bench.spec(json!({})), &NoOutput).await.unwrap(),
+        first
+    );
     support::remove_image(&bench.docker, &first.id).await;
     assert!(!bench.store.is_obtainable(&bench.cx, &first).await.unwrap());
 }
@@ -111,8 +115,8 @@ async fn a_dockerfile_from_elsewhere_is_not_in_the_image() {
     let build = json!({ "dockerfile_inline": dockerfile, "target": "one", "tags": ["ut-extra:1"] });
     let image = bench.build(build).await.unwrap();
     let output = bench.output.text();
-    assert!(output.lines().any(|line| line == "web: a"), "{output}");
-    assert!(!output.lines().any(|line| line.starts_with("web: .docker")), "{output}");
+    assert!(output.lines().any(|line| line == "a"), "{output}");
+    assert!(!output.lines().any(|line| line.starts_with(".docker")), "{output}");
     let tagged = bench.docker.inspect_image("ut-extra:1").await.unwrap();
     assert_eq!(tagged.id, Some(image.id.clone()));
     support::remove_image(&bench.docker, &image.id).await;
@@ -154,13 +158,13 @@ async fn a_build_ends_with_its_deadline_and_with_a_cancellation() {
     let service = ServiceName::new("web").unwrap();
     let spec = bench.spec(json!({ "no_cache": true }));
     let cx = bench.cx.clone().with_timeout(Duration::from_secs(1));
-    let error = bench.store.build(&cx, &service, &spec).await.unwrap_err();
+    let error = bench.store.build(&cx, &service, &spec, &NoOutput).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Timeout);
 
     let cancel = Cancel::new();
     let cx = bench.cx.clone().with_cancel(cancel.clone());
     bench.output.clear();
-    let building = bench.store.build(&cx, &service, &spec);
+    let building = bench.store.build(&cx, &service, &spec, &NoOutput);
     let stop = async {
         support::until("the build has begun", || async {
             bench.output.text().contains("sleep 600").then_some(())
@@ -176,15 +180,16 @@ async fn a_build_ends_with_its_deadline_and_with_a_cancellation() {
 async fn an_image_that_nobody_has_is_told_with_what_to_do() {
     let bench = Bench::new().await;
     let spec = |reference: &str, pull| ImageSpec { reference: reference.into(), build: None, pull };
-    let resolve =
-        async |reference: &str, pull| bench.store.resolve(&bench.cx, &spec(reference, pull)).await;
+    let resolve = async |reference: &str, pull| {
+        bench.store.resolve(&bench.cx, &spec(reference, pull), &NoOutput).await
+    };
 
     let error = resolve("ultrai-test/nowhere:1", PullPolicy::Never).await.unwrap_err();
     assert_eq!((error.kind(), error.effect()), (ErrorKind::NotFound, Effect::None));
     assert!(error.advice().unwrap().contains("docker pull"));
 
     let built = bench.spec(json!({}));
-    let error = bench.store.resolve(&bench.cx, &built).await.unwrap_err();
+    let error = bench.store.resolve(&bench.cx, &built, &NoOutput).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::NotFound);
     assert!(error.advice().unwrap().contains("--skip-build"));
 
@@ -208,7 +213,7 @@ async fn an_image_on_the_engine_is_not_pulled() {
         (id.as_str(), PullPolicy::Always),
     ] {
         let spec = ImageSpec { reference: reference.into(), build: None, pull };
-        let image = bench.store.resolve(&bench.cx, &spec).await.unwrap();
+        let image = bench.store.resolve(&bench.cx, &spec, &NoOutput).await.unwrap();
         assert_eq!(image, Image { reference: reference.into(), id: id.clone(), digest: None });
     }
 }

@@ -147,7 +147,7 @@ impl Plan<'_> {
         let engine = Engine::new(&settings);
         let observer: Arc<dyn Observer> = Arc::new(Progress::default());
         let deployer = Arc::new(docker::Deployer::connect(settings.clone(), Arc::clone(&releases)));
-        let images = docker::image::Store::new(engine.clone()).with_observer(Arc::clone(&observer));
+        let images = docker::image::Store::new(engine.clone());
         let tasks =
             docker::task::Runner::new(engine.clone(), Arc::clone(&releases), settings.clone());
         let containers = docker::backup::ProjectSource::new(engine, releases);

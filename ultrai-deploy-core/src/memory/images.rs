@@ -16,6 +16,7 @@ use crate::{
     name::ServiceName,
     release::Image,
     spec::ImageSpec,
+    task::TaskOutput,
 };
 
 /// Images in memory. Clones are one store.
@@ -53,7 +54,13 @@ impl Images {
 
 #[async_trait]
 impl ImageStore for Images {
-    async fn build(&self, cx: &Context, service: &ServiceName, spec: &ImageSpec) -> Result<Image> {
+    async fn build(
+        &self,
+        cx: &Context,
+        service: &ServiceName,
+        spec: &ImageSpec,
+        output: &dyn TaskOutput,
+    ) -> Result<Image> {
         cx.check()?;
         let inputs = spec.build.as_ref().unwrap_or(&Value::Null);
         if inputs["fails"] == true {
@@ -63,12 +70,20 @@ impl ImageStore for Images {
                 format!("the build of {service} failed"),
             ));
         }
+        if let Some(says) = inputs["says"].as_str() {
+            output.line(says);
+        }
         let image = image(&spec.reference, inputs);
         self.insert(image.clone());
         Ok(image)
     }
 
-    async fn resolve(&self, _cx: &Context, spec: &ImageSpec) -> Result<Image> {
+    async fn resolve(
+        &self,
+        _cx: &Context,
+        spec: &ImageSpec,
+        _output: &dyn TaskOutput,
+    ) -> Result<Image> {
         self.lock().get(&spec.reference).cloned().ok_or_else(|| {
             Error::new(
                 ErrorKind::NotFound,

@@ -96,9 +96,11 @@ impl Driver {
             let Some(wanted) = service.image.as_ref().filter(|image| image.build.is_some()) else {
                 continue;
             };
-            let image = match built.get(&wanted.reference) {
-                Some(image) => image.clone(),
-                None => cx.bounded(images.build(cx, name, wanted)).await?,
+            let image = if let Some(image) = built.get(&wanted.reference) {
+                image.clone()
+            } else {
+                let output = self.log.output(name.as_str()).await;
+                cx.bounded(images.build(cx, name, wanted, &output)).await?
             };
             built.insert(wanted.reference.clone(), image.clone());
             self.log
@@ -140,7 +142,8 @@ impl Driver {
                 if self.draft.seal.images.contains_key(name) {
                     continue;
                 }
-                let image = cx.bounded(images.resolve(cx, wanted)).await?;
+                let output = self.log.output(&wanted.reference).await;
+                let image = cx.bounded(images.resolve(cx, wanted, &output)).await?;
                 self.log
                     .record(Event::ImageResolved {
                         service: name.clone(),

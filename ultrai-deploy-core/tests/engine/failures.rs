@@ -19,6 +19,7 @@ use ultrai_deploy_core::{
     report::StageStatus,
     spec::{ImageSpec, PullPolicy, ReleaseSpec},
     stage::Stage,
+    task::TaskOutput,
     verification::When,
 };
 
@@ -227,11 +228,6 @@ fn cases() -> Vec<Case> {
             back,
             with_test(shop("1.1.0", fails(When::Post)), When::Post),
         ),
-        faulty("retiring cannot be prepared", Stage::Finalise, back, |lab| {
-            self::faulty(lab, |_, call| {
-                (call == Call::Prepare(Step::Retire)).then_some(How::Before)
-            })
-        }),
     ]
 }
 
@@ -414,10 +410,16 @@ struct Hanging;
 
 #[async_trait]
 impl ImageStore for Hanging {
-    async fn build(&self, _: &Context, _: &ServiceName, _: &ImageSpec) -> Result<Image> {
+    async fn build(
+        &self,
+        _: &Context,
+        _: &ServiceName,
+        _: &ImageSpec,
+        _: &dyn TaskOutput,
+    ) -> Result<Image> {
         std::future::pending().await
     }
-    async fn resolve(&self, _: &Context, _: &ImageSpec) -> Result<Image> {
+    async fn resolve(&self, _: &Context, _: &ImageSpec, _: &dyn TaskOutput) -> Result<Image> {
         std::future::pending().await
     }
     async fn is_obtainable(&self, _: &Context, _: &Image) -> Result<bool> {

@@ -11,6 +11,7 @@ use bollard::{
 use futures_util::StreamExt;
 use serde::Deserialize;
 use serde_json::json;
+use tokio::sync::oneshot;
 use ultrai_deploy_core::{
     context::Context,
     error::{Error, ErrorKind, Result},
@@ -18,6 +19,7 @@ use ultrai_deploy_core::{
     name::ServiceName,
     release::Image,
     spec::ImageSpec,
+    task::TaskOutput,
 };
 
 use super::{LONGEST, Reference, Store, absent};
@@ -70,6 +72,7 @@ pub(super) async fn build(
     cx: &Context,
     service: &ServiceName,
     spec: &ImageSpec,
+    output: &dyn TaskOutput,
 ) -> Result<Image> {
     let cx = cx.clone().with_timeout(LONGEST);
     let build = parse(service, spec)?;
@@ -78,7 +81,7 @@ pub(super) async fn build(
     let detail = json!({ "service": service, "context": build.context });
     let options = options(&cx, service, spec, &build, context.dockerfile())?;
     let work = async {
-        let id = run(store, &cx, service, options, context).await?;
+        let id = run(store, service, options, context, output).await?;
         for tag in &build.tags {
             self::tag(store, &spec.reference, tag).await?;
         }
@@ -163,21 +166,25 @@ fn options(
 /// Sends the context, hands on the output, and returns the id that the builder names.
 async fn run(
     store: &Store,
-    cx: &Context,
     service: &ServiceName,
     options: BuildImageOptions,
     context: BuildContext,
+    output: &dyn TaskOutput,
 ) -> Result<Option<String>> {
     let client = store.engine.patient_client(LONGEST).await?;
-    let sink = store.sink(cx, service.as_str());
-    let on_sent = sink.clone();
-    let (pieces, reader) = context.send(move |sent| {
-        on_sent(&format!("build context: {} entries, {} bytes", sent.entries, sent.bytes));
+    let (sent, mut all_sent) = oneshot::channel();
+    let (pieces, reader) = context.send(move |all| {
+        // Whoever listened may have given up.
+        let _gone = sent.send(all);
     });
     let body = body_try_stream(pieces.map(|piece| piece.map(Into::into)));
     let (mut lines, mut tail, mut id) = (Lines::default(), Tail::default(), None);
     let mut take = |line: &str| {
-        sink(line);
+        // The builder begins when it has everything.
+        if let Ok(all) = all_sent.try_recv() {
+            output.line(&format!("build context: {} entries, {} bytes", all.entries, all.bytes));
+        }
+        output.line(line);
         tail.push(line);
     };
     let mut progress = client.build_image(options, None, Some(body));

@@ -7,7 +7,7 @@ mod build;
 mod pull;
 mod reference;
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use bollard::models::ImageInspect;
@@ -16,9 +16,9 @@ use ultrai_deploy_core::{
     error::{Error, ErrorKind, Result},
     image::ImageStore,
     name::ServiceName,
-    observer::Observer,
     release::Image,
     spec::{ImageSpec, PullPolicy},
+    task::TaskOutput,
 };
 
 pub(crate) use self::build::check as check_build;
@@ -29,34 +29,15 @@ use crate::engine::{Engine, ignore_missing};
 const LONGEST: Duration = Duration::from_hours(1);
 
 /// The images of an engine.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct Store {
     engine: Engine,
-    observers: Vec<Arc<dyn Observer>>,
 }
 
 impl Store {
     /// The images of `engine`.
     pub fn new(engine: Engine) -> Self {
-        Self { engine, observers: Vec::new() }
-    }
-
-    /// Hands every line of a build's or pull's output to `observer`; the subject is the service or
-    /// the reference.
-    pub fn with_observer(mut self, observer: Arc<dyn Observer>) -> Self {
-        self.observers.push(observer);
-        self
-    }
-
-    /// Takes lines about `subject`.
-    fn sink(&self, cx: &Context, subject: &str) -> impl Fn(&str) + Clone + Send + Sync + 'static {
-        let (observers, run) = (self.observers.clone(), cx.run().clone());
-        let subject = subject.to_owned();
-        move |line: &str| {
-            for observer in &observers {
-                observer.on_output(&run, &subject, line);
-            }
-        }
+        Self { engine }
     }
 
     /// The image behind `reference` if the engine has it.
@@ -66,19 +47,24 @@ impl Store {
     }
 }
 
-impl fmt::Debug for Store {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Store").field("engine", &self.engine).finish_non_exhaustive()
-    }
-}
-
 #[async_trait]
 impl ImageStore for Store {
-    async fn build(&self, cx: &Context, service: &ServiceName, image: &ImageSpec) -> Result<Image> {
-        Box::pin(build::build(self, cx, service, image)).await
+    async fn build(
+        &self,
+        cx: &Context,
+        service: &ServiceName,
+        image: &ImageSpec,
+        output: &dyn TaskOutput,
+    ) -> Result<Image> {
+        Box::pin(build::build(self, cx, service, image, output)).await
     }
 
-    async fn resolve(&self, cx: &Context, image: &ImageSpec) -> Result<Image> {
+    async fn resolve(
+        &self,
+        cx: &Context,
+        image: &ImageSpec,
+        output: &dyn TaskOutput,
+    ) -> Result<Image> {
         let reference = image.reference.as_str();
         // An image that is built here is never looked for in a registry: its name there may be
         // somebody else's. An id is in no registry at all.
@@ -86,13 +72,15 @@ impl ImageStore for Store {
         let pull = if built { PullPolicy::Never } else { image.pull };
         let remote = Reference::parse(reference);
         match (pull, remote) {
-            (PullPolicy::Always, Some(remote)) => pull::pull(self, cx, reference, &remote).await?,
+            (PullPolicy::Always, Some(remote)) => {
+                pull::pull(self, cx, reference, &remote, output).await?;
+            }
             (PullPolicy::Never, _) | (_, None) => {}
             (_, Some(remote)) => {
                 if let Some(found) = self.local(reference).await? {
                     return Ok(found);
                 }
-                pull::pull(self, cx, reference, &remote).await?;
+                pull::pull(self, cx, reference, &remote, output).await?;
             }
         }
         self.local(reference).await?.ok_or_else(|| {

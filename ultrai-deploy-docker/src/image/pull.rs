@@ -6,6 +6,7 @@ use serde_json::json;
 use ultrai_deploy_core::{
     context::Context,
     error::{Error, ErrorKind, Result},
+    task::TaskOutput,
 };
 
 use super::{LONGEST, Reference, Store};
@@ -16,13 +17,13 @@ pub(super) async fn pull(
     cx: &Context,
     reference: &str,
     remote: &Reference<'_>,
+    output: &dyn TaskOutput,
 ) -> Result<()> {
     let cx = cx.clone().with_timeout(LONGEST);
     let options = CreateImageOptionsBuilder::default()
         .from_image(remote.repository)
         .tag(remote.version())
         .build();
-    let sink = store.sink(&cx, reference);
     let work = async {
         let client = store.engine.patient_client(LONGEST).await?;
         let mut progress = client.create_image(Some(options), None, None);
@@ -32,8 +33,8 @@ pub(super) async fn pull(
             let counts = report.progress_detail.is_some_and(|detail| detail.current.is_some());
             if let Some(status) = report.status.filter(|_| !counts) {
                 match report.id {
-                    Some(layer) => sink(&format!("{layer}: {status}")),
-                    None => sink(&status),
+                    Some(layer) => output.line(&format!("{layer}: {status}")),
+                    None => output.line(&status),
                 }
             }
         }
