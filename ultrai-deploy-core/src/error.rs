@@ -36,6 +36,8 @@ pub enum ErrorKind {
     Corrupt,
     /// Another driver holds the environment, or took it over.
     Fenced,
+    /// A run is neither finished nor undone, and a person has to act.
+    Stuck,
     /// Reading or writing local files failed.
     Io,
     /// Anything else.

@@ -41,6 +41,7 @@ fn of_kind(kind: ErrorKind) -> u8 {
     match kind {
         ErrorKind::Invalid => USAGE,
         ErrorKind::Fenced => LOCKED,
+        ErrorKind::Stuck => STUCK,
         ErrorKind::Cancelled => CANCELLED,
         _ => REFUSED,
     }

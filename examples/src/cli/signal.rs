@@ -1,4 +1,5 @@
-//! First signal: cancel. Second signal: leave at once; the journal is complete.
+//! First signal: cancel. Second signal: leave at once; the journal is complete. A closed terminal
+//! only ever cancels.
 
 use tokio::signal::unix::{SignalKind, signal};
 use ultrai_deploy_core::{Error, ErrorKind, Result, pipeline::Run, report::Report};
@@ -19,11 +20,14 @@ pub(super) async fn drive(run: Run) -> Result<Report> {
     };
     let mut interrupt = listen(SignalKind::interrupt())?;
     let mut terminate = listen(SignalKind::terminate())?;
+    // The terminal was closed. It may be told more than once, so it never counts as the second.
+    let mut hangup = listen(SignalKind::hangup())?;
     let cancel = run.cancel();
     run.join_until(async move {
         tokio::select! {
             _ = interrupt.recv() => {}
             _ = terminate.recv() => {}
+            _ = hangup.recv() => {}
         }
         say("cancelling: what was changed is rolled back; a second signal leaves at once");
         cancel.cancel();

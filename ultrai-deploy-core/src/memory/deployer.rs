@@ -275,8 +275,9 @@ impl Seam for Deployer {
         }
         let serving = match self.releases.current().await? {
             Some(id) => Serving::Release(id),
-            None if live.iter().any(|one| one.maker.is_none()) => {
-                let found = live.into_iter().filter(|one| one.maker.is_none());
+            // Others started it, or an earlier run whose release was forgotten.
+            None if live.iter().any(|one| !one.is_brought_by(cx.run())) => {
+                let found = live.into_iter().filter(|one| !one.is_brought_by(cx.run()));
                 let services = found
                     .map(|one| (one.service, ReleaseService::new(one.image, one.config)))
                     .collect();
@@ -329,7 +330,7 @@ impl Seam for Deployer {
     }
 
     async fn retire(&self, cx: &Context, work: &Work<'_>, record: &StepRecord) -> Result<()> {
-        for seen in Snapshot::before_run(work, record)?.served(cx) {
+        for seen in Snapshot::before_run(work, record)?.of_others(cx) {
             if let Some(old) = self.world.get(&seen.id)
                 && old.phase == Phase::Kept
             {
@@ -416,9 +417,8 @@ impl Seam for Deployer {
 
 /// Whether an instance runs what a release says of its service.
 fn is_of(one: &Instance, release: &Release) -> bool {
-    release.services.get(&one.service).is_some_and(|service| match &one.spec_hash {
-        Some(hash) => *hash == service.spec_hash,
-        None => release.origin == Origin::Adopted,
+    release.services.get(&one.service).is_some_and(|service| {
+        release.origin == Origin::Adopted || one.spec_hash.as_ref() == Some(&service.spec_hash)
     })
 }
 

@@ -58,10 +58,14 @@ impl Snapshot {
 
     /// What had the traffic and was not brought by this run.
     pub(super) fn served(&self, cx: &Context) -> impl Iterator<Item = &Seen> {
+        self.of_others(cx).filter(|seen| seen.phase == Phase::Live)
+    }
+
+    /// What was not brought by this run: what served, and what earlier runs could not remove.
+    pub(super) fn of_others(&self, cx: &Context) -> impl Iterator<Item = &Seen> {
         let run = cx.run().clone();
-        self.instances.iter().filter(move |seen| {
-            seen.phase == Phase::Live && seen.maker.as_ref().is_none_or(|maker| maker.run != run)
-        })
+        let brought = move |seen: &Seen| seen.maker.as_ref().is_some_and(|one| one.run == run);
+        self.instances.iter().filter(move |seen| !brought(seen))
     }
 }
 

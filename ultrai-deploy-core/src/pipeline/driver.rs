@@ -22,6 +22,10 @@ use crate::{
 /// How long giving up the lease may take; one that is not given up runs out by itself.
 const RELEASE_LIMIT: Duration = Duration::from_secs(30);
 
+/// How many renewals in a row may fail, each after a fifth of the usual pause: the lease has not run
+/// out by then, which is three pauses long.
+const MOST_RENEWAL_FAILURES: u32 = 5;
+
 /// What a driver was asked to do; a driver that adopts a run has none.
 #[derive(Debug)]
 pub(crate) enum Job {
@@ -65,7 +69,10 @@ impl Driver {
         let cx = self.uncancelled("release").with_timeout(RELEASE_LIMIT);
         let released = cx.bounded(self.parts.lease.release(&self.parts.target, fence)).await;
         if let Err(error) = driven {
-            return Err(self.log.redactor().await.error(error));
+            let error = self.log.redactor().await.error(error);
+            let state = self.log.state().await;
+            let is_unfinished = state.touched() && !state.is_final();
+            return Err(if is_unfinished { unfinished(error) } else { error.without_effect() });
         }
         if let Err(error) = released {
             // The run is over and durable; a lease that cannot be given up runs out by itself.
@@ -251,14 +258,36 @@ impl Driver {
     }
 }
 
+/// Nothing more can be done or written; what was begun stays as it is.
+fn unfinished(error: Error) -> Error {
+    let (kind, advice) = match error.kind() {
+        // Another driver has it.
+        ErrorKind::Fenced | ErrorKind::Conflict => (ErrorKind::Fenced, "look with `ultrai status`"),
+        _ => (ErrorKind::Stuck, "mend the cause and run `ultrai resume`"),
+    };
+    let evidence = error.evidence().to_vec();
+    Error::new(kind, "finish the run", "what it has begun is neither finished nor undone")
+        .with_advice(advice)
+        .with_evidence(evidence)
+        .with_source(error)
+}
+
 /// Renews the lease and journals a cancellation as soon as it comes, beside the work. Returns only
 /// when the lease or the journal is lost.
 async fn keep_watch(log: &Recorder, cancel: &Cancel, every: Duration) -> Error {
     let renewals = async {
+        let mut failures = 0;
         loop {
-            tokio::time::sleep(every).await;
-            if let Err(lost) = log.renew().await {
-                return lost;
+            tokio::time::sleep(if failures == 0 { every } else { every / 5 }).await;
+            match log.renew().await {
+                Ok(()) => failures = 0,
+                Err(error) => {
+                    failures += 1;
+                    if error.kind() == ErrorKind::Fenced || failures > MOST_RENEWAL_FAILURES {
+                        log.mark_broken().await;
+                        return error;
+                    }
+                }
             }
         }
     };

@@ -1,5 +1,7 @@
 //! Proving a release: what runs is what is intended, and every check passes.
 
+use std::time::Duration;
+
 use futures_util::{StreamExt, stream::FuturesUnordered};
 use serde::Serialize;
 
@@ -20,6 +22,9 @@ use crate::{
 
 /// Of how many instances evidence is taken when a check does not say which one it looked at.
 const MOST_SUSPECTS: usize = 8;
+
+/// How long taking evidence of one instance may take.
+const EVIDENCE_LIMIT: Duration = Duration::from_secs(10);
 
 /// Whether the first failure ends the proof.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -210,7 +215,7 @@ impl Parts {
                 let own = std::slice::from_ref(&endpoint);
                 let suspects = if endpoint.service.is_some() { own } else { &endpoints };
                 for suspect in suspects.iter().take(MOST_SUSPECTS) {
-                    evidence.extend(self.deployer.evidence(cx, suspect).await);
+                    evidence.extend(self.evidence(cx, suspect).await);
                 }
             }
             let millis = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
@@ -224,6 +229,19 @@ impl Parts {
             }
         }
         Ok(proof)
+    }
+
+    /// What the platform knows about a suspect. A log that does not come must not keep a run from
+    /// its end.
+    async fn evidence(&self, cx: &Context, suspect: &Endpoint) -> Vec<Evidence> {
+        let collected = self.deployer.evidence(cx, suspect);
+        match tokio::time::timeout(EVIDENCE_LIMIT, collected).await {
+            Ok(evidence) => evidence,
+            Err(_elapsed) => {
+                let text = format!("the platform did not tell within {EVIDENCE_LIMIT:?}");
+                vec![Evidence::new(EvidenceKind::Status, suspect.instance.as_str(), text)]
+            }
+        }
     }
 
     /// Compares what runs with what `release` says.
@@ -247,7 +265,9 @@ impl Parts {
                 }
             }
         }
-        let others = current.services.iter().filter(|(_, running)| running.up);
+        // What others had started is described as far as it was well: the rest came back, too.
+        let is_whole = release.origin == Origin::Sealed;
+        let others = current.services.iter().filter(|(_, running)| is_whole && running.up);
         let others = others.filter(|(name, _)| !release.services.contains_key(*name));
         wrong.extend(others.map(|(name, _)| format!("{name} runs and is not of this release")));
         let status = if wrong.is_empty() {
@@ -286,12 +306,14 @@ impl Parts {
 }
 
 fn difference(origin: Origin, intended: &ReleaseService, running: &Running) -> Option<String> {
-    match &running.spec_hash {
-        Some(hash) if *hash != intended.spec_hash => {
-            return Some("runs with another definition".to_owned());
+    // The definition of what others had started was put together from what ran, so it has not the
+    // hash that an earlier deploy may have marked it with.
+    if origin == Origin::Sealed {
+        match &running.spec_hash {
+            Some(hash) if *hash == intended.spec_hash => {}
+            Some(_) => return Some("runs with another definition".to_owned()),
+            None => return Some("was started by others".to_owned()),
         }
-        None if origin == Origin::Sealed => return Some("was started by others".to_owned()),
-        _ => {}
     }
     match (&intended.image, &running.image) {
         (Some(wanted), Some(runs)) if wanted.id != runs.id => {

@@ -163,14 +163,16 @@ impl Recorder {
         Ok(())
     }
 
-    /// Re-checks the lease; a loss is final for this driver.
+    /// Re-checks the lease; a loss is final for this driver, any other failure is not.
     pub(crate) async fn renew(&self) -> Result<()> {
         let fence = self.fence().await;
         if fence == Fence(0) {
             return Ok(());
         }
         let renewed = self.parts.lease.renew(&self.parts.target, fence).await;
-        if renewed.is_err() {
+        if let Err(error) = &renewed
+            && error.kind() == ErrorKind::Fenced
+        {
             self.mark_broken().await;
         }
         renewed

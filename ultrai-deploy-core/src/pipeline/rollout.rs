@@ -86,16 +86,13 @@ impl Driver {
         proof.await?.into_result()
     }
 
-    /// Retires the old release. From its intent on there is no way back, so nothing fails here
-    /// any more: what cannot be removed is named in a note.
+    /// Retires the old release. The new one is proven, so nothing fails here any more: what cannot
+    /// be removed is named in a note.
     pub(super) async fn finalise(&self) -> Result<()> {
         let limit = self.parts.policy.deadline(Stage::Finalise);
         let cx = self.uncancelled(Stage::Finalise.as_str()).with_timeout(limit);
         if !self.log.state().await.is_done(Step::Retire) {
             let retired = self.insist(&cx, Step::Retire, limit).await;
-            if retired.is_err() && !self.log.state().await.is_past_return() {
-                return retired;
-            }
             self.housekeep("the old release was not removed", retired).await?;
         }
         self.clean_tasks().await?;

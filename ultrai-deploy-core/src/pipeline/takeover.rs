@@ -232,7 +232,7 @@ fn stuck(found: &Unfinished) -> Error {
         Some(Ending::Stuck { undo, .. }) => undo.to_string(),
         _ => String::new(),
     };
-    Error::new(ErrorKind::Fenced, "begin", format!("run {} is stuck: {why}", found.run))
+    Error::new(ErrorKind::Stuck, "begin", format!("run {} is stuck: {why}", found.run))
         .with_advice(
             "mend the cause and run `ultrai resume --retry`, or close it with \
              `ultrai abandon --reason …`",

@@ -1,6 +1,10 @@
 //! Going back, and proving what came back.
 
-use super::{Driver, proof::Patience};
+use super::{
+    Driver,
+    deadline::{GRACE, cut_off},
+    proof::Patience,
+};
 use crate::{
     context::Context,
     deployer::Step,
@@ -43,7 +47,7 @@ impl Driver {
         let state = self.log.state().await;
         let Phase::Proving { cause, to } = state.phase() else { return Ok(()) };
         let cx = self.uncancelled("prove").with_timeout(self.parts.policy.rollback_deadline);
-        let ending = match self.prove_back(&cx).await {
+        let ending = match cut_off(&cx, GRACE, self.prove_back(&cx)).await {
             Ok(()) => Ending::RolledBack { to: to.clone(), cause: cause.clone() },
             Err(error) if self.log.is_broken().await => return Err(error),
             Err(error) => {

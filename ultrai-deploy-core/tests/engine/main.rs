@@ -15,6 +15,8 @@ mod lab;
 #[cfg(test)]
 mod random;
 #[cfg(test)]
+mod robust;
+#[cfg(test)]
 mod runs;
 #[cfg(test)]
 mod secrets;

@@ -72,10 +72,10 @@ async fn a_stuck_run_keeps_others_out_until_it_is_mended() {
     let next = lab.deploy(shop("1.2.0", json!({}))).await;
     assert_eq!(ended(&next), "refused");
     let cause = next.cause().unwrap();
-    assert_eq!(cause.kind, ErrorKind::Fenced);
+    assert_eq!(cause.kind, ErrorKind::Stuck);
     assert!(cause.message.contains("ultrai resume --retry"), "{cause}");
     let refused = lab.process().resume(false, Wait::No).await.unwrap_err();
-    assert_eq!(refused.kind(), ErrorKind::Fenced);
+    assert_eq!(refused.kind(), ErrorKind::Stuck);
     assert_eq!(lab.stamps(), world, "nobody touched anything");
 
     // Still broken: three more attempts, and stuck again.

@@ -159,10 +159,8 @@ impl Seam for Deployer {
 /// Whether a container runs what a release says of its service.
 fn is_of(container: &Container, release: &Release) -> bool {
     release.services.get(&container.service).is_some_and(|service| {
-        match &container.marks.spec_hash {
-            Some(hash) => *hash == service.spec_hash || release.origin == Origin::Adopted,
-            None => release.origin == Origin::Adopted,
-        }
+        let hash = container.marks.spec_hash.as_ref();
+        release.origin == Origin::Adopted || hash == Some(&service.spec_hash)
     })
 }
 

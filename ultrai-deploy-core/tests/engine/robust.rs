@@ -1,0 +1,157 @@
+//! What must not change an outcome, and what must not be mistaken for one.
+
+use std::{ops::Range, sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+use serde_json::json;
+use tokio::time::Instant;
+use ultrai_deploy_core::{
+    Effect, ErrorKind,
+    deployer::Step,
+    error::{Error, Result},
+    journal::Event,
+    lease::{Fence, Holder, Lease, Wait},
+    memory,
+    name::Target,
+    pipeline::DeployRequest,
+    spec::{ImageSpec, PullPolicy},
+    verification::When,
+};
+
+use crate::{
+    failures::faulty,
+    faults::{Call, How},
+    journals::{At, Deadly, Kill},
+    lab::{Lab, Parts, SECRET, ended, service, shop, with_check},
+};
+
+/// A release that was proven is not taken back because cleaning up after it cannot begin.
+#[tokio::test(start_paused = true)]
+async fn a_proven_release_stays_when_retiring_cannot_begin() {
+    let lab = Lab::new();
+    lab.deploy(shop("1.0.0", json!({}))).await;
+    let parts =
+        faulty(&lab, |_, call| (call == Call::Prepare(Step::Retire)).then_some(How::Before));
+    let request = DeployRequest::new(shop("1.1.0", json!({})));
+    let report = parts.start().deploy(request).join().await.unwrap();
+    assert_eq!(ended(&report), "succeeded", "{report}");
+    assert!(report.notes[0].contains("the old release was not removed"), "{:?}", report.notes);
+    assert_eq!(lab.serving().await, report.release);
+
+    // The next run collects what is left.
+    assert_eq!(ended(&lab.deploy(shop("1.2.0", json!({}))).await), "succeeded");
+    lab.assert_settled().await;
+}
+
+/// The state directory was lost: what an earlier deploy started is adopted with its marks, and is
+/// the same when it comes back.
+#[tokio::test(start_paused = true)]
+async fn what_came_back_is_proven_though_its_release_is_forgotten() {
+    let before = Lab::new();
+    before.deploy(shop("1.0.0", json!({}))).await;
+    let lab = Lab { world: before.world.clone(), ..Lab::new() };
+    let live = lab.stamps();
+    let sick = with_check(shop("1.1.0", json!({})), When::Verify, json!({ "healthy": false }));
+    let report = lab.deploy(sick).await;
+    assert_eq!(ended(&report), "rolled back", "{report}");
+    let ids = |stamps: Vec<(String, _, _, _)>| -> Vec<String> {
+        stamps.into_iter().map(|(id, ..)| id).collect()
+    };
+    assert_eq!(ids(lab.stamps()), ids(live));
+}
+
+/// A log driver that never answers keeps no run from its end.
+#[tokio::test(start_paused = true)]
+async fn evidence_that_does_not_come_is_not_waited_for() {
+    let lab = Lab::new();
+    lab.deploy(shop("1.0.0", json!({}))).await;
+    let parts = faulty(&lab, |_, call| (call == Call::Evidence).then_some(How::Hangs));
+    let request = DeployRequest::new(shop("1.1.0", json!({ "healthy": "staged" })));
+    let report = parts.start().deploy(request).join().await.unwrap();
+    assert_eq!(ended(&report), "rolled back");
+    assert!(report.to_string().contains("did not tell within 10s"), "{report}");
+    lab.assert_settled().await;
+}
+
+/// The watchman of the laboratory asserts that no secret reaches an observer.
+#[tokio::test(start_paused = true)]
+async fn what_a_builder_prints_is_redacted() {
+    let lab = Lab::new();
+    let mut spec = shop("1.0.0", json!({}));
+    let build = Some(json!({ "says": format!("npm token {SECRET}") }));
+    let web = spec.services.get_mut(&service("frontend")).unwrap();
+    web.image = Some(ImageSpec { reference: "app:2".into(), build, pull: PullPolicy::Missing });
+    assert_eq!(ended(&lab.deploy(spec).await), "succeeded");
+}
+
+/// A lease on a disk that fails for a while, in seconds since it was made.
+#[derive(Debug)]
+struct Unsteady {
+    inner: memory::Lease,
+    made: Instant,
+    fails: Range<u64>,
+}
+
+#[async_trait]
+impl Lease for Unsteady {
+    async fn acquire(&self, target: &Target, holder: &Holder, wait: Wait) -> Result<Fence> {
+        self.inner.acquire(target, holder, wait).await
+    }
+    async fn renew(&self, target: &Target, fence: Fence) -> Result<()> {
+        if self.fails.contains(&self.made.elapsed().as_secs()) {
+            return Err(Error::new(ErrorKind::Io, "renew the lease", "too many open files"));
+        }
+        self.inner.renew(target, fence).await
+    }
+    async fn release(&self, target: &Target, fence: Fence) -> Result<()> {
+        self.inner.release(target, fence).await
+    }
+    async fn holder(&self, target: &Target) -> Result<Option<Holder>> {
+        self.inner.holder(target).await
+    }
+}
+
+/// Nobody else can have the lease before it has run out, so a renewal that fails is no reason to
+/// leave a run half-way; when it may have run out, the run is left.
+#[tokio::test(start_paused = true)]
+async fn renewals_may_fail_for_a_while() {
+    for (fails, goes_on) in [(4..8, true), (4..100, false)] {
+        let lab = Lab::new();
+        lab.deploy(shop("1.0.0", json!({}))).await;
+        let lease = Unsteady { inner: lab.lease.clone(), made: Instant::now(), fails };
+        let parts = Parts { lease: Arc::new(lease), ..lab.parts() };
+        let slow = shop("1.1.0", json!({ "healthy_after": 20 }));
+        let begun = Instant::now();
+        let ended = parts.start().deploy(DeployRequest::new(slow)).join().await;
+        if goes_on {
+            assert!(begun.elapsed() > Duration::from_secs(8), "it was over before");
+            assert_eq!(self::ended(&ended.unwrap()), "succeeded");
+        } else {
+            assert_eq!(ended.unwrap_err().kind(), ErrorKind::Stuck);
+            assert!(begun.elapsed() < Duration::from_secs(15), "{:?}", begun.elapsed());
+            lab.resume().await;
+        }
+        lab.assert_settled().await;
+    }
+}
+
+/// An error of the engine itself says whether something was left half-way.
+#[tokio::test(start_paused = true)]
+async fn a_journal_that_is_lost_tells_what_it_leaves() {
+    let begun = At::Event(|event| matches!(event, Event::StepDone { step: Step::Switch }));
+    let early = At::Event(|event| matches!(event, Event::StageFinished { .. }));
+    for (at, kind, effect) in
+        [(begun, ErrorKind::Stuck, Effect::Unknown), (early, ErrorKind::Io, Effect::None)]
+    {
+        let lab = Lab::new();
+        lab.deploy(shop("1.0.0", json!({}))).await;
+        let journal = Deadly::new(&lab, Some((at, Kill::DiskBefore)));
+        let parts = Parts { journal, ..lab.parts() };
+        let run = parts.start().deploy(DeployRequest::new(shop("1.1.0", json!({}))));
+        let error = run.join().await.unwrap_err();
+        assert_eq!((error.kind(), error.effect()), (kind, effect), "{error}");
+        assert_eq!(lab.process().unfinished().await.unwrap().is_some(), kind == ErrorKind::Stuck);
+        lab.resume().await;
+        lab.assert_settled().await;
+    }
+}
