@@ -145,6 +145,20 @@ fn names_of_projects() {
     assert!(compose::load(&options).unwrap_err().to_string().contains("lower-case"));
 }
 
+/// Whoever only looks, or goes back, must not need a file without mistakes.
+#[test]
+fn the_name_alone_needs_no_right_file() {
+    let wrong = "name: Shop\nservices: {web: {image: \"a:${VERSION:?set it}\", prots: []}}\n";
+    let directory = write(wrong);
+    let mut options = options(directory.path());
+    assert!(compose::load(&options).is_err());
+    assert_eq!(compose::project_name(&options).unwrap(), "shop");
+    fs::write(directory.path().join("compose.yaml"), "services: [\n").unwrap();
+    assert!(compose::project_name(&options).unwrap_err().to_string().contains("not YAML"));
+    options.env = BTreeMap::from([("COMPOSE_PROJECT_NAME".to_owned(), "env-name".to_owned())]);
+    assert_eq!(compose::project_name(&options).unwrap(), "env-name");
+}
+
 #[test]
 fn anchors_merges_extensions_and_documents() {
     let project = load(

@@ -109,15 +109,12 @@ impl Plan<'_> {
             env_files: self.environment.env_files().cloned().collect(),
             secrets: self.config.secrets.iter().map(ToString::to_string).collect(),
         };
-        // Without a deploy the compose file only gives the project's name.
-        let loaded = match (&self.config.project, &self.version) {
-            (Some(_), None) => None,
-            _ => Some(compose::load(&options)?),
-        };
+        // Without a deploy the compose file only gives the project's name, and may be broken.
+        let loaded = self.version.as_ref().map(|_| compose::load(&options)).transpose()?;
         let project = match (&self.config.project, &loaded) {
             (Some(project), _) => project.clone(),
             (None, Some(loaded)) => ProjectName::new(loaded.project.name.as_str())?,
-            (None, None) => return Err(invalid("the project has no name")),
+            (None, None) => ProjectName::new(compose::project_name(&options)?)?,
         };
         let mut secrets = self.secrets_of_process();
         let mut spec = None;

@@ -78,6 +78,23 @@ pub fn load(options: &Options) -> Result<Loaded, LoadError> {
     Ok(Loaded { project, warnings, secrets })
 }
 
+/// Only the name of a compose project. What else is wrong with the file does not matter.
+///
+/// # Errors
+/// When there is no file, or when its name cannot be told; with the place and what to write.
+pub fn project_name(options: &Options) -> Result<String, LoadError> {
+    let file = find::file(&options.path, &mut Vec::new())?;
+    let directory = file.parent().map(Path::to_path_buf).unwrap_or_default();
+    let file = Arc::new(file);
+    let variables = Variables::new(options, &directory)?;
+    let given = options.project_name.as_deref();
+    if let Some(chosen) = name::chosen(given, &variables, &file)? {
+        return Ok(chosen);
+    }
+    let tree = documents::combine(&find::read(&file)?, &file)?;
+    name::of_project(given, &variables, &Field::root(&tree, &file), &directory)
+}
+
 /// What services are read with.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Scope<'a> {

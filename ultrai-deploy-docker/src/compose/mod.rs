@@ -38,7 +38,7 @@ mod yaml;
 
 pub use self::{
     hash::config_hash,
-    load::{Loaded, Options, load},
+    load::{Loaded, Options, load, project_name},
     model::Project,
     problem::{LoadError, Problem},
     yaml::Position,

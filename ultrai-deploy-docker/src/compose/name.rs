@@ -1,6 +1,9 @@
 //! The name of a project.
 
-use std::path::Path;
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use super::{
     field::Field,
@@ -9,25 +12,34 @@ use super::{
     variables::Variables,
 };
 
-/// The name that was given, else `COMPOSE_PROJECT_NAME`, else `name:`, else the directory's.
-///
-/// The first two must be names already; the others are made into one as Compose does it.
+/// The name that was given, else `COMPOSE_PROJECT_NAME`. It must be a name already.
+pub(super) fn chosen(
+    given: Option<&str>,
+    variables: &Variables,
+    file: &Arc<PathBuf>,
+) -> Result<Option<String>, LoadError> {
+    let of_variable = || variables.text("COMPOSE_PROJECT_NAME").filter(|name| !name.is_empty());
+    let Some(given) = given.map(str::to_owned).or_else(of_variable) else { return Ok(None) };
+    if given.is_empty() || normalise(&given) != given {
+        let message = format!(
+            "`{given}` is no project name; write lower-case letters, digits, - and _, \
+             beginning with a letter or digit"
+        );
+        return Err(Problem::of_file(file, message).into());
+    }
+    Ok(Some(given))
+}
+
+/// The name that was [`chosen`], else `name:`, else the directory's. These are made into a name as
+/// Compose does it.
 pub(super) fn of_project(
     given: Option<&str>,
     variables: &Variables,
     root: &Field<'_>,
     directory: &Path,
 ) -> Result<String, LoadError> {
-    let of_variable = || variables.text("COMPOSE_PROJECT_NAME").filter(|name| !name.is_empty());
-    if let Some(given) = given.map(str::to_owned).or_else(of_variable) {
-        if given.is_empty() || normalise(&given) != given {
-            let message = format!(
-                "`{given}` is no project name; write lower-case letters, digits, - and _, \
-                 beginning with a letter or digit"
-            );
-            return Err(Problem::of_file(root.file, message).into());
-        }
-        return Ok(given);
+    if let Some(chosen) = chosen(given, variables, root.file)? {
+        return Ok(chosen);
     }
     if let Some(field) = root.get("name") {
         let text = field.text()?;
@@ -46,7 +58,8 @@ pub(super) fn of_project(
     }
     let name = normalise(&directory.file_name().unwrap_or_default().to_string_lossy());
     if name.is_empty() {
-        let message = "the directory gives no project name; write `name:` or use -p";
+        let message =
+            "the directory gives no project name; write `name:`, or set COMPOSE_PROJECT_NAME";
         return Err(Problem::of_file(root.file, message).into());
     }
     Ok(name)

@@ -206,8 +206,8 @@ impl Engine {
             }
             _ => (
                 ErrorKind::Unavailable,
-                "start it, or name another one: DOCKER_HOST or `host` in the configuration; \
-                 the user needs access to the socket",
+                "start it, or name another one by DOCKER_HOST or in the configuration; the user \
+                 needs access to the socket",
             ),
         };
         Error::new(
