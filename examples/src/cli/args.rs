@@ -4,6 +4,9 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+/// Longest wait for another run, in seconds: a year.
+const MOST_WAIT: u64 = 366 * 24 * 3600;
+
 /// Deploys that you can kill at any instant and still trust.
 #[derive(Debug, Parser)]
 #[command(name = "ultrai", version, arg_required_else_help = true)]
@@ -89,7 +92,7 @@ pub struct Deploy {
     #[arg(long)]
     pub no_resume: bool,
     /// Wait at most so many seconds for another run to end.
-    #[arg(long, value_name = "SECONDS")]
+    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(..=MOST_WAIT))]
     pub wait: Option<u64>,
     /// Why, for the history.
     #[arg(long, value_name = "TEXT")]

@@ -145,7 +145,9 @@ impl fmt::Display for Status {
         }
         for (name, running) in &self.services {
             let mark = if running.up { "up" } else { "DOWN" };
-            writeln!(f, "  {name:<20} {mark:<5} {}", running.status)?;
+            let addresses = running.addresses.join(" ");
+            let line = format!("  {name:<20} {mark:<5} {} {addresses}", running.status);
+            writeln!(f, "{}", line.trim_end())?;
         }
         match (&self.unfinished, &self.holder) {
             (Some(open), Some(holder)) => {
