@@ -5,7 +5,7 @@ use std::{
     future::Future,
 };
 
-use futures_util::{StreamExt, stream::FuturesUnordered};
+use futures_util::{StreamExt, future::join_all, stream::FuturesUnordered};
 use ultrai_deploy_core::{
     Cancel,
     error::{Error, ErrorKind, Result},
@@ -27,6 +27,16 @@ pub(crate) fn reversed(dependencies: &Dependencies) -> Dependencies {
         }
     }
     reversed
+}
+
+/// Awaits all `work` side by side: an effect that has begun is not dropped when another fails.
+///
+/// # Errors
+/// The first failure, once all are over.
+pub(crate) async fn all(
+    work: impl IntoIterator<Item = impl Future<Output = Result<()>>>,
+) -> Result<()> {
+    join_all(work).await.into_iter().collect()
 }
 
 /// Runs `work` for every service after those that it depends on, at most `parallel` at a time.

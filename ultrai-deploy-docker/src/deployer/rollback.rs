@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use futures_util::future::try_join_all;
 use serde_json::json;
 use ultrai_deploy_core::{
     context::Context,
@@ -90,7 +89,7 @@ async fn remove_brought(cx: &Context, backend: &Backend, from: Option<&Release>)
     let brought = &brought;
     order::run(&backwards, backend.config.parallel, |name, _stop| async move {
         let own = brought.get(&name).into_iter().flatten();
-        try_join_all(own.map(|one| remove(cx, backend, one))).await.map(|_removed| ())
+        order::all(own.map(|one| remove(cx, backend, one))).await
     })
     .await
 }
@@ -112,7 +111,7 @@ async fn bring_back(cx: &Context, backend: &Backend, to: &Release, record: &Reco
         let others = snapshot.live().filter(|one| {
             !one.is_made_by(cx.run()) && wanted.iter().all(|wanted| wanted.container.id != one.id)
         });
-        try_join_all(others.map(|one| keep(cx, backend, one))).await?;
+        order::all(others.map(|one| keep(cx, backend, one))).await?;
     }
     let missing = restore(cx, backend, &definition, &wanted).await?;
     let lost = |name: &ServiceName| {

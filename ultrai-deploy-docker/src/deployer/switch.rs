@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use futures_util::future::try_join_all;
 use serde_json::json;
 use tokio::sync::Mutex;
 use ultrai_deploy_core::{
@@ -135,7 +134,7 @@ impl Switch<'_> {
             let _alone = lock.lock().await;
             keep(self.rollout.cx, self.rollout.backend, old).await
         });
-        try_join_all(keeping).await.map(|_kept| ())
+        order::all(keeping).await
     }
 
     async fn keep_removed(&self) -> Result<()> {
@@ -144,7 +143,7 @@ impl Switch<'_> {
             .values()
             .filter(|(old, _)| action(self.plan, &old.service) == Some(Action::Remove));
         let keeping = removed.map(|(old, _)| keep(self.rollout.cx, self.rollout.backend, old));
-        try_join_all(keeping).await.map(|_kept| ())
+        order::all(keeping).await
     }
 }
 

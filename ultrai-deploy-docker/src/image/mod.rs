@@ -94,17 +94,10 @@ impl ImageStore for Store {
         })
     }
 
+    /// Only the very image counts: one that was pulled again under another id is not what the
+    /// release was proven with.
     async fn is_obtainable(&self, _cx: &Context, image: &Image) -> Result<bool> {
-        if self.local(&image.id).await?.is_some() {
-            return Ok(true);
-        }
-        // Removed and pulled again, an image of the containerd store can have another id.
-        match (&image.digest, Reference::parse(&image.reference)) {
-            (Some(digest), Some(Reference { repository, .. })) => {
-                Ok(self.local(&format!("{repository}@{digest}")).await?.is_some())
-            }
-            _ => Ok(false),
-        }
+        Ok(self.local(&image.id).await?.is_some())
     }
 }
 
