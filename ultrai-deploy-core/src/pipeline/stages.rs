@@ -7,7 +7,7 @@ use super::{
 };
 use crate::{
     backup::BackupRequest,
-    context::Context,
+    context::{Cancel, Context},
     current::Serving,
     error::{Error, ErrorKind, Result},
     evidence::{Evidence, EvidenceKind},
@@ -108,11 +108,17 @@ impl Driver {
         let fence = cx.clone().with_timeout(patience).bounded(taking).await?;
         self.log.record(Event::Locked { fence, holder: holder.clone() }).await?;
 
-        let unfinished = match job {
-            Job::Deploy(request) => request.unfinished,
-            Job::Rollback(_) => OnUnfinished::Finish,
-        };
-        self.finish_others(fence, &holder, unfinished).await?;
+        match job {
+            Job::Deploy(request) => {
+                self.finish_others(fence, &holder, request.unfinished, &self.cancel).await?;
+            }
+            Job::Rollback(_) => {
+                // Who goes back does not want what was on its way: it is undone if it still can be.
+                let undo = Cancel::new();
+                undo.cancel();
+                self.finish_others(fence, &holder, OnUnfinished::Finish, &undo).await?;
+            }
+        }
 
         let cx = cx.clone().with_timeout(limit);
         let current = cx.bounded(self.parts.deployer.current(&cx)).await?;

@@ -119,6 +119,7 @@ impl Driver {
         fence: Fence,
         holder: &Holder,
         on_unfinished: OnUnfinished,
+        cancel: &Cancel,
     ) -> Result<()> {
         let found = find(self.parts.journal.as_ref(), Some(self.run())).await?;
         if let Some(last) = found.last() {
@@ -134,13 +135,19 @@ impl Driver {
             }
         }
         for other in found {
-            self.finish(other, fence, holder).await?;
+            self.finish(other, fence, holder, cancel).await?;
         }
         Ok(())
     }
 
-    async fn finish(&self, other: Unfinished, fence: Fence, holder: &Holder) -> Result<()> {
-        let mut driver = adopt(&self.parts, other, fence, holder, &self.cancel).await?;
+    async fn finish(
+        &self,
+        other: Unfinished,
+        fence: Fence,
+        holder: &Holder,
+        cancel: &Cancel,
+    ) -> Result<()> {
+        let mut driver = adopt(&self.parts, other, fence, holder, cancel).await?;
         let result = Box::pin(driver.drive()).await;
         if driver.log.is_broken().await {
             // What is lost to the other run is lost to this one: the lease, the journal's disk.

@@ -307,3 +307,34 @@ async fn a_journal_that_cannot_be_written_stops_the_run() {
     assert_eq!(lab.lease.holder(&target()).await.unwrap(), None, "it gave the lease up");
     assert_eq!(lab.world.instances(), []);
 }
+
+/// Whoever goes back does not want the deploy that was on its way: it is undone, not finished.
+#[tokio::test(start_paused = true)]
+async fn a_rollback_undoes_what_was_left_unfinished() {
+    let ats: [fn(&Event) -> bool; 3] = [
+        |event| matches!(event, Event::Sealed { .. }),
+        |event| matches!(event, Event::Intent { step: Step::Switch, .. }),
+        |event| matches!(event, Event::StageStarted { stage: Stage::PostDeployTests }),
+    ];
+    for at in ats {
+        let lab = Lab::new();
+        let first = lab.deploy(shop("1.0.0", json!({}))).await.release.unwrap();
+        let second = lab.deploy(shop("1.1.0", json!({}))).await.release;
+        let journal = Deadly::new(&lab, Some((At::Event(at), Kill::After)));
+        let pipeline = Parts { journal: Arc::clone(&journal) as _, ..lab.parts() }.start();
+        let run = pipeline.deploy(DeployRequest::new(shop("1.2.0", json!({}))));
+        let killed = run.id().clone();
+        assert!(journal.drive(run).await.is_none());
+        drop(pipeline);
+
+        let report = lab.roll_back(&first).await;
+        assert_eq!(ended(&report), "succeeded", "{report}");
+        assert_eq!(report.previous, second, "it was undone first");
+        let records = lab.records(&killed).await;
+        let retired =
+            records.iter().any(|one| matches!(one.event, Event::Intent { step: Step::Retire, .. }));
+        assert!(!retired, "the unwanted release was finished");
+        assert_eq!(lab.serving().await, Some(first));
+        lab.assert_settled().await;
+    }
+}
