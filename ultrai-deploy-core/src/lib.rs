@@ -94,6 +94,8 @@ pub mod image;
 pub mod journal;
 pub mod lease;
 pub mod memory;
+#[cfg(feature = "metrics")]
+pub mod metrics;
 pub mod name;
 pub mod observer;
 pub mod pipeline;

@@ -2,6 +2,8 @@
 
 use std::{sync::Arc, time::Duration};
 
+use tracing::Instrument;
+
 use super::{
     DeployRequest, Parts, RollbackRequest,
     deadline::{GRACE, cut_off},
@@ -57,8 +59,13 @@ impl Driver {
         self.log.run()
     }
 
-    /// Drives the run to its end and gives the lease up.
-    pub(super) async fn join(mut self) -> Result<Report> {
+    /// Drives the run to its end and gives the lease up. All that it logs is in a span with its id.
+    pub(super) async fn join(self) -> Result<Report> {
+        let span = tracing::info_span!("run", id = %self.run(), target = %self.parts.target);
+        self.join_in_span().instrument(span).await
+    }
+
+    async fn join_in_span(mut self) -> Result<Report> {
         let (log, cancel) = (Arc::clone(&self.log), self.cancel.clone());
         let every = self.parts.policy.renew_every;
         let driven = tokio::select! {
@@ -143,9 +150,11 @@ impl Driver {
             return self.log.record(Event::StageSkipped { stage, why }).await;
         }
         self.log.record(Event::StageStarted { stage }).await?;
-        let result = match self.reason_to_stop(&before) {
-            Some(stop) => Err(stop),
-            None => self.perform(stage).await,
+        let result = if let Some(stop) = self.reason_to_stop(&before) {
+            Err(stop)
+        } else {
+            let span = tracing::info_span!("stage", name = %stage);
+            self.perform(stage).instrument(span).await
         };
         match result {
             Ok(()) => self.log.record(Event::StageFinished { stage }).await,

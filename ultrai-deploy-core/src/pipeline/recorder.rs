@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use serde_json::Value;
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, watch};
 
 use super::Parts;
 use crate::{
@@ -26,11 +26,12 @@ pub(crate) struct Recorder {
     // Held across the append on purpose: records are durable one after another, in the order of
     // the states that they lead to.
     log: Mutex<Log>,
+    /// The state that the durable records lead to; written only under the lock.
+    state: watch::Sender<State>,
 }
 
 #[derive(Debug)]
 struct Log {
-    state: State,
     records: Vec<Record>,
     fence: Fence,
     redactor: Redactor,
@@ -54,8 +55,8 @@ impl Recorder {
         fence: Fence,
     ) -> Self {
         let redactor = Redactor::default();
-        let log = Log { state, records, fence, redactor, broken: false, unsettled: None };
-        Self { parts, run, log: Mutex::new(log) }
+        let log = Log { records, fence, redactor, broken: false, unsettled: None };
+        Self { parts, run, log: Mutex::new(log), state: watch::Sender::new(state) }
     }
 
     pub(crate) fn run(&self) -> &RunId {
@@ -63,7 +64,13 @@ impl Recorder {
     }
 
     pub(crate) async fn state(&self) -> State {
-        self.log.lock().await.state.clone()
+        let _settled = self.log.lock().await;
+        self.state.borrow().clone()
+    }
+
+    /// The state as it changes.
+    pub(crate) fn watch(&self) -> watch::Receiver<State> {
+        self.state.subscribe()
     }
 
     pub(crate) async fn records(&self) -> Vec<Record> {
@@ -99,8 +106,12 @@ impl Recorder {
     pub(crate) async fn record_cancellation(&self, cancel: &Cancel) -> Result<()> {
         let mut log = self.log.lock().await;
         self.settle(&mut log).await?;
-        let over = matches!(log.state.phase(), Phase::New | Phase::Ended(_));
-        if !cancel.is_cancelled() || log.state.is_cancelled() || over {
+        let is_pending = {
+            let state = self.state.borrow();
+            let over = matches!(state.phase(), Phase::New | Phase::Ended(_));
+            cancel.is_cancelled() && !state.is_cancelled() && !over
+        };
+        if !is_pending {
             return Ok(());
         }
         let why = "it was asked to stop".to_owned();
@@ -110,7 +121,7 @@ impl Recorder {
     async fn append(&self, log: &mut Log, event: Event) -> Result<()> {
         self.settle(log).await?;
         let event = log.redactor.event(event);
-        let mut state = log.state.clone();
+        let mut state = self.state.borrow().clone();
         state.apply(&event).map_err(|source| {
             Error::new(ErrorKind::Unexpected, "advance the run", "its state does not allow it")
                 .with_source(source)
@@ -155,7 +166,7 @@ impl Recorder {
             log.broken = true;
             return appended;
         }
-        log.state = state;
+        self.state.send_replace(state);
         for observer in &self.parts.observers {
             observer.on_record(&self.run, &record);
         }
@@ -196,7 +207,7 @@ impl EffectLog for Recorder {
         let effect = {
             let mut log = self.log.lock().await;
             self.settle(&mut log).await?;
-            let effect = log.state.next_effect();
+            let effect = self.state.borrow().next_effect();
             let event = Event::Effect {
                 effect,
                 step: key.step.clone(),

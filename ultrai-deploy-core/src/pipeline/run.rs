@@ -2,6 +2,8 @@
 
 use std::{future::Future, sync::Arc};
 
+use tokio::sync::watch;
+
 use super::{
     Pipeline,
     driver::{Driver, Job},
@@ -16,6 +18,7 @@ use crate::{
     report::Report,
     spec::ReleaseSpec,
     stage::Stage,
+    state::State,
 };
 
 /// A deploy, as asked for.
@@ -100,6 +103,13 @@ impl Run {
     /// Cancels it, from anywhere and at any time.
     pub fn cancel(&self) -> Cancel {
         self.driver.cancel.clone()
+    }
+
+    /// Its state as it changes: what is true now, for whoever looks in from time to time. States
+    /// in between may be missed; an [`Observer`](crate::observer::Observer) sees every record.
+    /// Closed when the run is over or dropped.
+    pub fn watch(&self) -> watch::Receiver<State> {
+        self.driver.log.watch()
     }
 
     /// Drives the run to its end.

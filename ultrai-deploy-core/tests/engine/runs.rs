@@ -353,3 +353,21 @@ async fn a_run_can_be_spawned() {
     let run = lab.process().rollback(missing);
     assert_eq!(ended(&tokio::spawn(run.join()).await.unwrap().unwrap()), "refused");
 }
+
+/// Whoever looks in sees what is true now, at the latest when the run is over.
+#[tokio::test(start_paused = true)]
+async fn the_state_of_a_run_can_be_watched() {
+    let lab = Lab::new();
+    let pipeline = lab.process();
+    let run = pipeline.deploy(DeployRequest::new(shop("1.0.0", json!({ "healthy_after": 12 }))));
+    let mut state = run.watch();
+    assert_eq!(state.borrow().phase().describe(), "not begun");
+    let watched = async {
+        state.wait_for(|state| state.phase().describe() == "in deploy").await.unwrap();
+        let over = state.wait_for(|state| state.ending().is_some()).await.unwrap().clone();
+        assert!(state.changed().await.is_err(), "nothing follows");
+        over
+    };
+    let (report, over) = tokio::join!(run.join(), watched);
+    assert_eq!(over.ending(), report.unwrap().ending.as_ref());
+}
