@@ -48,6 +48,8 @@ pub const STEP: &str = "dev.ultrai.step";
 pub const KEY: &str = "dev.ultrai.key";
 /// The digest of what runs: image, definition, files, secrets.
 pub const SPEC_HASH: &str = "dev.ultrai.spec-hash";
+/// The digest of what a network or volume is.
+pub const DEFINITION_HASH: &str = "dev.ultrai.definition-hash";
 /// The state that a guard belongs to.
 pub const STATE: &str = "dev.ultrai.state";
 /// Where that state lies, for people.

@@ -48,7 +48,9 @@
 //! not restart by themselves, and are the very ones that a rollback starts again.
 //!
 //! Networks and volumes are shared by releases. A rollback removes the networks that its run has
-//! made; volumes are never removed.
+//! made; volumes are never removed. Each bears a digest of its definition: one that exists and that a
+//! release describes in another way is refused, for it could only be changed by making it anew. With
+//! another name it is another one, and the services that use it are replaced.
 
 mod adopt;
 mod backend;
@@ -62,6 +64,7 @@ mod container;
 mod current;
 pub mod definition;
 pub mod deployer;
+mod drift;
 pub mod engine;
 mod evidence;
 mod guard;

@@ -16,9 +16,12 @@ use ultrai_deploy_core::{
 
 use crate::{
     backend::Backend,
-    compose::model::{self, Network},
+    compose::{
+        model::{self, Network},
+        network_hash,
+    },
     definition::{Definition, Shared},
-    labels,
+    drift, labels,
 };
 
 /// How long containers that are gone may hold a network.
@@ -26,7 +29,23 @@ const SETTLE: Duration = Duration::from_secs(3);
 /// Pause between attempts to remove it.
 const PAUSE: Duration = Duration::from_millis(100);
 
+/// Refuses what exists and is another network than the release describes.
+///
+/// # Errors
+/// [`ErrorKind::Conflict`] for the first one.
+pub(crate) async fn check(backend: &Backend, shared: &Shared) -> Result<()> {
+    for (key, network) in own(shared) {
+        if let Some(found) = backend.engine.find_network(&network.name).await? {
+            drift::check_network(key, network, &found.labels.unwrap_or_default())?;
+        }
+    }
+    Ok(())
+}
+
 /// Creates the networks of a release that are not there. Idempotent.
+///
+/// # Errors
+/// As [`check`], but for a release that comes back: that takes what is there.
 pub(crate) async fn ensure(
     cx: &Context,
     backend: &Backend,
@@ -34,12 +53,17 @@ pub(crate) async fn ensure(
     step: Step,
 ) -> Result<()> {
     for (key, network) in own(&definition.shared) {
-        if backend.engine.find_network(&network.name).await?.is_none() {
-            let request = request(cx, key, network, step);
-            let detail = json!({ "network": key });
-            let create = backend.engine.create_network(request);
-            cx.effect("create network", &network.name, detail, create).await?;
+        let found = backend.engine.find_network(&network.name).await?;
+        if let Some(found) = found {
+            if step != Step::Rollback {
+                drift::check_network(key, network, &found.labels.unwrap_or_default())?;
+            }
+            continue;
         }
+        let request = request(cx, key, network, step);
+        let detail = json!({ "network": key });
+        let create = backend.engine.create_network(request);
+        cx.effect("create network", &network.name, detail, create).await?;
     }
     Ok(())
 }
@@ -103,6 +127,19 @@ fn is_in_use(error: &Error) -> bool {
     matches!(error.kind(), ErrorKind::Denied | ErrorKind::Conflict)
 }
 
+/// The labels of the compose file that existing networks do not have.
+pub(crate) async fn missing_labels(backend: &Backend, shared: &Shared) -> Result<Vec<String>> {
+    let mut missing = Vec::new();
+    for (_, network) in own(shared).filter(|(_, network)| !network.labels.is_empty()) {
+        let found = backend.engine.find_network(&network.name).await?;
+        let Some(found) = found.map(|found| found.labels.unwrap_or_default()) else { continue };
+        for label in drift::missing_labels(&network.labels, &found) {
+            missing.push(format!("{label} of network {}", network.name));
+        }
+    }
+    Ok(missing)
+}
+
 /// The networks that a release creates where they are missing.
 pub(crate) fn own(shared: &Shared) -> impl Iterator<Item = (&String, &Network)> {
     shared.networks.iter().filter(|(_, network)| !network.external)
@@ -115,6 +152,8 @@ fn request(cx: &Context, key: &str, network: &Network, step: Step) -> NetworkCre
         (labels::PROJECT.to_owned(), cx.target().project.to_string()),
         (labels::NETWORK.to_owned(), key.to_owned()),
         (labels::VERSION.to_owned(), labels::COMPOSE_VERSION.to_owned()),
+        (labels::CONFIG_HASH.to_owned(), network_hash(network)),
+        (labels::DEFINITION_HASH.to_owned(), drift::of_network(network)),
     ]);
     all.extend(labels::of_run(cx.key(), cx.target().environment.as_str(), step));
     let options: HashMap<_, _> = network.driver_opts.clone().into_iter().collect();

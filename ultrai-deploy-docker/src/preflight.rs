@@ -18,9 +18,9 @@ use crate::{
     compose::model::{Build, Service},
     current,
     definition::{Shared, fixed, read_service, read_shared},
-    guard, image, labels, names,
+    guard, image, labels, names, network,
     snapshot::Snapshot,
-    support,
+    support, volume,
 };
 
 /// Looks whether a deploy of `spec` can work.
@@ -60,6 +60,8 @@ pub(crate) async fn check(cx: &Context, backend: &Backend, spec: &ReleaseSpec) -
     let snapshot = Snapshot::read(&backend.engine, &cx.target().project).await?;
     current::refuse_foreign(cx, &snapshot)?;
     external(backend, &shared).await?;
+    network::check(backend, &shared).await?;
+    volume::check(backend, &shared).await?;
     container_names(cx, backend, &services).await?;
     ports(cx, backend, &shared, &services).await
 }

@@ -7,12 +7,15 @@
 //! something that this module does not reproduce, there is no hash, and `docker compose up` would
 //! replace the container.
 
+mod shared;
+
 use std::{fmt::Write, time::Duration};
 
 use indexmap::IndexMap;
 use serde_json::{Value, json};
 use ultrai_deploy_core::digest;
 
+pub use self::shared::{network_hash, volume_hash};
 use super::model::{
     Attachment, HealthCheck, HealthTest, Mount, MountKind, Port, Resources, Restart, Service,
 };

@@ -37,7 +37,7 @@ mod variables;
 mod yaml;
 
 pub use self::{
-    hash::config_hash,
+    hash::{config_hash, network_hash, volume_hash},
     load::{Loaded, Options, load, project_name},
     model::Project,
     problem::{LoadError, Problem},

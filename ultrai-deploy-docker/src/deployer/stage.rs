@@ -43,7 +43,7 @@ pub(super) async fn stage(
     let record = Record::before_run(work, record)?;
     guard::take(cx, backend, &[work.to, work.from]).await?;
     let rollout = create_all(cx, backend, &definition, work.plan, &record, Step::Stage).await?;
-    tell_ignored(cx, &definition).await?;
+    tell_ignored(cx, backend, &definition).await?;
     let staged: BTreeSet<_> = startable(work.plan, &definition, &record);
     let dependencies = definition.dependencies();
     let (rollout, staged) = (&rollout, &staged);
@@ -137,8 +137,15 @@ pub(super) fn is_awaited(
     })
 }
 
-/// Tells what the compose file says and the engine cannot do for a mounted file, as compose does.
-async fn tell_ignored(cx: &Context, definition: &Definition<'_>) -> Result<()> {
+/// Tells what the compose file says and the engine cannot do: for a mounted file, as compose does,
+/// and for the labels of what exists.
+async fn tell_ignored(cx: &Context, backend: &Backend, definition: &Definition<'_>) -> Result<()> {
+    let mut labels = network::missing_labels(backend, &definition.shared).await?;
+    labels.extend(volume::missing_labels(backend, &definition.shared).await?);
+    if !labels.is_empty() {
+        let labels = labels.join(", ");
+        cx.note(&format!("not set, since the engine cannot relabel what exists: {labels}")).await?;
+    }
     for (name, service) in &definition.services {
         let files = service.secrets.iter().chain(&service.configs);
         for file in

@@ -1,12 +1,16 @@
 //! What `docker compose` makes of what we deployed, and we of what it started.
 
-use std::{collections::BTreeMap, fs, time::Duration};
+use std::{
+    collections::{BTreeMap, HashMap},
+    fs,
+    time::Duration,
+};
 
 use tokio::process::Command;
 use ultrai_deploy_core::{deployer::Step, release::Release, version::Version};
 use ultrai_deploy_docker::{
     compose::{self, Options},
-    spec,
+    labels, spec,
 };
 
 use crate::bench::{Bench, SERVE};
@@ -97,6 +101,18 @@ volumes:
         text
     }
 
+    /// The network by its id, and the volume by when it was made; with the hashes of compose.
+    async fn shared(&self) -> [(String, String); 2] {
+        let (docker, project) = (&self.bench.docker, &self.bench.target.project);
+        let network = docker.inspect_network(&format!("{project}_default"), None).await.unwrap();
+        let volume = docker.inspect_volume(&format!("{project}_data")).await.unwrap();
+        let hash = |labels: &HashMap<String, String>| labels[labels::CONFIG_HASH].clone();
+        [
+            (network.id.unwrap(), hash(&network.labels.unwrap())),
+            (volume.created_at.unwrap(), hash(&volume.labels)),
+        ]
+    }
+
     async fn ids(&self) -> BTreeMap<String, String> {
         let found = self.bench.containers().await;
         found.into_iter().map(|(name, one)| (name, one.id.unwrap())).collect()
@@ -108,6 +124,7 @@ async fn compose_finds_what_we_deployed_and_changes_nothing() {
     let bench = Bench::new().await;
     let project = Project::new(&bench);
     project.deploy().await;
+    let shared = project.shared().await;
     let listed = project.compose(&["ps", "-a", "--format", "{{.Name}} {{.State}}"]).await;
     for service in ["db", "web"] {
         assert!(listed.contains(&format!("{} running", bench.live(service))), "{listed}");
@@ -115,6 +132,7 @@ async fn compose_finds_what_we_deployed_and_changes_nothing() {
     let before = project.ids().await;
     project.compose(&["up", "-d", "--no-build", "--pull", "never"]).await;
     assert_eq!(project.ids().await, before, "compose recreated something");
+    assert_eq!(project.shared().await, shared, "compose made a network or volume anew");
     // What was upgraded without a stop is as good.
     let project = project.with(2);
     project.deploy().await;
