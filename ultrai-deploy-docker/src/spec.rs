@@ -22,6 +22,7 @@ use crate::{
         secret,
     },
     definition::{Shared, Wiring, joined_service},
+    drift,
 };
 
 /// Label of a service that names, separated by commas, the paths in the container of bind mounts
@@ -91,6 +92,7 @@ fn service_spec(project: &Project, key: &str, service: &Service) -> Result<Servi
         build: None,
         pull_policy: None,
         depends_on: IndexMap::new(),
+        stands_on: stands_on(project, service),
         ..service.clone()
     };
     let mut files = BTreeMap::new();
@@ -137,6 +139,18 @@ fn service_spec(project: &Project, key: &str, service: &Service) -> Result<Servi
         .map(ServiceName::new)
         .collect::<Result<Vec<_>>>()?;
     Ok(ServiceSpec { image: Some(image), config, files, depends_on, secrets })
+}
+
+/// What a service uses of the project's networks and volumes, and what they are.
+fn stands_on(project: &Project, service: &Service) -> BTreeMap<String, String> {
+    let networks = service.networks.keys().filter_map(|key| project.networks.get(key));
+    let networks =
+        networks.map(|network| (format!("network {}", network.name), drift::of_network(network)));
+    let mounts = service.volumes.iter().filter(|mount| mount.kind == MountKind::Volume);
+    let volumes = mounts.filter_map(|mount| project.volumes.get(mount.source.as_ref()?));
+    let volumes =
+        volumes.map(|volume| (format!("volume {}", volume.name), drift::of_volume(volume)));
+    networks.chain(volumes).collect()
 }
 
 /// The hash by which compose finds a service unchanged. None for one with secrets: the hash covers
@@ -249,6 +263,39 @@ mod tests {
         assert_eq!(one.config, two.config);
         assert_eq!(two.depends_on, [ServiceName::new("db").unwrap()]);
         assert_eq!(two.image.unwrap().reference, "web:2");
+    }
+
+    #[test]
+    fn another_network_or_volume_changes_the_definitions_of_those_who_use_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let services = json!({
+            "db": {
+                "image": "db", "networks": {"default": {}},
+                "volumes": [{"kind": "volume", "source": "data", "target": "/data"}]
+            },
+            "web": {"image": "web", "networks": {"default": {}}},
+            "job": {"image": "job", "network_mode": "none"}
+        });
+        let mut before = project(dir.path(), &services);
+        before.volumes.insert(
+            "data".to_owned(),
+            serde_json::from_value(json!({"name": "shop_data"})).unwrap(),
+        );
+        let changed = |edit: &dyn Fn(&mut Project)| -> Vec<String> {
+            let mut after = before.clone();
+            edit(&mut after);
+            let (old, new) = (spec(&before, version()).unwrap(), spec(&after, version()).unwrap());
+            let differs = |(name, service): &(&ServiceName, &ServiceSpec)| {
+                old.services[*name].config != service.config
+            };
+            new.services.iter().filter(differs).map(|(name, _)| name.to_string()).collect()
+        };
+        assert_eq!(changed(&|_| {}), [""; 0]);
+        assert_eq!(changed(&|it| it.networks[0].name = "other".to_owned()), ["db", "web"]);
+        assert_eq!(changed(&|it| it.networks[0].internal = true), ["db", "web"]);
+        assert_eq!(changed(&|it| it.volumes[0].name = "other".to_owned()), ["db"]);
+        let opts = [("o".to_owned(), "x".to_owned())];
+        assert_eq!(changed(&|it| it.volumes[0].driver_opts = opts.clone().into()), ["db"]);
     }
 
     #[test]

@@ -198,6 +198,10 @@ pub struct Service {
     /// Limits and reservations, from `deploy.resources` and from `mem_*`, `cpu*`, `pids_limit`.
     #[serde(skip_serializing_if = "Resources::is_empty")]
     pub resources: Resources,
+    /// The networks and volumes that it uses, by kind and name, with the digests of what they are:
+    /// filled in for a release, so that other ones replace its containers.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub stands_on: BTreeMap<String, String>,
     /// It was written in a way that [`config_hash`](super::config_hash) does not reproduce.
     #[serde(skip_serializing_if = "is_false")]
     pub unhashable: bool,

@@ -4,7 +4,9 @@ use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use ultrai_deploy_core::{
     Deployer as _, Effect, Error, ErrorKind,
+    deployer::Step,
     name::{EnvironmentName, Target},
+    plan::Action,
     spec::ReleaseSpec,
 };
 use ultrai_deploy_docker::bollard::{
@@ -13,7 +15,7 @@ use ultrai_deploy_docker::bollard::{
 };
 
 use crate::{
-    bench::{Bench, SERVE},
+    bench::{Bench, SERVE, name},
     support::BUSYBOX,
 };
 
@@ -62,6 +64,53 @@ async fn external_networks_and_volumes_must_exist() {
     let error = refused(&bench, &spec).await;
     assert_eq!(error.kind(), ErrorKind::NotFound);
     assert!(error.to_string().contains("_back"), "{error}");
+    bench.close().await;
+}
+
+#[tokio::test]
+async fn a_network_or_volume_that_exists_cannot_become_another() {
+    let bench = Bench::new().await;
+    let services = || {
+        let mount = json!([{"kind": "volume", "source": "data", "target": "/data"}]);
+        json!({"web": {"command": ["sh", "-c", SERVE], "volumes": mount}})
+    };
+    bench.deploy(services()).await;
+    bench.deployer.preflight(&bench.cx(), &bench.spec(services())).await.unwrap();
+    let version = || ultrai_deploy_core::version::Version::parse("1.0.0").unwrap();
+
+    let mut project = bench.project(services());
+    project.networks["default"].internal = true;
+    let spec = ultrai_deploy_docker::spec(&project, version()).unwrap();
+    let error = refused(&bench, &spec).await;
+    assert_eq!(error.kind(), ErrorKind::Conflict);
+    assert!(error.to_string().contains("_default exists"), "{error}");
+    // A release that is stored already goes by no preflight.
+    let mut run = bench.begin(bench.seal(spec).await).await;
+    assert_eq!(run.plan.services[&name("web")].action, Action::StopFirst);
+    run.prepare(Step::Stage).await.unwrap();
+    assert_eq!(run.act(Step::Stage).await.unwrap_err().kind(), ErrorKind::Conflict);
+    run.step(Step::Rollback).await.unwrap();
+
+    let mut project = bench.project(services());
+    project.volumes["data"].driver_opts.insert("o".to_owned(), "size=1m".to_owned());
+    let spec = ultrai_deploy_docker::spec(&project, version()).unwrap();
+    let error = refused(&bench, &spec).await;
+    assert!(error.to_string().contains("_data exists"), "{error}");
+
+    let mut project = bench.project(services());
+    project.networks["default"].name.push_str("-2");
+    project.networks["default"].internal = true;
+    let spec = ultrai_deploy_docker::spec(&project, version()).unwrap();
+    bench.deployer.preflight(&bench.cx(), &spec).await.unwrap();
+    let mut run = bench.begin(bench.seal(spec).await).await;
+    for step in [Step::Stage, Step::Switch, Step::Retire] {
+        run.step(step).await.unwrap();
+    }
+    let networks = bench.serving("web").await.network_settings.unwrap().networks.unwrap();
+    assert_eq!(
+        networks.into_keys().collect::<Vec<_>>(),
+        [project.networks["default"].name.clone()]
+    );
     bench.close().await;
 }
 
