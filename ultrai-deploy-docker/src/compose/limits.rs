@@ -55,6 +55,19 @@ fn percent(field: &Field<'_>) -> Result<i64> {
     Ok(percent)
 }
 
+/// Reads a number of containers.
+pub(super) fn replicas(field: &Field<'_>) -> Result<u32> {
+    let replicas = field.small()?;
+    if replicas == 0 {
+        // A service has to prove that it works, and nothing cannot.
+        return Err(field.problem(
+            "a service without containers is not supported; write 1 or more, or take the service \
+             out of the file: its containers are removed then",
+        ));
+    }
+    Ok(replicas)
+}
+
 /// Reads `ulimits:`.
 pub(super) fn ulimits(field: &Field<'_>) -> Result<BTreeMap<String, Ulimit>> {
     let mut ulimits = BTreeMap::new();
@@ -85,7 +98,7 @@ fn read_deploy(service: &mut Service, field: &Field<'_>) -> Result<()> {
         let value = &pair.value;
         match pair.key {
             "replicas" => {
-                let replicas = value.small()?;
+                let replicas = replicas(value)?;
                 if service.scale.is_some_and(|scale| scale != replicas) {
                     return Err(value.problem("`scale` and `deploy.replicas` differ; keep one"));
                 }

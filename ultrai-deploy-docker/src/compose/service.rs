@@ -197,7 +197,7 @@ fn read_key(service: &mut Service, pair: &Pair<'_>, scope: &Scope<'_>) -> Result
         }
         "platform" => service.platform = value.set_text()?,
         "container_name" => service.container_name = Some(container_name(value)?),
-        "scale" => service.scale = Some(value.small()?),
+        "scale" => service.scale = Some(limits::replicas(value)?),
         "command" => service.command = command::read(value)?,
         "entrypoint" => service.entrypoint = command::read(value)?,
         "labels" => service.labels.extend(value.labels()?),
