@@ -41,8 +41,10 @@ pub(crate) async fn check(cx: &Context, backend: &Backend, spec: &ReleaseSpec) -
         services.push((name, read_service(name, &service.config)?));
     }
     let api = backend.engine.api().await?;
+    let platform = backend.engine.platform().await?;
     for (name, service) in &services {
         support::check_service(name, service, api)?;
+        support::check_platform(name, service, platform)?;
     }
     for (key, network) in &shared.networks {
         support::check_network(key, network, api)?;

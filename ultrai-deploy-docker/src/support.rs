@@ -42,6 +42,52 @@ pub(crate) fn check_service(name: &ServiceName, service: &Service, api: ApiVersi
     first_missing(&format!("service {name}"), &needs, api)
 }
 
+/// Refuses a service for another platform than the engine's own: pulling, building and running
+/// would take the engine's.
+///
+/// # Errors
+/// [`ErrorKind::Unsupported`], naming both.
+pub(crate) fn check_platform(name: &ServiceName, service: &Service, own: &str) -> Result<()> {
+    let Some(wanted) = service.platform.as_deref().filter(|wanted| !is_platform(wanted, own))
+    else {
+        return Ok(());
+    };
+    Err(Error::new(
+        ErrorKind::Unsupported,
+        "carry out the compose file",
+        format!(
+            "platform of service {name} is {wanted}, but the engine's own is {own}; another one \
+             is not supported yet"
+        ),
+    )
+    .with_advice(format!("remove `platform:` of {name}, or deploy to an engine of that platform"))
+    .without_effect())
+}
+
+/// Whether `wanted` is another way to write `own`, which has an operating system and a processor.
+fn is_platform(wanted: &str, own: &str) -> bool {
+    let parts = |text: &str| text.split('/').map(plain).collect::<Vec<_>>();
+    let (wanted, own) = (parts(wanted), parts(own));
+    match wanted.as_slice() {
+        [one] => own.contains(one),
+        [_, processor, variant] => {
+            let is_default =
+                matches!((processor.as_str(), variant.as_str()), ("amd64", "v1") | ("arm64", "v8"));
+            is_default && wanted[..2] == own[..]
+        }
+        _ => wanted == own,
+    }
+}
+
+/// Part of a platform as Go writes it.
+fn plain(part: &str) -> String {
+    match part.to_lowercase().as_str() {
+        "x86_64" | "x86-64" => "amd64".to_owned(),
+        "aarch64" => "arm64".to_owned(),
+        other => other.to_owned(),
+    }
+}
+
 /// Refuses a network that needs a newer engine.
 ///
 /// # Errors
@@ -89,5 +135,23 @@ mod tests {
         assert_eq!(error.kind(), ErrorKind::Unsupported);
         assert!(error.to_string().contains("start_interval of service web"), "{error}");
         check_service(&name, &service, ApiVersion::new(1, 44)).unwrap();
+    }
+
+    #[test]
+    fn another_platform_than_the_engine_s_is_refused_by_name() {
+        let check = |wanted: &str, own: &str| {
+            let service = Service { platform: Some(wanted.to_owned()), ..Service::default() };
+            check_platform(&ServiceName::new("web").unwrap(), &service, own)
+        };
+        for same in ["linux/amd64", "linux/x86_64", "Linux/AMD64", "linux/amd64/v1", "amd64"] {
+            check(same, "linux/amd64").unwrap();
+        }
+        check("linux/arm64/v8", "linux/arm64").unwrap();
+        for other in ["linux/arm64", "windows/amd64", "linux/amd64/v3", "linux/arm/v7", "arm64"] {
+            let error = check(other, "linux/amd64").unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Unsupported);
+            assert!(error.to_string().contains(&format!("service web is {other}")), "{error}");
+            assert!(error.advice().unwrap().contains("`platform:` of web"));
+        }
     }
 }

@@ -80,6 +80,7 @@ enum Source {
 struct Connected {
     docker: Docker,
     api: ApiVersion,
+    platform: String,
 }
 
 impl Engine {
@@ -119,6 +120,14 @@ impl Engine {
     /// The API version, if a call has been made already.
     pub fn known_api(&self) -> Option<ApiVersion> {
         self.shared.connected.get().map(|connected| connected.api)
+    }
+
+    /// What it runs natively: `linux/amd64`.
+    ///
+    /// # Errors
+    /// As [`Engine::client`].
+    pub(crate) async fn platform(&self) -> Result<&str> {
+        Ok(&self.connected().await?.platform)
     }
 
     /// A client whose requests may take `extra` longer than usual, for calls that wait.
@@ -184,7 +193,8 @@ impl Engine {
             .without_effect());
         }
         prefix.get_or_init(|| format!("/v{api}"));
-        Ok(Connected { docker, api })
+        let (os, processor) = (version.os.unwrap_or_default(), version.arch.unwrap_or_default());
+        Ok(Connected { docker, api, platform: format!("{os}/{processor}") })
     }
 
     fn open(&self) -> Result<Docker> {

@@ -155,6 +155,19 @@ async fn build_keys_that_cannot_be_carried_out_are_named() {
 }
 
 #[tokio::test]
+async fn a_platform_that_the_engine_does_not_run_is_named() {
+    let bench = Bench::new().await;
+    let error = refused(&bench, &bench.spec(json!({"web": {"platform": "linux/s390x"}}))).await;
+    assert_eq!(error.kind(), ErrorKind::Unsupported);
+    assert!(error.to_string().contains("platform of service web is linux/s390x"), "{error}");
+    let own = bench.docker.version().await.unwrap();
+    let own = format!("{}/{}", own.os.unwrap(), own.arch.unwrap());
+    let spec = bench.spec(json!({"web": {"platform": own}}));
+    bench.deployer.preflight(&bench.cx(), &spec).await.unwrap();
+    bench.close().await;
+}
+
+#[tokio::test]
 async fn an_older_engine_says_what_it_cannot_do() {
     let bench = Bench::new().await;
     if bench.engine().api().await.unwrap() >= ultrai_deploy_docker::engine::ApiVersion::new(1, 44) {
