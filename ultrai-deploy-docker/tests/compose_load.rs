@@ -68,6 +68,28 @@ fn the_application_of_the_pipeline_plan_loads() {
 }
 
 #[test]
+fn what_an_optional_dependency_does_not_mean_is_told() {
+    let directory = write(
+        "services:\n  web:\n    image: a\n    depends_on:\n      db: {condition: service_healthy, \
+         required: false}\n      cache: {condition: service_started}\n  db: {image: a}\n  \
+         cache: {image: a}\n",
+    );
+    let Loaded { warnings, project, .. } = compose::load(&options(directory.path())).unwrap();
+    assert!(!project.services["web"].depends_on["db"].required);
+    let [warning] = warnings.as_slice() else { panic!("{warnings:?}") };
+    assert!(warning.starts_with("services.web.depends_on.db: "), "{warning}");
+
+    let error = refuse(
+        "services:\n  web:\n    image: a\n    depends_on:\n      db: {condition: \
+         service_started, required: false}\n",
+    );
+    assert!(
+        error.contains("`db` is no service of this file (`required: false` or not)"),
+        "{error}"
+    );
+}
+
+#[test]
 fn what_is_loaded_survives_storage() {
     let project = load(
         "services:\n  web:\n    image: a\n    command: run \"x y\"\n    stop_grace_period: 1m\n    \

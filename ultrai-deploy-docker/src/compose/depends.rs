@@ -53,10 +53,14 @@ pub(super) fn read(field: &Field<'_>) -> Result<IndexMap<String, Dependency>> {
 /// Checks that dependencies exist and have no cycle.
 pub(super) fn check(project: &Project, services: &Field<'_>) -> Result<()> {
     for (name, service) in &project.services {
-        for needed in service.depends_on.keys() {
+        for (needed, dependency) in &service.depends_on {
             if !project.services.contains_key(needed) {
-                return Err(place(services, name, needed)
-                    .problem(format!("`{needed}` is no service of this file")));
+                // For Compose, too: what may be missing is a service that a profile switches off.
+                let optional = if dependency.required { "" } else { " (`required: false` or not)" };
+                return Err(place(services, name, needed).problem(format!(
+                    "`{needed}` is no service of this file{optional}; write it, or remove this \
+                     dependency"
+                )));
             }
         }
     }
@@ -72,6 +76,24 @@ pub(super) fn check(project: &Project, services: &Field<'_>) -> Result<()> {
         circle.join(" -> "),
         lines.join(", ")
     )))
+}
+
+/// What of the dependencies has less effect than Compose gives it.
+///
+/// Compose goes on without an optional dependency that fails. A release with a service that fails
+/// is never proven, so that going on would only lead to a later end.
+pub(super) fn warnings(project: &Project) -> Vec<String> {
+    let optional = project.services.iter().flat_map(|(name, service)| {
+        let needed = service.depends_on.iter().filter(|(_, dependency)| !dependency.required);
+        needed.map(move |(needed, _)| (name, needed))
+    });
+    let warning = |(name, needed)| {
+        format!(
+            "services.{name}.depends_on.{needed}: a deploy fails when {needed} does, in spite of \
+             `required: false`; only test commands go without it"
+        )
+    };
+    optional.map(warning).collect()
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]

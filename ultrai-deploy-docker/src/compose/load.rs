@@ -174,6 +174,7 @@ fn assemble(
     }
     check_container_names(&project, &services)?;
     depends::check(&project, &services)?;
+    warnings.extend(depends::warnings(&project));
     link::link(&mut project, &services)?;
     Ok(project)
 }
