@@ -12,7 +12,7 @@ use ultrai_deploy_core::{
     release::Release,
 };
 
-use crate::{backend::Backend, labels, names};
+use crate::{backend::Backend, engine::Anonymous, labels, names};
 
 /// Takes the guard for this state, or finds that it has it.
 ///
@@ -62,7 +62,8 @@ pub(crate) async fn release(cx: &Context, backend: &Backend) -> Result<()> {
     if check(&name, &backend.state_id().await?, &found).is_err() {
         return Ok(());
     }
-    cx.effect("release guard", &name, json!({}), backend.engine.remove(&name)).await
+    cx.effect("release guard", &name, json!({}), backend.engine.remove(&name, Anonymous::Remove))
+        .await
 }
 
 /// Refuses a guard that another state holds.

@@ -90,10 +90,11 @@ fn changes(
         };
         changes.insert(name.clone(), change);
     }
-    for name in current.services.keys() {
-        changes.entry(name.clone()).or_insert_with(|| Change {
-            action: Action::Remove,
-            reason: "not in the compose file any more".to_owned(),
+    for (name, running) in &current.services {
+        changes.entry(name.clone()).or_insert_with(|| {
+            let data = running.takes_over.iter().map(|what| format!("; its {what} stays"));
+            let reason = format!("not in the compose file any more{}", data.collect::<String>());
+            Change { action: Action::Remove, reason }
         });
     }
     Ok(changes)

@@ -22,6 +22,7 @@ use super::{
 use crate::{
     backend::Backend,
     definition::Definition,
+    engine::Anonymous,
     guard, network, order,
     order::Dependencies,
     record::Record,
@@ -100,7 +101,8 @@ async fn remove(cx: &Context, backend: &Backend, one: &Container) -> Result<()> 
         let stop = backend.engine.stop(&one.id, one.grace());
         cx.effect("stop", &one.name, detail(), stop).await?;
     }
-    cx.effect("remove", &one.name, detail(), backend.engine.remove(&one.id)).await
+    let remove = backend.engine.remove(&one.id, Anonymous::Remove);
+    cx.effect("remove", &one.name, detail(), remove).await
 }
 
 async fn bring_back(cx: &Context, backend: &Backend, to: &Release, record: &Record) -> Result<()> {

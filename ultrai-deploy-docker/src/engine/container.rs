@@ -24,6 +24,16 @@ const REMOVAL: Duration = Duration::from_secs(30);
 /// Pause between looks for it.
 const PAUSE: Duration = Duration::from_millis(100);
 
+/// What becomes of the volumes that a container has and nobody has named.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Anonymous {
+    /// They are removed with it: nothing but it has ever used them. One that it was given by name,
+    /// as the heir of another container, stays.
+    Remove,
+    /// They stay: they may hold what users have entrusted.
+    Keep,
+}
+
 impl Engine {
     /// All containers, running or not, that have every one of `labels` (`key` or `key=value`).
     pub(crate) async fn containers(&self, labels: &[String]) -> Result<Vec<ContainerSummary>> {
@@ -107,15 +117,15 @@ impl Engine {
             .map_err(|source| engine_error("change a restart policy", id, source))
     }
 
-    /// Removes a container by force with its anonymous volumes; it is gone on return. One that is
-    /// not there is fine.
-    pub(crate) async fn remove(&self, id: &str) -> Result<()> {
+    /// Removes a container by force; it is gone on return. One that is not there is fine.
+    pub(crate) async fn remove(&self, id: &str, anonymous: Anonymous) -> Result<()> {
         // An inspection waits for a start that is under way. The engine forgets the connections of
         // what is removed while it starts, and its networks can never be removed (20.10).
         if self.find_container(id).await?.is_none() {
             return Ok(());
         }
-        let options = RemoveContainerOptionsBuilder::default().force(true).v(true).build();
+        let with_volumes = anonymous == Anonymous::Remove;
+        let options = RemoveContainerOptionsBuilder::default().force(true).v(with_volumes).build();
         let removed = self
             .client()
             .await?

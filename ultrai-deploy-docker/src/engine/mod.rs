@@ -19,7 +19,10 @@ use bollard::{API_DEFAULT_VERSION, Docker};
 use tokio::sync::OnceCell;
 use ultrai_deploy_core::error::{Error, ErrorKind, Result};
 
-pub(crate) use self::error::{engine_error, ignore_missing};
+pub(crate) use self::{
+    container::Anonymous,
+    error::{engine_error, ignore_missing},
+};
 use crate::config::{Config, DEFAULT_HOST};
 
 /// A version of the Engine API.

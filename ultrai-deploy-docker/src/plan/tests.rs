@@ -186,6 +186,19 @@ fn an_anonymous_volume_is_taken_over_by_one_container_at_a_time() {
 }
 
 #[test]
+fn an_anonymous_volume_of_a_removed_service_stays() {
+    let old = release(&[("redis", json!({}), json!({})), ("web", json!({}), json!({}))]);
+    let new = release(&[("web", json!({}), json!({}))]);
+    let mut current = running(&old);
+    let redis = current.services.get_mut(&name("redis")).unwrap();
+    redis.takes_over = vec!["volume at /data".into()];
+    let plan = make(&current, &new);
+    assert_eq!(actions(&plan), [("redis", Action::Remove), ("web", Action::Keep)]);
+    let reason = &plan.services[&name("redis")].reason;
+    assert_eq!(reason, "not in the compose file any more; its volume at /data stays");
+}
+
+#[test]
 fn a_job_runs_again_only_when_it_changed() {
     let waits = json!({"job": {"condition": "service_completed_successfully"}});
     let old = release(&[("job", json!({}), json!({})), ("web", json!({}), waits.clone())]);

@@ -9,7 +9,10 @@ use ultrai_deploy_core::{
 };
 
 use super::labels::is_of_task;
-use crate::{engine::Engine, labels, names};
+use crate::{
+    engine::{Anonymous, Engine},
+    labels, names,
+};
 
 /// Longest removal of one container after the task's own deadline.
 const REMOVAL: Duration = Duration::from_secs(30);
@@ -25,7 +28,7 @@ pub(super) async fn sweep(cx: &Context, engine: &Engine, filters: &[String]) -> 
         let name = container.names.unwrap_or_default().into_iter().next().unwrap_or_default();
         let name = if name.is_empty() { id.clone() } else { names::plain(&name).to_owned() };
         // One that stays must not keep the others.
-        if let Err(error) = remove(cx, &name, engine.remove(&id)).await {
+        if let Err(error) = remove(cx, &name, engine.remove(&id, Anonymous::Remove)).await {
             failure.get_or_insert(error);
         }
     }

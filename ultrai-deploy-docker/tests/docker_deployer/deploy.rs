@@ -8,7 +8,7 @@ use ultrai_deploy_core::{
     health::Role,
     plan::Action,
 };
-use ultrai_deploy_docker::labels;
+use ultrai_deploy_docker::{bollard::query_parameters::RemoveVolumeOptions, labels};
 
 use crate::bench::{Bench, SERVE, healthy, name, sh};
 
@@ -229,5 +229,22 @@ async fn replicas_come_and_go_together() {
     assert_eq!(bench.current().await.services[&name("web")].instances.len(), 2);
     bench.deploy(services(1)).await;
     assert_eq!(bench.names().await, [bench.live("web")]);
+    bench.close().await;
+}
+
+#[tokio::test]
+async fn an_anonymous_volume_of_a_removed_service_is_kept() {
+    let bench = Bench::new().await;
+    let redis = json!({
+        "command": ["sh", "-c", SERVE], "volumes": [{"kind": "volume", "target": "/data"}]
+    });
+    let web = json!({"command": ["sh", "-c", SERVE]});
+    bench.deploy(json!({"redis": redis, "web": web.clone()})).await;
+    let mounts = bench.serving("redis").await.mounts.unwrap();
+    let volume = mounts[0].name.clone().unwrap();
+    bench.deploy(json!({"web": web})).await;
+    assert_eq!(bench.names().await, [bench.live("web")]);
+    bench.docker.inspect_volume(&volume).await.unwrap();
+    bench.docker.remove_volume(&volume, None::<RemoveVolumeOptions>).await.unwrap();
     bench.close().await;
 }
