@@ -1,6 +1,6 @@
 //! What served before comes back, with its files, and nothing else stays.
 
-use std::fs;
+use std::{collections::BTreeSet, fs};
 
 use serde_json::{Value, json};
 use ultrai_deploy_core::{
@@ -8,6 +8,7 @@ use ultrai_deploy_core::{
     current::Serving,
     deployer::{Observation, Step},
     plan::Action,
+    version::Version,
 };
 use ultrai_deploy_docker::bollard::query_parameters::RemoveContainerOptionsBuilder;
 
@@ -102,6 +103,39 @@ async fn a_failed_first_deploy_leaves_only_named_volumes() {
     assert_eq!(bench.current().await.serving, Serving::Nothing);
     let volume = format!("{}_data", bench.target.project);
     bench.docker.inspect_volume(&volume).await.unwrap();
+    bench.close().await;
+}
+
+#[tokio::test]
+async fn a_network_and_a_volume_with_other_names_go_back() {
+    let bench = Bench::new().await;
+    let services = || {
+        json!({"db": {
+            "command": ["sh", "-c", SERVE], "healthcheck": healthy(),
+            "volumes": [{"kind": "volume", "source": "data", "target": "/data"}]
+        }})
+    };
+    let first = bench.deploy(services()).await;
+    bench.output("db", "echo precious > /data/dump").await;
+    let networks = || async { bench.networks().await.into_iter().collect::<BTreeSet<_>>() };
+    let (old, before) = (bench.id("db").await, networks().await);
+
+    let mut project = bench.project(services());
+    project.networks["default"].name.push_str("-2");
+    project.volumes["data"].name.push_str("-2");
+    let spec = ultrai_deploy_docker::spec(&project, Version::parse("2.0.0").unwrap()).unwrap();
+    let mut run = bench.begin(bench.seal(spec).await).await;
+    assert_eq!(run.plan.services[&name("db")].action, Action::StopFirst);
+    run.step(Step::Stage).await.unwrap();
+    run.step(Step::Switch).await.unwrap();
+    assert_eq!(bench.output("db", "ls /data").await, "");
+    assert_ne!(networks().await, before);
+
+    run.step(Step::Rollback).await.unwrap();
+    assert_eq!(bench.id("db").await, old);
+    assert_eq!(bench.output("db", "cat /data/dump").await, "precious");
+    bench.assert_healthy(&first).await;
+    assert_eq!(networks().await, before);
     bench.close().await;
 }
 
