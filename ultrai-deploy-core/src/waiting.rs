@@ -1,12 +1,17 @@
-//! Waiting for a check: look at once, look often while booting, stop at a deadline.
+//! Waiting for a check: look at once, look often while booting, stop at a deadline; and watching
+//! that what was well stays well.
 //!
 //! While something boots, failures are expected and only time ends the wait; a thing that is
 //! dead ends it at once. Looking has a price (a command in a container costs some 130 ms of
 //! processor time), so the pause is never shorter than twice the time of the last look.
 
+mod watching;
+
 use std::time::Duration;
 
 use tokio::time::Instant;
+
+pub(crate) use watching::watch_that_it_stays_well;
 
 use crate::{
     context::Context,
@@ -75,21 +80,7 @@ pub async fn wait_until_healthy(
     loop {
         cx.check()?;
         let look_began = Instant::now();
-        let (verdict, why, evidence, final_word) = match look(cx, check, endpoint).await? {
-            Look::Seen(Health::Healthy(evidence)) => (Verdict::Pass, None, evidence, false),
-            Look::Seen(Health::Pending { why, evidence } | Health::Unhealthy { why, evidence }) => {
-                (Verdict::Fail, Some(why), evidence, false)
-            }
-            Look::Seen(Health::Dead { why, evidence }) => {
-                (Verdict::Fail, Some(why), evidence, true)
-            }
-            Look::Blind(why) => (
-                Verdict::Error,
-                Some(why.clone()),
-                vec![Evidence::new(EvidenceKind::Probe, &check.name, why)],
-                false,
-            ),
-        };
+        let Seen { verdict, why, evidence, dead } = look(cx, check, endpoint).await?;
         looks += 1;
         let now = Instant::now();
         let stable = if verdict == Verdict::Pass {
@@ -99,11 +90,11 @@ pub async fn wait_until_healthy(
             well_since = None;
             false
         };
-        if stable || final_word || now >= give_up {
+        if stable || dead || now >= give_up {
             let verdict =
                 if verdict == Verdict::Pass && !stable { Verdict::Inconclusive } else { verdict };
             let why = why.map(|why| {
-                if final_word {
+                if dead {
                     why
                 } else {
                     format!(
@@ -120,10 +111,7 @@ pub async fn wait_until_healthy(
             if now.duration_since(started) < QUICK_FOR { QUICK_PAUSE } else { SLOW_PAUSE };
         let next = now + pause.max(least).min(longest);
         pause = (pause * 3 / 2).min(longest);
-        tokio::select! {
-            () = tokio::time::sleep_until(next.min(give_up)) => {}
-            () = cx.cancel().cancelled() => {}
-        }
+        rest(cx, next.min(give_up)).await;
     }
 }
 
@@ -133,36 +121,49 @@ pub async fn wait_until_healthy(
 /// [`ErrorKind::Cancelled`] and [`ErrorKind::Timeout`] of the context.
 pub async fn look_once(cx: &Context, check: &Check, endpoint: &Endpoint) -> Result<CheckResult> {
     let started = Instant::now();
-    let (verdict, why, evidence) = match look(cx, check, endpoint).await? {
-        Look::Seen(Health::Healthy(evidence)) => (Verdict::Pass, None, evidence),
-        Look::Seen(
-            Health::Pending { why, evidence }
-            | Health::Unhealthy { why, evidence }
-            | Health::Dead { why, evidence },
-        ) => (Verdict::Fail, Some(why), evidence),
-        Look::Blind(why) => (Verdict::Error, Some(why), Vec::new()),
-    };
+    let Seen { verdict, why, evidence, dead: _ } = look(cx, check, endpoint).await?;
     Ok(CheckResult { verdict, why, looks: 1, took: started.elapsed(), evidence })
 }
 
-enum Look {
-    Seen(Health),
-    Blind(String),
+/// What one look found.
+struct Seen {
+    verdict: Verdict,
+    why: Option<String>,
+    evidence: Vec<Evidence>,
+    /// It will not become well by waiting.
+    dead: bool,
 }
 
-async fn look(cx: &Context, check: &Check, endpoint: &Endpoint) -> Result<Look> {
+async fn look(cx: &Context, check: &Check, endpoint: &Endpoint) -> Result<Seen> {
     let timeout = check.timing.timeout.max(Duration::from_millis(1));
     let answer = cx
         .bounded(async { Ok(tokio::time::timeout(timeout, check.probe.check(cx, endpoint)).await) })
         .await?;
-    Ok(match answer {
-        Ok(Ok(health)) => Look::Seen(health),
-        Ok(Err(error)) => Look::Blind(Chain(&error).to_string()),
-        Err(_elapsed) => Look::Seen(Health::Unhealthy {
-            why: format!("no answer within {:.1} s", timeout.as_secs_f64()),
-            evidence: vec![Evidence::new(EvidenceKind::Probe, &check.name, "no answer in time")],
-        }),
-    })
+    let told = |text: String| vec![Evidence::new(EvidenceKind::Probe, &check.name, text)];
+    let (verdict, why, evidence, dead) = match answer {
+        Ok(Ok(Health::Healthy(evidence))) => (Verdict::Pass, None, evidence, false),
+        Ok(Ok(Health::Pending { why, evidence } | Health::Unhealthy { why, evidence })) => {
+            (Verdict::Fail, Some(why), evidence, false)
+        }
+        Ok(Ok(Health::Dead { why, evidence })) => (Verdict::Fail, Some(why), evidence, true),
+        Ok(Err(error)) => {
+            let why = Chain(&error).to_string();
+            (Verdict::Error, Some(why.clone()), told(why), false)
+        }
+        Err(_elapsed) => {
+            let why = format!("no answer within {:.1} s", timeout.as_secs_f64());
+            (Verdict::Fail, Some(why), told("no answer in time".to_owned()), false)
+        }
+    };
+    Ok(Seen { verdict, why, evidence, dead })
+}
+
+/// Rests until the next look, or until a cancellation.
+async fn rest(cx: &Context, until: Instant) {
+    tokio::select! {
+        () = tokio::time::sleep_until(until) => {}
+        () = cx.cancel().cancelled() => {}
+    }
 }
 
 #[cfg(test)]

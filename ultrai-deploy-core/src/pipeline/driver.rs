@@ -194,6 +194,10 @@ impl Driver {
             // It may have to finish other runs, which keep to deadlines of their own.
             return self.lock(&cx).await;
         }
+        if stage == Stage::Watch {
+            // How long it may take depends on its checks.
+            return self.watch(&cx).await;
+        }
         let cx = cx.with_timeout(self.parts.policy.deadline(stage));
         // Twice the grace: a step in it is cut off first, and journaled.
         cut_off(&cx, 2 * GRACE, async {
@@ -207,10 +211,9 @@ impl Driver {
                 Stage::Deploy => self.deploy(&cx).await,
                 Stage::Verify => self.verify(&cx).await,
                 Stage::PostDeployTests => self.post_deploy_tests(&cx).await,
-                Stage::Watch => self.watch(&cx).await,
                 Stage::Finalise => self.finalise().await,
-                // The one is above; the report is made of the records once the run is over.
-                Stage::Lock | Stage::Report => Ok(()),
+                // Two are above; the report is made of the records once the run is over.
+                Stage::Lock | Stage::Watch | Stage::Report => Ok(()),
             }
         })
         .await

@@ -17,7 +17,7 @@ use crate::{
     redact::Redactor,
     release::{Origin, Release, ReleaseService},
     verification::When,
-    waiting::{CheckResult, wait_until_healthy},
+    waiting::{CheckResult, wait_until_healthy, watch_that_it_stays_well},
 };
 
 /// Of how many instances evidence is taken when a check does not say which one it looked at.
@@ -26,11 +26,28 @@ const MOST_SUSPECTS: usize = 8;
 /// How long taking evidence of one instance may take.
 const EVIDENCE_LIMIT: Duration = Duration::from_secs(10);
 
-/// Whether the first failure ends the proof.
+/// How long checks are looked at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Patience {
+    /// Until each has passed; the first failure ends the proof.
     FailFast,
+    /// Until each is decided.
     All,
+    /// For the whole time, in which each has to stay well; the first failure ends the proof.
+    Watch(Duration),
+}
+
+impl Patience {
+    fn ends_with_a_failure(self) -> bool {
+        self != Self::All
+    }
+
+    async fn look(self, cx: &Context, check: &Check, endpoint: &Endpoint) -> Result<CheckResult> {
+        match self {
+            Self::FailFast | Self::All => wait_until_healthy(cx, check, endpoint).await,
+            Self::Watch(window) => watch_that_it_stays_well(cx, check, endpoint, window).await,
+        }
+    }
 }
 
 /// The outcome of one check.
@@ -133,7 +150,7 @@ impl Parts {
             self.tell(log, role, 1, &outcome).await?;
             let differs = outcome.verdict != Verdict::Pass;
             proof.outcomes.push(outcome);
-            if differs && patience == Patience::FailFast {
+            if differs && patience.ends_with_a_failure() {
                 return Ok(proof);
             }
         }
@@ -162,7 +179,7 @@ impl Parts {
             .collect()
     }
 
-    /// Waits for all `checks` side by side.
+    /// Looks at all `checks` side by side.
     pub(super) async fn look_at(
         &self,
         cx: &Context,
@@ -199,12 +216,12 @@ impl Parts {
             for endpoint in at {
                 let check = check.clone();
                 waits.push(async move {
-                    let result = wait_until_healthy(cx, &check, &endpoint).await;
+                    let result = patience.look(cx, &check, &endpoint).await;
                     (check, endpoint, result)
                 });
             }
         }
-        if !proof.passed() && patience == Patience::FailFast {
+        if !proof.passed() && patience.ends_with_a_failure() {
             return Ok(proof);
         }
         while let Some((check, endpoint, result)) = waits.next().await {
@@ -224,7 +241,7 @@ impl Parts {
             self.tell(log, role, looks, &outcome).await?;
             let failed = outcome.verdict != Verdict::Pass;
             proof.outcomes.push(outcome);
-            if failed && patience == Patience::FailFast {
+            if failed && patience.ends_with_a_failure() {
                 break;
             }
         }

@@ -61,22 +61,17 @@ impl Driver {
     /// Every check must stay well for the whole window.
     pub(super) async fn watch(&self, cx: &Context) -> Result<()> {
         let release = self.release().await?;
-        let window = self.parts.policy.watch;
         let mut checks = self.parts.deployer.declared_checks(&release)?;
         checks.extend(self.parts.named_checks(&release, &[When::Verify])?);
-        for check in &mut checks {
-            check.timing.stability = check.timing.stability.max(window);
-            check.timing.deadline = Some(window + check.timing.failing_for());
-        }
-        let looked = self.parts.look_at(
-            cx,
-            checks,
-            Role::Live,
-            &release,
-            Patience::FailFast,
-            Some(&self.log),
-        );
-        looked.await?.into_result()
+        // A failure that begins at the end of the window still gets its time.
+        let timings = checks.iter().map(|check| &check.timing);
+        let decided = timings.map(|timing| timing.failing_for() + timing.timeout).max();
+        let limit = self.parts.policy.deadline(Stage::Watch) + decided.unwrap_or_default();
+        let cx = cx.clone().with_timeout(limit);
+        let patience = Patience::Watch(self.parts.policy.watch);
+        let looked =
+            self.parts.look_at(&cx, checks, Role::Live, &release, patience, Some(&self.log));
+        cut_off(&cx, GRACE, looked).await?.into_result()
     }
 
     async fn prove(&self, cx: &Context, role: Role, whens: &[When]) -> Result<()> {

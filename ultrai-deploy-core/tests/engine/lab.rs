@@ -254,25 +254,31 @@ pub(crate) fn fails(when: When) -> Value {
     json!({ "tasks": { name: 1 } })
 }
 
-/// Probes that answer as they are told: `{"healthy": true}`; `"says"` is their evidence.
+/// Probes that answer as they are told: `{"healthy": true}`; `"says"` is their evidence. With
+/// `"sick": [540, 545]` they are not healthy for these seconds of a stage.
 #[derive(Debug)]
 pub(crate) struct Probes;
 
 impl ProbeSource for Probes {
     fn probe(&self, check: &CheckSpec) -> Result<Arc<dyn HealthProbe>> {
-        Ok(Arc::new(Told(check.probe.clone())))
+        Ok(Arc::new(Told(check.probe.clone(), tokio::time::Instant::now())))
     }
 }
 
 #[derive(Debug)]
-struct Told(Value);
+struct Told(Value, tokio::time::Instant);
 
 #[async_trait]
 impl HealthProbe for Told {
     async fn check(&self, _: &Context, _: &Endpoint) -> Result<Health> {
         let says = self.0["says"].as_str().unwrap_or_default();
         let evidence = vec![Evidence::new(EvidenceKind::Probe, "told", says)];
-        Ok(if self.0["healthy"] == true {
+        let sick = |at: usize| self.0["sick"][at].as_f64();
+        let now = self.1.elapsed().as_secs_f64();
+        let is_sick = sick(0).is_some_and(|from| from <= now) && sick(1).is_none_or(|to| now < to);
+        Ok(if is_sick {
+            Health::Unhealthy { why: "it answers 503".into(), evidence }
+        } else if self.0["healthy"] == true {
             Health::Healthy(evidence)
         } else {
             Health::Dead { why: format!("told so: {says}"), evidence }

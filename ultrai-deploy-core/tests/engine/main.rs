@@ -24,3 +24,5 @@ mod secrets;
 mod stuck;
 #[cfg(test)]
 mod takeover;
+#[cfg(test)]
+mod watch;
