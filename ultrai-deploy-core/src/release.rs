@@ -64,7 +64,7 @@ pub struct ReleaseService {
 /// A sealed release.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Release {
-    /// Its id: a digest of all that follows.
+    /// Its id: a digest of all that follows, but for where it came from.
     pub id: ReleaseId,
     /// The application.
     pub project: ProjectName,
@@ -81,6 +81,10 @@ pub struct Release {
     /// The checks and tests that prove it.
     #[serde(default)]
     pub verification: Verification,
+    /// Where it was described, in the backend's own form: the same content described in another
+    /// directory is the same release. No part of the id.
+    #[serde(default, skip_serializing_if = "Value::is_null")]
+    pub provenance: Value,
     /// The files that it was described by (compose file, deploy.toml): name → digest of their
     /// content in the release store. Kept for people; no part of the id.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
@@ -137,6 +141,7 @@ impl Release {
         let mut release = Self::new(spec.project.clone(), spec.version.clone(), services)?;
         release.resources = spec.resources.clone();
         release.verification = spec.verification.clone();
+        release.provenance = spec.provenance.clone();
         release.sources = seal.sources.clone();
         release.id = release.content_id()?;
         Ok(release)
@@ -159,6 +164,7 @@ impl Release {
             services,
             resources: Value::Null,
             verification: Verification::default(),
+            provenance: Value::Null,
             sources: BTreeMap::new(),
         };
         release.id = release.content_id()?;
@@ -214,6 +220,7 @@ impl Release {
         let mut value = digest::json(self);
         if let Some(map) = value.as_object_mut() {
             map.remove("id");
+            map.remove("provenance");
             map.remove("sources");
         }
         let digest = digest::of_json(&value);
@@ -310,6 +317,21 @@ mod tests {
         assert_ne!(a.services[&name("web")].spec_hash, b.services[&name("web")].spec_hash);
         assert_eq!(a.services[&name("db")].spec_hash, b.services[&name("db")].spec_hash);
         assert!(a.is_intact());
+    }
+
+    #[test]
+    fn the_id_is_the_same_wherever_it_was_described() {
+        let mut elsewhere = spec();
+        elsewhere.provenance = serde_json::json!({"working_dir": "/builds/2"});
+        let sources = BTreeMap::from([("compose.yaml".to_owned(), "d1".to_owned())]);
+        let there = Seal { sources, ..seal("sha256:a") };
+        let a = Release::seal(&spec(), &seal("sha256:a")).unwrap();
+        let b = Release::seal(&elsewhere, &there).unwrap();
+        assert_eq!(a.id, b.id);
+        assert_eq!(b.provenance, elsewhere.provenance);
+        assert!(b.is_intact());
+        // As it was stored before there was a provenance.
+        assert!(!serde_json::to_string(&a).unwrap().contains("provenance"));
     }
 
     #[test]

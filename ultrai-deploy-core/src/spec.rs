@@ -26,6 +26,10 @@ pub struct ReleaseSpec {
     /// The checks and tests that prove it.
     #[serde(default)]
     pub verification: Verification,
+    /// Where it was described, in the backend's own form: directories, paths. No part of what is
+    /// deployed.
+    #[serde(default, skip_serializing_if = "Value::is_null")]
+    pub provenance: Value,
     /// Files that describe the deployment and are kept in backups: compose file, deploy.toml.
     #[serde(default)]
     pub sources: Vec<PathBuf>,
@@ -40,6 +44,7 @@ impl ReleaseSpec {
             services: BTreeMap::new(),
             resources: Value::Null,
             verification: Verification::default(),
+            provenance: Value::Null,
             sources: Vec::new(),
         }
     }

@@ -63,7 +63,7 @@ pub(crate) fn release(project: &ProjectName, snapshot: &Snapshot) -> Result<Rele
             (*name).clone(),
             ReleaseService::new(Some(first.image.clone()), json(&service)?).with_depends_on(names),
         );
-        wiring.insert((*name).clone(), Wiring { depends_on, config_hash: None });
+        wiring.insert((*name).clone(), Wiring { depends_on, ..Wiring::default() });
     }
     let mut release = Release::new(project.clone(), version(snapshot)?, services)?;
     release.resources = json(&Shared { services: wiring, ..Shared::default() })?;

@@ -148,9 +148,10 @@ impl Request<'_> {
         let sealed = release.services.get(self.name);
         let spec_hash = sealed.map(|service| service.spec_hash.clone()).unwrap_or_default();
         let wiring = shared.services.get(self.name);
-        let config_hash = wiring.and_then(|wiring| wiring.config_hash.clone());
+        let provenance = &self.definition.provenance;
+        let config_hash = provenance.config_hashes.get(self.name).cloned();
         let files: Vec<_> =
-            shared.config_files.iter().map(|file| file.display().to_string()).collect();
+            provenance.config_files.iter().map(|file| file.display().to_string()).collect();
         let depends_on: Vec<_> = wiring
             .into_iter()
             .flat_map(|wiring| &wiring.depends_on)
@@ -170,7 +171,7 @@ impl Request<'_> {
             (labels::CONFIG_HASH, config_hash.unwrap_or_else(|| spec_hash.clone())),
             (labels::IMAGE, image.map(|image| image.id.clone()).unwrap_or_default()),
             (labels::DEPENDS_ON, depends_on.join(",")),
-            (labels::WORKING_DIR, shared.working_dir.display().to_string()),
+            (labels::WORKING_DIR, provenance.working_dir.display().to_string()),
             (labels::CONFIG_FILES, files.join(",")),
             (labels::VERSION, labels::COMPOSE_VERSION.to_owned()),
             (labels::RELEASE, release.id.to_string()),

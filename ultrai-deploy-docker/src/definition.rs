@@ -23,9 +23,11 @@ use crate::{
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Shared {
-    /// The project's directory.
+    /// The project's directory, in stored releases that have no [`Provenance`].
+    #[serde(skip_serializing)]
     pub working_dir: PathBuf,
-    /// The compose files.
+    /// The compose files, in stored releases that have no [`Provenance`].
+    #[serde(skip_serializing)]
     pub config_files: Vec<PathBuf>,
     /// The networks by key.
     pub networks: IndexMap<String, Network>,
@@ -41,9 +43,23 @@ pub struct Shared {
 pub struct Wiring {
     /// What must be there before.
     pub depends_on: IndexMap<String, Dependency>,
-    /// The hash by which compose knows whether it has to recreate a container.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    /// Compose's hash, in stored releases that have no [`Provenance`].
+    #[serde(skip_serializing)]
     pub config_hash: Option<String>,
+}
+
+/// Where a release was described, for the labels by which compose finds its containers: the form
+/// of [`Release::provenance`](ultrai_deploy_core::release::Release::provenance).
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Provenance {
+    /// The project's directory.
+    pub working_dir: PathBuf,
+    /// The compose files.
+    pub config_files: Vec<PathBuf>,
+    /// The hashes by which compose knows whether it has to recreate a container. They cover the
+    /// paths of mounted files, of which a release only has the content.
+    pub config_hashes: BTreeMap<ServiceName, String>,
 }
 
 /// A release, read.
@@ -51,6 +67,7 @@ pub struct Wiring {
 pub(crate) struct Definition<'a> {
     pub(crate) release: &'a Release,
     pub(crate) shared: Shared,
+    pub(crate) provenance: Provenance,
     pub(crate) services: BTreeMap<&'a ServiceName, Service>,
 }
 
@@ -61,11 +78,12 @@ impl<'a> Definition<'a> {
     /// [`ErrorKind::Invalid`] when it is not one of this backend.
     pub(crate) fn read(release: &'a Release) -> Result<Self> {
         let shared = read_shared(&release.resources)?;
+        let provenance = read_provenance(&release.provenance, &shared)?;
         let mut services = BTreeMap::new();
         for (name, service) in &release.services {
             services.insert(name, read_service(name, &service.config)?);
         }
-        Ok(Self { release, shared, services })
+        Ok(Self { release, shared, provenance, services })
     }
 
     /// A service's definition.
@@ -161,6 +179,28 @@ pub(crate) fn read_shared(resources: &Value) -> Result<Shared> {
             ErrorKind::Invalid,
             "read a release",
             "its networks and volumes are not those of the Docker backend",
+        )
+        .without_effect()
+        .with_source(source)
+    })
+}
+
+fn read_provenance(provenance: &Value, shared: &Shared) -> Result<Provenance> {
+    if provenance.is_null() {
+        let hash = |(name, wiring): (&ServiceName, &Wiring)| {
+            Some((name.clone(), wiring.config_hash.clone()?))
+        };
+        return Ok(Provenance {
+            working_dir: shared.working_dir.clone(),
+            config_files: shared.config_files.clone(),
+            config_hashes: shared.services.iter().filter_map(hash).collect(),
+        });
+    }
+    Provenance::deserialize(provenance).map_err(|source| {
+        Error::new(
+            ErrorKind::Invalid,
+            "read a release",
+            "its provenance is not that of the Docker backend",
         )
         .without_effect()
         .with_source(source)

@@ -21,7 +21,7 @@ use crate::{
         model::{MountKind, Project, PullPolicy, Service},
         secret,
     },
-    definition::{Shared, Wiring, joined_service},
+    definition::{Provenance, Shared, Wiring, joined_service},
     drift,
 };
 
@@ -43,26 +43,32 @@ pub const DATA_LABEL: &str = "dev.ultrai.data";
 /// network, and for a secret in a label, which anyone with the engine's socket could read.
 pub fn spec(project: &Project, version: Version) -> Result<ReleaseSpec> {
     let mut spec = ReleaseSpec::new(ProjectName::new(project.name.as_str())?, version);
-    let mut wiring = BTreeMap::new();
+    let (mut wiring, mut config_hashes) = (BTreeMap::new(), BTreeMap::new());
     for (key, service) in &project.services {
         let name = ServiceName::new(key.as_str())?;
-        let own =
-            Wiring { depends_on: service.depends_on.clone(), config_hash: compose_hash(service)? };
+        let own = Wiring { depends_on: service.depends_on.clone(), ..Wiring::default() };
         wiring.insert(name.clone(), own);
+        if let Some(hash) = compose_hash(service)? {
+            config_hashes.insert(name.clone(), hash);
+        }
         spec = spec.with_service(name, service_spec(project, key, service)?);
     }
     let shared = Shared {
-        working_dir: project.working_dir.clone(),
-        config_files: project.config_files.clone(),
         networks: project.networks.clone(),
         volumes: project.volumes.clone(),
         services: wiring,
+        ..Shared::default()
     };
     spec.resources = json(&shared)?;
     if let Some(secret) = secret::names_in(&spec.resources.to_string()).first() {
         return Err(invalid(format!("a network or volume is described with the secret {secret}"))
             .with_advice("secrets can be used in a service's environment and commands"));
     }
+    spec.provenance = json(&Provenance {
+        working_dir: project.working_dir.clone(),
+        config_files: project.config_files.clone(),
+        config_hashes,
+    })?;
     spec.sources.clone_from(&project.config_files);
     Ok(spec)
 }
@@ -184,8 +190,19 @@ mod tests {
     use std::fs;
 
     use serde_json::json;
+    use ultrai_deploy_core::{
+        current::{Current, Running, Serving},
+        memory,
+        release::{Image, Release, Seal},
+        release_store::ReleaseStore,
+    };
 
     use super::*;
+    use crate::{
+        compose::{self, Options},
+        definition::Definition,
+        plan::plan,
+    };
 
     fn project(dir: &Path, services: &Value) -> Project {
         let mut project: Project = serde_json::from_value(json!({
@@ -247,6 +264,52 @@ mod tests {
         assert!(
             !web.config.to_string().contains(&dir.path().join("app.conf").display().to_string())
         );
+    }
+
+    /// A release of a compose project that was checked out into `dir`.
+    async fn sealed(dir: &Path, compose: &str) -> Release {
+        fs::write(dir.join("compose.yaml"), compose).unwrap();
+        fs::write(dir.join("app.conf"), "x").unwrap();
+        let loaded = compose::load(&Options { path: dir.to_owned(), ..Options::default() });
+        let spec = spec(&loaded.unwrap().project, version()).unwrap();
+        let mut seal = Seal::default();
+        for (name, service) in &spec.services {
+            let image = Image { reference: "web:1".into(), id: "sha256:aa".into(), digest: None };
+            seal.images.insert(name.clone(), image);
+            let files = memory::ReleaseStore::default().put_files(&service.files).await.unwrap();
+            seal.files.insert(name.clone(), files);
+        }
+        Release::seal(&spec, &seal).unwrap()
+    }
+
+    #[tokio::test]
+    async fn another_checkout_of_the_same_content_is_the_same_release() {
+        let compose = "name: shop\nservices:\n  web:\n    image: web:1\n    volumes:\n      \
+                       - ./app.conf:/app.conf:ro\n";
+        let (one, two) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let first = sealed(one.path(), compose).await;
+        let second = sealed(two.path(), compose).await;
+        assert_eq!(first.id, second.id);
+        let provenance = Definition::read(&second).unwrap().provenance;
+        assert_eq!(provenance.working_dir, two.path());
+        assert_eq!(provenance.config_files, [two.path().join("compose.yaml")]);
+        let hashes = Definition::read(&first).unwrap().provenance.config_hashes;
+        assert_eq!(hashes.len(), 1);
+        assert_ne!(hashes, provenance.config_hashes, "compose's covers the path of the mount");
+
+        let running = first.services.iter().map(|(name, service)| {
+            let spec_hash = Some(service.spec_hash.clone());
+            let instances = vec!["c1".to_owned()];
+            (name.clone(), Running { instances, spec_hash, up: true, ..Running::default() })
+        });
+        let serving = Serving::Release(first.id.clone());
+        let current = Current { serving, services: running.collect() };
+        assert!(plan(&current, &second, None).unwrap().unchanged);
+
+        // Data lies where it lies.
+        let compose = compose.replace(":ro", "-data:rw").replace("app.conf:", "data:");
+        let first = sealed(one.path(), &compose).await;
+        assert_ne!(first.id, sealed(two.path(), &compose).await.id);
     }
 
     #[test]

@@ -41,7 +41,9 @@ async fn first_deploy_upgrade_and_the_same_again() {
     lab.assert_settled().await;
 
     let before = lab.stamps();
-    let again = lab.deploy(shop("1.1.0", json!({}))).await;
+    let mut elsewhere = shop("1.1.0", json!({}));
+    elsewhere.provenance = json!({ "working_dir": "/another/checkout" });
+    let again = lab.deploy(elsewhere).await;
     assert_eq!(again.ending, Some(Ending::Succeeded { changed: false }));
     assert_eq!(lab.stamps(), before, "nothing was touched");
     assert!(

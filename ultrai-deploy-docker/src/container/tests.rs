@@ -61,15 +61,24 @@ fn secrets_reach_the_environment_and_nothing_else() {
 
 #[test]
 fn compose_and_this_program_find_it_by_its_labels() {
+    let depends_on = json!({"db": {"condition": "service_healthy", "restart": true}});
+    let resources = json!({"services": {"web": {"depends_on": depends_on}}});
+    let mut sealed = release(json!({"labels": {"team": "a"}}), &[], resources);
+    sealed.provenance = json!({
+        "working_dir": "/srv/shop", "config_files": ["/srv/shop/compose.yaml"],
+        "config_hashes": {"web": "c0"}
+    });
+    assert_labels(&sealed);
+    // As it was stored before there was a provenance.
     let resources = json!({
         "working_dir": "/srv/shop", "config_files": ["/srv/shop/compose.yaml"],
-        "services": {"web": {
-            "depends_on": {"db": {"condition": "service_healthy", "restart": true}},
-            "config_hash": "c0"
-        }}
+        "services": {"web": {"depends_on": depends_on, "config_hash": "c0"}}
     });
-    let release = release(json!({"labels": {"team": "a"}}), &[], resources);
-    let created = create_with(&release, ApiVersion::OLDEST, None).unwrap();
+    assert_labels(&release(json!({"labels": {"team": "a"}}), &[], resources));
+}
+
+fn assert_labels(release: &Release) {
+    let created = create_with(release, ApiVersion::OLDEST, None).unwrap();
     let labels = created.body.labels.unwrap();
     let expected = [
         ("team", "a"),
