@@ -46,3 +46,34 @@ fn of_kind(kind: ErrorKind) -> u8 {
         _ => REFUSED,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use ultrai_deploy_core::{
+        error::Failure,
+        journal::{Event, Record},
+        lease::Fence,
+        name::RunId,
+    };
+
+    use super::*;
+
+    #[test]
+    fn a_refusal_has_the_code_of_its_cause() {
+        for (kind, code) in [
+            (ErrorKind::Unhealthy, REFUSED),
+            (ErrorKind::NotFound, REFUSED),
+            (ErrorKind::Invalid, USAGE),
+            (ErrorKind::Stuck, STUCK),
+            (ErrorKind::Fenced, LOCKED),
+        ] {
+            let error = Error::new(kind, "begin", "no");
+            assert_eq!(of_error(&error), code, "{kind:?}");
+            let ending = Ending::Refused { cause: Failure::from(&error) };
+            let at = jiff::Timestamp::UNIX_EPOCH;
+            let record = Record { seq: 1, at, fence: Fence(1), event: Event::Ended { ending } };
+            let report = Report::from_records(&RunId::generate(), &[record]);
+            assert_eq!(of_report(&report), code, "{kind:?}");
+        }
+    }
+}

@@ -49,11 +49,12 @@ impl Pipeline {
     /// A stuck run is taken over only with `retry`: going back is then tried again.
     ///
     /// # Errors
-    /// [`ErrorKind::Fenced`] when its driver still lives or the run is stuck and `retry` is off.
+    /// [`ErrorKind::Fenced`] when its driver still lives, [`ErrorKind::Stuck`] when the run is stuck
+    /// and `retry` is off.
     pub async fn resume(&self, retry: bool, wait: Wait) -> Result<Option<Run>> {
         let Some(found) = self.unfinished().await? else { return Ok(None) };
         if found.is_stuck() && !retry {
-            return Err(stuck(&found));
+            return Err(stuck(&found.run, &found.state));
         }
         let holder = self.parts.holder(&found.run);
         let fence = self.parts.lease.acquire(&self.parts.target, &holder, wait).await?;
@@ -70,7 +71,7 @@ impl Pipeline {
         let mut unfinished = find(self.parts.journal.as_ref(), None).await?;
         let Some(last) = unfinished.pop() else { return Ok(None) };
         if last.is_stuck() && !retry {
-            return Err(stuck(&last));
+            return Err(stuck(&last.run, &last.state));
         }
         let cancel = Cancel::new();
         for other in unfinished {
@@ -124,7 +125,7 @@ impl Driver {
         let found = find(self.parts.journal.as_ref(), Some(self.run())).await?;
         if let Some(last) = found.last() {
             if last.is_stuck() {
-                return Err(stuck(last));
+                return Err(stuck(&last.run, &last.state));
             }
             if on_unfinished == OnUnfinished::Refuse {
                 let message =
@@ -156,6 +157,9 @@ impl Driver {
         result?;
         let state = driver.log.state().await;
         let (run, ending) = (driver.run(), state.phase().describe());
+        if state.ending().is_some_and(Ending::is_stuck) {
+            return Err(stuck(run, &state));
+        }
         if !state.is_final() {
             let message = format!("run {run} was taken over and is now {ending}");
             return Err(Error::new(ErrorKind::Fenced, "begin", message)
@@ -234,12 +238,12 @@ async fn find(journal: &dyn Journal, except: Option<&RunId>) -> Result<Vec<Unfin
     Ok(unfinished)
 }
 
-fn stuck(found: &Unfinished) -> Error {
-    let why = match found.state.ending() {
+fn stuck(run: &RunId, state: &State) -> Error {
+    let why = match state.ending() {
         Some(Ending::Stuck { undo, .. }) => undo.to_string(),
         _ => String::new(),
     };
-    Error::new(ErrorKind::Stuck, "begin", format!("run {} is stuck: {why}", found.run))
+    Error::new(ErrorKind::Stuck, "begin", format!("run {run} is stuck: {why}"))
         .with_advice(
             "mend the cause and run `ultrai resume --retry`, or close it with \
              `ultrai abandon --reason …`",

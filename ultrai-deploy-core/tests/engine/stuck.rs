@@ -1,6 +1,6 @@
 //! Rollbacks that fail: a person has to act, and nobody else does.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use serde_json::json;
 use ultrai_deploy_core::{
@@ -92,6 +92,26 @@ async fn a_stuck_run_keeps_others_out_until_it_is_mended() {
     lab.assert_settled().await;
     assert_eq!(ended(&lab.deploy(shop("1.2.0", json!({}))).await), "succeeded");
     lab.assert_settled().await;
+}
+
+/// A deploy takes over what another one has left, and cannot get it back either.
+#[tokio::test(start_paused = true)]
+async fn a_run_that_gets_stuck_while_it_is_taken_over_refuses_the_next() {
+    let lab = Lab::new();
+    lab.deploy(shop("1.0.0", json!({}))).await;
+    let pipeline = lab.process();
+    let run = pipeline.deploy(DeployRequest::new(shop("1.1.0", json!({ "healthy": false }))));
+    let left = tokio::time::timeout(Duration::from_secs(2), run.join()).await;
+    assert!(left.is_err());
+    drop(pipeline);
+    let parts = faulty(&lab, |_, call| (call == Call::Act(Step::Rollback)).then_some(How::Before));
+    let request = DeployRequest::new(shop("1.2.0", json!({})));
+    let next = parts.start().deploy(request).join().await.unwrap();
+    assert_eq!(ended(&next), "refused");
+    let cause = next.cause().unwrap();
+    assert_eq!(cause.kind, ErrorKind::Stuck);
+    assert!(cause.message.contains("ultrai resume --retry"), "{cause}");
+    assert!(lab.process().unfinished().await.unwrap().unwrap().is_stuck());
 }
 
 #[tokio::test(start_paused = true)]
