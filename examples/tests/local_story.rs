@@ -63,6 +63,14 @@ fn an_application_of_local_processes() {
     assert_eq!(first.status.code(), Some(0), "{}", String::from_utf8_lossy(&first.stderr));
     let again = deploy("1.0.0");
     assert_eq!(json(&again)["ending"]["changed"], false);
+    assert_eq!(deploy("1.0.1").status.code(), Some(0));
+    let rollback = || ultrai(directory.path(), &["rollback", "-e", "production"]);
+    let back = rollback();
+    assert_eq!((back.status.code(), &json(&back)["version"]), (Some(0), &"1.0.0".into()));
+    let further = rollback();
+    assert_eq!(further.status.code(), Some(2), "not forward again");
+    let told = String::from_utf8_lossy(&further.stdout);
+    assert!(told.contains("nothing was proven in shop/production before"), "{told}");
     write(", DEMO_NEVER_HEALTHY = \"1\"");
     let sick = deploy("1.1.0");
     assert_eq!(sick.status.code(), Some(3), "{}", String::from_utf8_lossy(&sick.stderr));

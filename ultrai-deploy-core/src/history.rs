@@ -4,8 +4,10 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use crate::{
+    context::Context,
+    current::Serving,
     ending::Ending,
-    error::Result,
+    error::{Error, ErrorKind, Result},
     journal::{Journal, Kind},
     name::{ReleaseId, RunId},
     pipeline::Pipeline,
@@ -65,7 +67,7 @@ impl Pipeline {
     /// The report of a run of the past.
     ///
     /// # Errors
-    /// [`ErrorKind::NotFound`](crate::ErrorKind::NotFound) for an unknown run.
+    /// [`ErrorKind::NotFound`] for an unknown run.
     pub async fn report(&self, run: &RunId) -> Result<Report> {
         let records = self.parts.journal.load(run).await?;
         Ok(Report::from_records(run, &records))
@@ -78,6 +80,62 @@ impl Pipeline {
     pub async fn proven(&self) -> Result<Vec<ReleaseId>> {
         proven(self.parts.journal.as_ref(), |_| false).await
     }
+
+    /// The release that a rollback without a target returns to: the last one that was proven
+    /// before the one that serves and is still stored. What a rollback has left is not gone back
+    /// to, so that one rollback after the other leads to ever earlier releases.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Invalid`] when there is none.
+    pub async fn release_before(&self, cx: &Context) -> Result<ReleaseId> {
+        let parts = &self.parts;
+        let current = match cx.bounded(parts.deployer.current(cx)).await?.serving {
+            Serving::Release(id) => Some(id),
+            // After all that was proven.
+            Serving::Nothing | Serving::Unmanaged(_) => None,
+        };
+        let mut line = line(parts.journal.as_ref()).await?;
+        if let Some(at) = line.iter().rposition(|known| Some(known) == current.as_ref()) {
+            line.truncate(at);
+        }
+        let stored = parts.releases.list().await?;
+        let usable = |id: &ReleaseId| Some(id) != current.as_ref() && stored.contains(id);
+        line.into_iter().rev().find(usable).ok_or_else(|| {
+            let message = match &current {
+                Some(id) => format!("nothing was proven in {} before release {id}", parts.target),
+                None => format!("nothing was proven in {} yet", parts.target),
+            };
+            Error::new(ErrorKind::Invalid, "choose a release to return to", message)
+                .with_advice("see `ultrai history` and `ultrai backups`")
+                .without_effect()
+        })
+    }
+}
+
+/// The proven releases that led to the last one, oldest first: a deploy goes on from what is
+/// there, a rollback takes back what came after its target.
+async fn line(journal: &dyn Journal) -> Result<Vec<ReleaseId>> {
+    let mut successes = Vec::new();
+    for run in journal.runs().await? {
+        let records = journal.load(&run).await?;
+        let Some(fence) = records.last().map(|last| last.fence) else { continue };
+        let report = Report::from_records(&run, &records);
+        if let (Some(Ending::Succeeded { .. }), Some(release)) = (report.ending, report.release) {
+            successes.push((fence, report.kind, release));
+        }
+    }
+    // Ids do not tell the order: a run may have waited long for the lease.
+    successes.sort_by_key(|(fence, ..)| *fence);
+    let mut line: Vec<ReleaseId> = Vec::new();
+    for (_, kind, release) in successes {
+        let known = line.iter().rposition(|known| *known == release);
+        match (kind, known) {
+            (Some(Kind::Rollback { .. }), Some(at)) => line.truncate(at + 1),
+            _ if line.last() != Some(&release) => line.push(release),
+            _ => {}
+        }
+    }
+    Ok(line)
 }
 
 /// Whether a run has proven `release`.

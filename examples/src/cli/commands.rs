@@ -64,7 +64,7 @@ pub(super) async fn rollback(
     let setup = setup::look(cli, &args.at, around)?;
     let to = match &args.backup {
         Some(id) => release_of_backup(&setup, id).await?,
-        None => last_proven(&setup).await?,
+        None => setup.pipeline.release_before(&setup.pipeline.look()).await?,
     };
     let mut request = RollbackRequest::new(to);
     request.reason.clone_from(&args.reason);
@@ -101,22 +101,6 @@ async fn release_of_backup(setup: &Setup, id: &str) -> Result<ReleaseId> {
         setup.state.backups.restore(&setup.pipeline.look(), &id, &source).await?;
     }
     Ok(release)
-}
-
-/// The last release that a run has proven and that is not the current one.
-async fn last_proven(setup: &Setup) -> Result<ReleaseId> {
-    let current = setup.state.releases.current().await?;
-    let stored = setup.state.releases.list().await?;
-    setup
-        .pipeline
-        .proven()
-        .await?
-        .into_iter()
-        .find(|release| Some(release) != current.as_ref() && stored.contains(release))
-        .ok_or_else(|| {
-            invalid("no other release was proven here before")
-                .with_advice("see `ultrai history` and `ultrai backups`")
-        })
 }
 
 pub(super) async fn backups(

@@ -1,6 +1,8 @@
 //! The engine on memory backends, with paused time.
 
 #[cfg(test)]
+mod back;
+#[cfg(test)]
 mod cancel;
 #[cfg(test)]
 mod crash;
