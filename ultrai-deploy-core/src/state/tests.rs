@@ -288,19 +288,24 @@ fn any_event() -> impl Strategy<Value = Event> {
 }
 
 proptest! {
-    /// Whatever comes, illegal events change nothing, a final state stays final, and success is
-    /// only reached with every stage behind.
+    /// Whatever comes, illegal events change nothing, a final state stays final, success is only
+    /// reached with every stage behind, and going back is decided once.
     #[test]
     fn whatever_comes_endings_keep_their_word(
         events in prop::collection::vec(any_event(), 0..120)
     ) {
         let mut state = run(&before_deploy());
+        let mut decided = 0;
         for event in &events {
             let before = state.clone();
             match state.apply(event) {
                 Err(_) => prop_assert_eq!(&state, &before),
                 Ok(()) => prop_assert!(!before.is_final(), "{:?} after the end", event),
             }
+            if state != before && matches!(event, Event::RollbackDecided { .. }) {
+                decided += 1;
+            }
+            prop_assert!(decided <= 1, "it goes back twice");
             match state.ending() {
                 Some(Ending::Refused { .. }) => prop_assert!(!state.touched()),
                 Some(Ending::RolledBack { .. }) => prop_assert!(state.is_done(Step::Rollback)),

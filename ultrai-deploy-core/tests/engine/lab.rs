@@ -126,10 +126,14 @@ impl Lab {
     }
 
     /// Whatever happened: nothing is unfinished, nothing is left over, what serves is one whole
-    /// release that passes its checks, and every journal can be replayed.
+    /// release that passes its checks, every journal can be replayed, and no run has gone back
+    /// twice.
     pub(crate) async fn assert_settled(&self) {
         for run in self.runs().await {
-            let state = State::replay(&self.records(&run).await).unwrap();
+            let records = self.records(&run).await;
+            let decided = |record: &&Record| matches!(record.event, Event::RollbackDecided { .. });
+            assert!(records.iter().filter(decided).count() <= 1, "{run} goes back twice");
+            let state = State::replay(&records).unwrap();
             if state.was_locked() {
                 assert!(state.is_final(), "{run} is {}", state.phase().describe());
             }

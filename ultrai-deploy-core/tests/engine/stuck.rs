@@ -94,6 +94,21 @@ async fn a_stuck_run_keeps_others_out_until_it_is_mended() {
     lab.assert_settled().await;
 }
 
+/// Back to the very same release, which was not well before: nobody goes round in circles.
+#[tokio::test(start_paused = true)]
+async fn the_same_release_is_no_way_back_when_it_was_down() {
+    let lab = Lab::new();
+    lab.deploy(shop("1.0.0", json!({ "healthy": "once" }))).await;
+    let live = lab.world.live();
+    lab.world.crash(&live.iter().find(|one| one.service.as_str() == "backend").unwrap().id);
+    let parts = faulty(&lab, |_, call| (call == Call::Act(Step::Switch)).then_some(How::After));
+    let request = DeployRequest::new(shop("1.0.0", json!({ "healthy": "once" })));
+    let report = parts.start().deploy(request).join().await.unwrap();
+    assert_eq!(ended(&report), "stuck", "{report}");
+    assert_eq!(intents(&lab, &report.run, Step::Rollback).await, 1);
+    assert!(report.to_string().contains("the release before is the same one"), "{report}");
+}
+
 /// A deploy takes over what another one has left, and cannot get it back either.
 #[tokio::test(start_paused = true)]
 async fn a_run_that_gets_stuck_while_it_is_taken_over_refuses_the_next() {
