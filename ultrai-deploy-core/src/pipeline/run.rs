@@ -118,7 +118,8 @@ impl Run {
     /// Only when the engine itself cannot go on: the journal cannot be written, the lease was
     /// lost. Whatever happens to the release is in the report.
     pub async fn join(self) -> Result<Report> {
-        self.driver.join().await
+        // Whoever awaits it holds a pointer, not the whole engine's future.
+        Box::pin(self.driver.join()).await
     }
 
     /// Drives the run until `stop` resolves, then leaves it as it is, as a second signal does.
@@ -127,7 +128,7 @@ impl Run {
     /// As [`Run::join`]; [`ErrorKind::Cancelled`] when `stop` came first.
     pub async fn join_until(self, stop: impl Future<Output = ()>) -> Result<Report> {
         tokio::select! {
-            report = self.driver.join() => report,
+            report = self.join() => report,
             () = stop => Err(Error::new(
                 ErrorKind::Cancelled,
                 "finish the run",
