@@ -1,6 +1,10 @@
 //! What serves, what is unfinished, and what to do next.
 
-use std::{collections::BTreeMap, fmt};
+use std::{
+    collections::BTreeMap,
+    fmt::{self, Write},
+    path::Path,
+};
 
 use serde::Serialize;
 use ultrai_deploy_core::{
@@ -63,7 +67,8 @@ pub(super) async fn run(
         Ok(_) => exit::OK,
         Err(error) => exit::of_error(error),
     };
-    let status = Status::new(&setup, holder, open, seen).await?;
+    let next = next(open.as_ref(), holder.as_ref()).map(|name| command(name, cli, at));
+    let status = Status::new(&setup, holder, open, seen, next).await?;
     output.result(&status);
     Ok(code)
 }
@@ -74,6 +79,7 @@ impl Status {
         holder: Option<Holder>,
         unfinished: Option<Open>,
         seen: Result<Current, Error>,
+        next: Option<String>,
     ) -> Result<Self> {
         let (release, serving, services, unreachable) = match seen {
             Ok(current) => {
@@ -90,16 +96,44 @@ impl Status {
             }
         };
         let target = setup.state.target.clone();
-        let command = match (&unfinished, &holder) {
-            (Some(_), Some(_)) => Some("cancel"),
-            (Some(open), None) if open.stuck => Some("resume --retry"),
-            (Some(_), None) => Some("resume"),
-            (None, _) => None,
-        };
-        let next =
-            command.map(|name| format!("ultrai {name} --environment {}", target.environment));
         Ok(Self { target, release, serving, services, holder, unfinished, next, unreachable })
     }
+}
+
+/// The command that goes on from here.
+fn next(unfinished: Option<&Open>, holder: Option<&Holder>) -> Option<&'static str> {
+    match (unfinished, holder) {
+        (Some(_), Some(_)) => Some("cancel"),
+        (Some(open), None) if open.stuck => Some("resume --retry"),
+        (Some(_), None) => Some("resume"),
+        (None, _) => None,
+    }
+}
+
+/// A command on the same environment: what was said to find it is said again.
+fn command(name: &str, cli: &Cli, at: &Where) -> String {
+    let mut text = format!("ultrai {name} --environment {}", quoted(&at.environment));
+    for (flag, path) in
+        [("--compose", &at.compose), ("--config", &cli.config), ("--state", &cli.state)]
+    {
+        if let Some(path) = path {
+            let _infallible = write!(text, " {flag} {}", quoted_path(path));
+        }
+    }
+    text
+}
+
+fn quoted_path(path: &Path) -> String {
+    quoted(&path.to_string_lossy())
+}
+
+/// As one word of a shell.
+fn quoted(text: &str) -> String {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_./:@%+=,".contains(c);
+    if !text.is_empty() && text.chars().all(is_plain) {
+        return text.to_owned();
+    }
+    format!("'{}'", text.replace('\'', r"'\''"))
 }
 
 async fn serving(setup: &Setup, serving: &Serving) -> (Option<ReleaseId>, String) {
@@ -166,5 +200,58 @@ impl fmt::Display for Status {
             writeln!(f, "next: {next}")?;
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    fn next_of(words: &[&str]) -> String {
+        let cli = Cli::parse_from(words);
+        let at = cli.command.at().unwrap();
+        command("resume --retry", &cli, at)
+    }
+
+    #[test]
+    fn the_next_command_says_where_as_this_one_did() {
+        assert_eq!(
+            next_of(&["ultrai", "status", "-e", "staging"]),
+            "ultrai resume --retry --environment staging"
+        );
+        assert_eq!(
+            next_of(&[
+                "ultrai",
+                "--state",
+                "/var/lib/x",
+                "status",
+                "-e",
+                "staging",
+                "--config",
+                "my deploy.toml",
+                "--compose",
+                "it's/$here.yml",
+            ]),
+            r"ultrai resume --retry --environment staging --compose 'it'\''s/$here.yml' --config 'my deploy.toml' --state /var/lib/x"
+        );
+    }
+
+    #[test]
+    fn the_next_command_is_another_command_on_the_same_environment() {
+        let said = next_of(&["ultrai", "status", "-e", "prod", "--state", "a", "--compose", "b"]);
+        let again = Cli::parse_from(said.split(' '));
+        assert!(matches!(&again.command, super::super::args::Command::Resume(args) if args.retry));
+        assert_eq!(again.state.as_deref(), Some(Path::new("a")));
+        assert_eq!(again.command.at().unwrap().compose.as_deref(), Some(Path::new("b")));
+    }
+
+    #[test]
+    fn a_word_of_a_shell() {
+        assert_eq!(quoted("a-b_c/d.yml"), "a-b_c/d.yml");
+        assert_eq!(quoted(""), "''");
+        assert_eq!(quoted("~/x"), "'~/x'");
+        assert_eq!(quoted("a\nb"), "'a\nb'");
     }
 }
