@@ -1,0 +1,97 @@
+//! An application of local processes in a directory of its own, deployed by the real `ultrai`.
+
+use std::{
+    fs,
+    path::PathBuf,
+    process::{Command, Output},
+};
+
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
+use tempfile::TempDir;
+
+/// The program, which is also the application.
+pub const ULTRAI: &str = env!("CARGO_BIN_EXE_ultrai");
+
+pub struct App {
+    directory: TempDir,
+}
+
+impl App {
+    pub fn new() -> Self {
+        Self { directory: tempfile::Builder::new().prefix("ultrai-app-").tempdir().unwrap() }
+    }
+
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.directory.path().join(name)
+    }
+
+    /// Writes deploy.toml: one service `web`, the demonstration application. `web` are further
+    /// lines of the service, `env` its variables, and `more` is what stands below it.
+    pub fn configure(&self, program: &str, web: &str, env: &str, more: &str) {
+        let text = format!(
+            "project = \"shop\"\nbackend = \"local\"\n\
+             [services.web]\ncommand = [\"{program}\", \"demo-app\"]\n{web}\nenv = {{ {env} }}\n\
+             [services.web.health]\npath = \"/health\"\ndeadline = \"3s\"\n{more}\n"
+        );
+        fs::write(self.path("deploy.toml"), text).unwrap();
+    }
+
+    /// `ultrai` with these words, its results in JSON.
+    pub fn ultrai(&self, words: &[&str]) -> Output {
+        Command::new(ULTRAI)
+            .arg("--state")
+            .arg(self.path("state"))
+            .args(["--format", "json"])
+            .args(words)
+            .current_dir(self.directory.path())
+            .env_clear()
+            .env("PATH", "/usr/bin:/bin")
+            .output()
+            .unwrap()
+    }
+
+    /// The same in production, with the exit code that is expected.
+    pub fn expect(&self, code: i32, words: &[&str]) -> Value {
+        let output = self.ultrai(&[words, &["-e", "production"]].concat());
+        assert_eq!(output.status.code(), Some(code), "{words:?}: {}", said(&output));
+        json(&output)
+    }
+
+    pub fn deploy(&self, version: &str, code: i32) -> Value {
+        self.expect(code, &["deploy", "--tag", version])
+    }
+
+    /// The processes of the application that run, by the directories that they run in.
+    pub fn processes(&self) -> Vec<i32> {
+        let below = fs::canonicalize(self.directory.path()).unwrap();
+        let mut found = Vec::new();
+        for entry in fs::read_dir("/proc").unwrap() {
+            let path = entry.unwrap().path();
+            let Ok(cwd) = fs::read_link(path.join("cwd")) else { continue };
+            let pid = path.file_name().and_then(|name| name.to_str()?.parse::<i32>().ok());
+            found.extend(pid.filter(|_| cwd.starts_with(&below)));
+        }
+        found
+    }
+}
+
+impl Drop for App {
+    /// The processes outlive the program that started them; the test ends them.
+    fn drop(&mut self) {
+        for pid in self.processes().into_iter().filter_map(Pid::from_raw) {
+            // One that has ended meanwhile is fine.
+            let _gone = kill_process(pid, Signal::KILL);
+        }
+    }
+}
+
+pub fn json(output: &Output) -> Value {
+    serde_json::from_slice(&output.stdout)
+        .unwrap_or_else(|error| panic!("{error}: {}", said(output)))
+}
+
+pub fn said(output: &Output) -> String {
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    format!("{}\n{}", text(&output.stdout), text(&output.stderr))
+}
