@@ -198,8 +198,11 @@ impl Plan<'_> {
         let client = http::Client::new(http::Config::default())?;
         let probes = http::Probes::new(client).with_secrets(Arc::clone(&secrets));
         let deployer = Arc::new(local::Deployer::new(Arc::clone(&releases), Arc::new(probes))?);
-        let pipeline =
-            self.builder(&state, Arc::clone(&deployer) as _, secrets, observer)?.build()?;
+        let tasks = local::Tasks::new(local::Deployer::clone(&deployer));
+        let pipeline = self
+            .builder(&state, Arc::clone(&deployer) as _, secrets, observer)?
+            .tasks(Arc::new(tasks))
+            .build()?;
         Ok(Setup { pipeline, state, deployer, spec })
     }
 

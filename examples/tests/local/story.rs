@@ -42,3 +42,42 @@ fn an_application_of_local_processes() {
     app.expect(0, &["verify"]);
     assert_eq!(app.processes(), before, "the same process serves");
 }
+
+/// Before the switch and after it: the release's own environment and port, and a failure.
+const TESTS: &str = r#"
+[[test]]
+name = "before"
+service = "web"
+command = ["sh", "-c", "echo testing $APP_VERSION; test $PORT -gt 0"]
+when = "pre"
+[[test]]
+name = "after"
+service = "web"
+command = ["sh", "-c", "echo asked port {port}; test {port} = $PORT; echo not good >&2; exit $CODE"]
+when = "post"
+"#;
+
+#[test]
+fn tests_of_local_processes() {
+    let app = App::new();
+    app.configure(ULTRAI, AUTO, "APP_VERSION = \"1.0.0\", CODE = \"0\"", TESTS);
+    let good = app.deploy("1.0.0", 0);
+    let told: Vec<_> = good["tests"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|test| (test["test"].as_str().unwrap(), test["exit_code"].as_i64().unwrap()))
+        .collect();
+    assert_eq!(told, [("before", 0), ("after", 0)], "{good}");
+    assert_eq!(good["tests"][0]["tail"], "testing 1.0.0");
+    let before = app.processes();
+
+    app.configure(ULTRAI, AUTO, "APP_VERSION = \"1.1.0\", CODE = \"7\"", TESTS);
+    let bad = app.deploy("1.1.0", 3);
+    assert_eq!(bad["ending"]["kind"], "rolled_back", "{bad}");
+    let cause = bad["ending"]["cause"].to_string();
+    assert!(cause.contains("`after` ended with exit code 7"), "{cause}");
+    assert!(cause.contains("asked port ") && cause.contains("not good"), "the output: {cause}");
+    app.expect(0, &["verify"]);
+    assert_eq!(app.processes(), before, "the same process serves, and no test is left");
+}
