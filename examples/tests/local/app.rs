@@ -2,7 +2,8 @@
 
 use std::{
     fs,
-    path::PathBuf,
+    net::TcpListener,
+    path::{Path, PathBuf},
     process::{Command, Output},
 };
 
@@ -94,4 +95,14 @@ pub fn json(output: &Output) -> Value {
 pub fn said(output: &Output) -> String {
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     format!("{}\n{}", text(&output.stdout), text(&output.stderr))
+}
+
+/// A port that nothing listens on.
+pub fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+/// The directory of the program, for a `PATH`.
+pub fn directory_of_ultrai() -> &'static Path {
+    Path::new(ULTRAI).parent().unwrap()
 }

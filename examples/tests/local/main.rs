@@ -11,3 +11,4 @@
 
 mod app;
 mod story;
+mod stuck;
