@@ -10,5 +10,6 @@
 )]
 
 mod app;
+mod faults;
 mod story;
 mod stuck;
