@@ -15,10 +15,24 @@ use shop::Shop;
 
 #[test]
 fn the_sources_application_is_deployed_upgraded_and_taken_back() {
-    let mut shop = Shop::sources().with_checks();
+    let mut shop = Shop::sources().with_tests();
 
     let first = shop.deploy("v1.0.0", 0);
     assert_eq!(first["ending"]["kind"], "succeeded", "{first}");
+    assert_eq!(tests(&first), [("pre-deploy", 0), ("post-deploy", 0)], "{first}");
+    let tails = first["tests"].to_string();
+    for path in [
+        "/health/database",
+        "/health/redis",
+        "/health/llm-providers",
+        "/health/ready",
+        "/health/live",
+        "/api/models",
+        "/api/analysis-patterns",
+        "/api/v1/version",
+    ] {
+        assert!(tails.contains(&format!("ok     {path}")), "{path}: {tails}");
+    }
     assert!(shop.http("BACKEND_PORT", "/api/v1/version").unwrap().1.contains("1.0.0"));
     assert!(shop.http("FRONTEND_PORT", "/health").unwrap().1.contains("healthy"));
 
@@ -46,8 +60,14 @@ fn the_sources_application_is_deployed_upgraded_and_taken_back() {
     // So is one that is healthy but fails its post-deploy tests.
     let failing = shop.deploy("v1.3.0", 3);
     assert_eq!(failing["ending"]["kind"], "rolled_back", "{failing}");
-    assert!(failing["ending"]["cause"].to_string().contains("models"), "{failing}");
-    assert_eq!(ids(&shop), ids_of(&before));
+    assert_eq!(tests(&failing), [("pre-deploy", 0), ("post-deploy", 1)], "{failing}");
+    let cause = failing["ending"]["cause"].to_string();
+    assert!(cause.contains("`post-deploy` ended with exit code 1"), "{cause}");
+    for tail in [failing["tests"][1]["tail"].to_string(), cause] {
+        assert!(tail.contains("ok     /health/redis"), "what it said before: {tail}");
+        assert!(tail.contains("FAILED /api/models") && tail.contains("(status 500)"), "{tail}");
+    }
+    assert_eq!(ids(&shop), ids_of(&before), "and nothing of the tests is left");
     shop.ultrai(&["verify", "-e", "production"]).expect(0);
 
     // And back to 1.0.0 on request, by way of the backup that was taken before 1.1.0.
@@ -71,6 +91,14 @@ fn the_sources_application_is_deployed_upgraded_and_taken_back() {
     let status = shop.ultrai(&["status", "-e", "production"]).expect(1).out;
     assert!(status.contains("v1.0.0") && status.contains("by the last record"), "{status}");
     assert!(status.contains("/nonexistent/docker.sock"), "{status}");
+}
+
+/// The tests of a report and their exit codes.
+fn tests(report: &serde_json::Value) -> Vec<(&str, i64)> {
+    let tests = report["tests"].as_array().unwrap().iter();
+    tests
+        .map(|test| (test["test"].as_str().unwrap(), test["exit_code"].as_i64().unwrap()))
+        .collect()
 }
 
 fn ids(shop: &Shop) -> Vec<(String, String)> {

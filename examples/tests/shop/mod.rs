@@ -95,11 +95,47 @@ impl Shop {
 
     /// The checks of the sources for the backend.
     pub fn with_checks(self) -> Self {
-        let base = format!("http://127.0.0.1:{}", self.env["BACKEND_PORT"]);
         self.configure(&format!(
+            r#"{}
+[[check]]
+name = "models"
+path = "/api/models"
+status = [200, 401]
+when = "post"
+deadline = "2s"
+"#,
+            self.checks()
+        ));
+        self
+    }
+
+    /// The checks at the switch, and the tests that are in the backend's image.
+    pub fn with_tests(self) -> Self {
+        self.configure(&format!(
+            r#"{}
+[[test]]
+name = "pre-deploy"
+service = "backend"
+command = ["/app/tests/pre-deploy.sh"]
+when = "pre"
+timeout = "1m"
+[[test]]
+name = "post-deploy"
+service = "backend"
+command = ["/app/tests/post-deploy.sh"]
+when = "post"
+timeout = "1m"
+"#,
+            self.checks()
+        ));
+        self
+    }
+
+    fn checks(&self) -> String {
+        format!(
             r#"
 [environments.production]
-base_url = "{base}"
+base_url = "http://127.0.0.1:{}"
 [[check]]
 name = "backend health over http"
 path = "/health"
@@ -115,15 +151,9 @@ name = "version"
 path = "/api/v1/version"
 version_at = "/version"
 deadline = "6s"
-[[check]]
-name = "models"
-path = "/api/models"
-status = [200, 401]
-when = "post"
-deadline = "2s"
-"#
-        ));
-        self
+"#,
+            self.env["BACKEND_PORT"]
+        )
     }
 
     pub fn path(&self, name: &str) -> PathBuf {
