@@ -316,6 +316,8 @@ impl Drop for Shop {
         clean(&["ps", "-aq", "--filter", &name], &["rm", "-fv"]);
         clean(&["network", "ls", "-q", "--filter", &name], &["network", "rm"]);
         clean(&["volume", "ls", "-q", "--filter", &name], &["volume", "rm", "-f"]);
+        let label = format!("label=com.docker.compose.project={}", self.project);
+        clean(&["image", "ls", "-q", "--filter", &label], &["image", "rm", "-f"]);
     }
 }
 
