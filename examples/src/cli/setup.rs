@@ -110,11 +110,12 @@ impl Plan<'_> {
             secrets: self.config.secrets.iter().map(ToString::to_string).collect(),
         };
         // Without a deploy the compose file only gives the project's name, and may be broken.
-        let loaded = self.version.as_ref().map(|_| compose::load(&options)).transpose()?;
+        let loaded = self.version.as_ref().map(|_| compose::load(&options));
+        let loaded = loaded.transpose().map_err(advise)?;
         let project = match (&self.config.project, &loaded) {
             (Some(project), _) => project.clone(),
             (None, Some(loaded)) => ProjectName::new(loaded.project.name.as_str())?,
-            (None, None) => ProjectName::new(compose::project_name(&options)?)?,
+            (None, None) => ProjectName::new(compose::project_name(&options).map_err(advise)?)?,
         };
         let mut secrets = self.secrets_of_process();
         let mut spec = None;
@@ -311,6 +312,13 @@ fn read_config(cli: &Cli, at: &Where) -> Result<Config> {
     };
     let file = absolute(&directory)?.join("deploy.toml");
     if file.is_file() { Config::load(&file) } else { Ok(Config::parse(&file, "")?) }
+}
+
+/// Names the flag, which the library does not know, where there is no compose file at all.
+fn advise(error: compose::LoadError) -> Error {
+    let is_nowhere = error.problems.iter().any(|problem| problem.file.is_dir());
+    let error = Error::from(error);
+    if is_nowhere { error.with_advice("--compose names one that is elsewhere") } else { error }
 }
 
 fn absolute(path: &Path) -> Result<PathBuf> {
