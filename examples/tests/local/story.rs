@@ -34,6 +34,12 @@ fn an_application_of_local_processes() {
     app.deploy("1.0.0", 0);
     let again = app.deploy("1.0.0", 0);
     assert_eq!(again["ending"]["changed"], false);
+
+    // One rollback after the other leads further back, never forward again.
+    app.deploy("1.0.1", 0);
+    assert_eq!(app.expect(0, &["rollback"])["version"], "1.0.0");
+    let further = app.expect(2, &["rollback"]).to_string();
+    assert!(further.contains("nothing was proven in shop/production before"), "{further}");
     let before = app.processes();
     assert_eq!(before.len(), 1, "one process serves");
 
