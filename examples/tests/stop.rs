@@ -105,3 +105,22 @@ fn an_abandoned_run_lets_the_next_one_begin() {
     let status = shop.ultrai(&["status", "-e", "production"]).expect(0).out;
     assert!(!status.contains("resume"), "{status}");
 }
+
+/// Whoever goes back from a deploy that was killed wants what served before it.
+#[test]
+fn a_rollback_after_a_kill_undoes_the_deploy() {
+    let shop = Shop::sources().with_checks();
+    shop.deploy("v1.0.0", 0);
+    shop.deploy("v1.1.0", 0);
+    let before: Vec<_> =
+        shop.containers(true).into_iter().map(|(name, (id, _))| (name, id)).collect();
+    let mut deploy = begin(&shop, "v1.2.0", "\"action\":\"set aside\"");
+    deploy.kill().unwrap();
+    deploy.wait().unwrap();
+    let said = shop.ultrai(&["rollback", "-e", "production"]).expect(0);
+    assert!(said.err.contains("was left unfinished; going back from it"), "{}", said.err);
+    let after: Vec<_> =
+        shop.containers(true).into_iter().map(|(name, (id, _))| (name, id)).collect();
+    assert_eq!(before, after, "not one further back");
+    shop.ultrai(&["verify", "-e", "production"]).expect(0);
+}

@@ -158,13 +158,13 @@ async fn a_build_ends_with_its_deadline_and_with_a_cancellation() {
     let service = ServiceName::new("web").unwrap();
     let spec = bench.spec(json!({ "no_cache": true }));
     let cx = bench.cx.clone().with_timeout(Duration::from_secs(1));
-    let error = bench.store.build(&cx, &service, &spec, &NoOutput).await.unwrap_err();
+    let error = bench.store.build(&cx, &service, &spec, &bench.output).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Timeout);
 
     let cancel = Cancel::new();
     let cx = bench.cx.clone().with_cancel(cancel.clone());
     bench.output.clear();
-    let building = bench.store.build(&cx, &service, &spec, &NoOutput);
+    let building = bench.store.build(&cx, &service, &spec, &bench.output);
     let stop = async {
         support::until("the build has begun", || async {
             bench.output.text().contains("sleep 600").then_some(())

@@ -62,15 +62,37 @@ pub(super) async fn rollback(
     output: &Output,
 ) -> Result<u8> {
     let setup = setup::look(cli, &args.at, around)?;
-    let to = match &args.backup {
-        Some(id) => release_of_backup(&setup, id).await?,
-        None => setup.pipeline.release_before(&setup.pipeline.look()).await?,
+    let to = if let Some(id) = &args.backup {
+        release_of_backup(&setup, id).await?
+    } else if let Some(code) = undo_unfinished(&setup, output).await? {
+        return Ok(code);
+    } else {
+        setup.pipeline.release_before(&setup.pipeline.look()).await?
     };
     let mut request = RollbackRequest::new(to);
     request.reason.clone_from(&args.reason);
     let report = signal::drive(setup.pipeline.rollback(request)).await?;
     output.result(&report);
     Ok(exit::of_report(&report))
+}
+
+/// Going back from a deploy that was left half-way is undoing it: what served before it serves
+/// again. Nothing when there is none, or when it has a living driver or its old release is gone.
+async fn undo_unfinished(setup: &Setup, output: &Output) -> Result<Option<u8>> {
+    let Some(found) = setup.pipeline.unfinished().await? else { return Ok(None) };
+    let is_driven = setup.state.lease.holder(&setup.state.target).await?.is_some();
+    if is_driven || found.is_stuck() || found.state.is_past_return() {
+        return Ok(None);
+    }
+    let Some(run) = setup.pipeline.resume(false, Wait::No).await? else { return Ok(None) };
+    say(&format!("run {} was left unfinished; going back from it", found.run));
+    run.cancel().cancel();
+    let report = signal::drive(run).await?;
+    output.result(&report);
+    Ok(Some(match &report.ending {
+        Some(Ending::RolledBack { .. } | Ending::Refused { .. }) => exit::OK,
+        _ => exit::of_report(&report),
+    }))
 }
 
 /// The release that a backup was taken of; brought back from it when it was pruned.
