@@ -20,12 +20,7 @@
 //!     version::Version,
 //! };
 //! use ultrai_deploy_local as local;
-//! # use ultrai_deploy_core::{Result, health::HealthProbe, verification::{CheckSpec, ProbeSource}};
-//! # #[derive(Debug)]
-//! # struct Probes;
-//! # impl ProbeSource for Probes {
-//! #     fn probe(&self, _: &CheckSpec) -> Result<Arc<dyn HealthProbe>> { unimplemented!() }
-//! # }
+//! # use ultrai_deploy_core::{Result, verification::NoProbes as Probes};
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() -> Result<()> {
 //! # let directory = tempfile::tempdir().unwrap();
