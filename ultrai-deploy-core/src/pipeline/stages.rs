@@ -43,7 +43,7 @@ impl Driver {
             Stage::PreDeployTests if is_rollback => "the release was tested before",
             Stage::PreDeployTests | Stage::Deploy if unchanged => "nothing changes",
             Stage::Watch if self.parts.policy.watch.is_zero() => "the policy asks for none",
-            Stage::Finalise if unchanged => "nothing changed",
+            Stage::Watch | Stage::Finalise if unchanged => "nothing changed",
             _ => return None,
         };
         Some(why.to_owned())

@@ -125,3 +125,15 @@ async fn a_cancellation_ends_it_at_once() {
     assert!(records.iter().any(|record| failed(&record.event)));
     watched.lab.assert_settled().await;
 }
+
+/// What serves already was watched when it came.
+#[tokio::test(start_paused = true)]
+async fn nothing_new_is_not_watched() {
+    let watched = Watched::new().await;
+    let (first, took) = watched.deploy(&[], 30).await;
+    assert_eq!(ended(&first), "succeeded");
+    assert!(took >= WINDOW, "{took:?}");
+    let (again, took) = watched.deploy(&[], 30).await;
+    assert_eq!(ended(&again), "succeeded, nothing changed");
+    assert!(took < WINDOW, "{took:?}");
+}
