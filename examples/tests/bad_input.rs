@@ -87,7 +87,7 @@ fn an_engine_that_cannot() {
         "docker-compose.yml",
         "services:\n  web:\n    image: 127.0.0.1:9/none:1\n    pull_policy: never\n",
     );
-    refused(&shop, 1, &["127.0.0.1:9/none:1"]);
+    refused(&shop, 1, &["127.0.0.1:9/none:1", "docker-compose.yml:3:12"]);
     shop.write("docker-compose.yml", "services:\n  web:\n    image: 127.0.0.1:9/none:1\n");
     refused(&shop, 1, &["127.0.0.1:9/none:1"]);
 
@@ -95,7 +95,8 @@ fn an_engine_that_cannot() {
     let taken = TcpListener::bind("0.0.0.0:0").unwrap();
     let port = taken.local_addr().unwrap().port().to_string();
     shop.env.insert("PORT_A".to_owned(), port.clone());
-    refused(&shop, 1, &[&port, "which a program on this host has", "publish another port"]);
+    let place = "docker-compose.yml:4:12";
+    refused(&shop, 1, &[&port, "which a program on this host has", "publish another port", place]);
     drop(taken);
 
     shop.env.insert("DOCKER_HOST".to_owned(), "unix:///nonexistent/docker.sock".to_owned());

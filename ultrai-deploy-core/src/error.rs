@@ -119,6 +119,14 @@ impl Error {
         self
     }
 
+    /// Names the place of the input that is to blame, `file:line:column`, where it is known.
+    pub fn at(mut self, place: Option<&str>) -> Self {
+        if let Some(place) = place {
+            self.0.message.insert_str(0, &format!("{place}: "));
+        }
+        self
+    }
+
     /// Adds what was last seen: probe answers, log tails, exit codes.
     pub fn with_evidence(mut self, evidence: impl IntoIterator<Item = Evidence>) -> Self {
         self.0.evidence.extend(evidence);

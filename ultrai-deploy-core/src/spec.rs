@@ -33,6 +33,10 @@ pub struct ReleaseSpec {
     /// Files that describe the deployment and are kept in backups: compose file, deploy.toml.
     #[serde(default)]
     pub sources: Vec<PathBuf>,
+    /// Where fields of services are written, for errors: `file:line:column` by service and field.
+    /// What is not known is not there.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub places: BTreeMap<ServiceName, BTreeMap<String, String>>,
 }
 
 impl ReleaseSpec {
@@ -46,7 +50,13 @@ impl ReleaseSpec {
             verification: Verification::default(),
             provenance: Value::Null,
             sources: Vec::new(),
+            places: BTreeMap::new(),
         }
+    }
+
+    /// Where a field of a service is written, if that is known.
+    pub fn place(&self, service: &ServiceName, field: &str) -> Option<&str> {
+        self.places.get(service)?.get(field).map(String::as_str)
     }
 
     /// Adds a service.

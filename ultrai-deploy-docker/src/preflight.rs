@@ -65,7 +65,7 @@ pub(crate) async fn check(cx: &Context, backend: &Backend, spec: &ReleaseSpec) -
     network::check(backend, &shared).await?;
     volume::check(backend, &shared).await?;
     container_names(cx, backend, &services).await?;
-    ports(cx, backend, &shared, &services).await
+    ports(cx, backend, spec, &shared, &services).await
 }
 
 async fn external(backend: &Backend, shared: &Shared) -> Result<()> {
@@ -128,6 +128,7 @@ async fn container_names(
 async fn ports(
     cx: &Context,
     backend: &Backend,
+    spec: &ReleaseSpec,
     shared: &Shared,
     services: &[(&ServiceName, Service)],
 ) -> Result<()> {
@@ -138,12 +139,13 @@ async fn ports(
         project.map(String::as_str) == Some(cx.target().project.as_str())
     });
     for (name, service) in services {
+        let place = spec.place(name, "ports");
         for claim in fixed(service, shared) {
             let Claim::Port { ip, port, protocol } = &claim else { continue };
             if let Some(holder) = others.iter().find(|one| holds(one, &claim)) {
                 let holder = holder.names.iter().flatten().next();
                 let holder = holder.map_or("another container", |name| names::plain(name));
-                return Err(port_taken(name, *port, protocol, holder));
+                return Err(port_taken(name, *port, protocol, holder).at(place));
             }
             if own.iter().any(|one| holds(one, &claim)) || !backend.engine.is_local() {
                 continue;
@@ -151,6 +153,7 @@ async fn ports(
             match bind(ip, *port, protocol).await {
                 Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
                     return Err(port_taken(name, *port, protocol, "a program on this host")
+                        .at(place)
                         .with_source(error));
                 }
                 Err(error) if error.kind() == io::ErrorKind::AddrNotAvailable => {
@@ -158,6 +161,7 @@ async fn ports(
                         ErrorKind::Invalid,
                         format!("service {name} publishes on {ip}, which this host does not have"),
                     )
+                    .at(place)
                     .with_source(error));
                 }
                 // A port that only the engine may take.

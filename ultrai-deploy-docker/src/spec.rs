@@ -51,6 +51,9 @@ pub fn spec(project: &Project, version: Version) -> Result<ReleaseSpec> {
         if let Some(hash) = compose_hash(service)? {
             config_hashes.insert(name.clone(), hash);
         }
+        if let Some(places) = project.places.get(key) {
+            spec.places.insert(name.clone(), places.clone());
+        }
         spec = spec.with_service(name, service_spec(project, key, service)?);
     }
     let shared = Shared {

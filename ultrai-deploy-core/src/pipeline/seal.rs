@@ -100,7 +100,8 @@ impl Driver {
                 image.clone()
             } else {
                 let output = self.log.output(name.as_str()).await;
-                cx.bounded(images.build(cx, name, wanted, &output)).await?
+                let built = cx.bounded(images.build(cx, name, wanted, &output)).await;
+                built.map_err(|error| error.at(spec.place(name, "build")))?
             };
             built.insert(wanted.reference.clone(), image.clone());
             self.log
@@ -143,7 +144,8 @@ impl Driver {
                     continue;
                 }
                 let output = self.log.output(&wanted.reference).await;
-                let image = cx.bounded(images.resolve(cx, wanted, &output)).await?;
+                let found = cx.bounded(images.resolve(cx, wanted, &output)).await;
+                let image = found.map_err(|error| error.at(spec.place(name, "image")))?;
                 self.log
                     .record(Event::ImageResolved {
                         service: name.clone(),

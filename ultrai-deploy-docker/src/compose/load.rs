@@ -17,6 +17,7 @@ use super::{
     problem::{LoadError, Problem},
     service,
     variables::Variables,
+    yaml::Position,
 };
 
 /// What to load, and what is known.
@@ -161,6 +162,7 @@ fn assemble(
     for pair in services.pairs()? {
         match service::read(pair.key, &pair.value, scope, secrets) {
             Ok(service) => {
+                project.places.insert(pair.key.to_owned(), places(&pair.value));
                 project.services.insert(pair.key.to_owned(), service);
             }
             Err(problem) => problems.push(problem),
@@ -177,6 +179,16 @@ fn assemble(
     warnings.extend(depends::warnings(&project));
     link::link(&mut project, &services)?;
     Ok(project)
+}
+
+/// Where the fields stand that only the engine can find fault with.
+fn places(service: &Field<'_>) -> BTreeMap<String, String> {
+    let found = ["image", "build", "ports"].map(|key| Some((key, service.get(key)?)));
+    let place = |field: &Field<'_>| {
+        let Position { line, column } = field.node.at;
+        format!("{}:{line}:{column}", field.file.display())
+    };
+    found.into_iter().flatten().map(|(key, field)| (key.to_owned(), place(&field))).collect()
 }
 
 fn check_container_names(project: &Project, services: &Field<'_>) -> Result<(), Problem> {

@@ -47,6 +47,9 @@ pub struct Project {
     pub secrets: IndexMap<String, FileObject>,
     /// The configs by key.
     pub configs: IndexMap<String, FileObject>,
+    /// Where fields of services are written, `file:line:column`, by service and field.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub places: BTreeMap<String, BTreeMap<String, String>>,
 }
 
 /// A service.
