@@ -110,24 +110,75 @@ impl Pipeline {
                 .without_effect()
         })
     }
+
+    /// The release that a rollback to a version returns to: the newest one of it that a run has
+    /// proven and that is still stored. Whether its images are still to be had is found out by
+    /// the run, before it changes anything.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Invalid`] for a version that no run has proven, naming those that are;
+    /// [`ErrorKind::NotFound`] when its releases are stored no longer.
+    pub async fn release_of_version(&self, version: &Version) -> Result<ReleaseId> {
+        let parts = &self.parts;
+        let (mut known, mut wanted): (Vec<Version>, Vec<ReleaseId>) = (Vec::new(), Vec::new());
+        for success in successes(parts.journal.as_ref()).await?.into_iter().rev() {
+            let Some(of) = success.version else { continue };
+            if of == *version {
+                wanted.push(success.release);
+            }
+            if !known.contains(&of) {
+                known.push(of);
+            }
+        }
+        let refuse = |kind, message: String| {
+            Error::new(kind, "choose a release to return to", message).without_effect()
+        };
+        if wanted.is_empty() {
+            let message = format!("version {version} was never proven in {}", parts.target);
+            return Err(refuse(ErrorKind::Invalid, message).with_advice(if known.is_empty() {
+                "nothing was proven there yet".to_owned()
+            } else {
+                let known: Vec<_> = known.iter().map(Version::as_str).collect();
+                format!("the proven ones are {}", known.join(", "))
+            }));
+        }
+        let stored = parts.releases.list().await?;
+        wanted.into_iter().find(|id| stored.contains(id)).ok_or_else(|| {
+            let message = format!("version {version} was proven, but is not stored any more");
+            refuse(ErrorKind::NotFound, message)
+                .with_advice("return to a backup of it (`ultrai backups`), or deploy it again")
+        })
+    }
+}
+
+/// A run that has proven a release.
+struct Success {
+    kind: Option<Kind>,
+    release: ReleaseId,
+    version: Option<Version>,
+}
+
+/// The runs that have proven a release, in the order in which they had the environment.
+async fn successes(journal: &dyn Journal) -> Result<Vec<Success>> {
+    let mut successes = Vec::new();
+    for run in journal.runs().await? {
+        let records = journal.load(&run).await?;
+        let Some(fence) = records.last().map(|last| last.fence) else { continue };
+        let Report { ending, kind, release, version, .. } = Report::from_records(&run, &records);
+        if let (Some(Ending::Succeeded { .. }), Some(release)) = (ending, release) {
+            successes.push((fence, Success { kind, release, version }));
+        }
+    }
+    // Ids do not tell the order: a run may have waited long for the lease.
+    successes.sort_by_key(|(fence, _)| *fence);
+    Ok(successes.into_iter().map(|(_, success)| success).collect())
 }
 
 /// The proven releases that led to the last one, oldest first: a deploy goes on from what is
 /// there, a rollback takes back what came after its target.
 async fn line(journal: &dyn Journal) -> Result<Vec<ReleaseId>> {
-    let mut successes = Vec::new();
-    for run in journal.runs().await? {
-        let records = journal.load(&run).await?;
-        let Some(fence) = records.last().map(|last| last.fence) else { continue };
-        let report = Report::from_records(&run, &records);
-        if let (Some(Ending::Succeeded { .. }), Some(release)) = (report.ending, report.release) {
-            successes.push((fence, report.kind, release));
-        }
-    }
-    // Ids do not tell the order: a run may have waited long for the lease.
-    successes.sort_by_key(|(fence, ..)| *fence);
     let mut line: Vec<ReleaseId> = Vec::new();
-    for (_, kind, release) in successes {
+    for Success { kind, release, .. } in successes(journal).await? {
         let known = line.iter().rposition(|known| *known == release);
         match (kind, known) {
             (Some(Kind::Rollback { .. }), Some(at)) => line.truncate(at + 1),

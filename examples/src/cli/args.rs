@@ -105,7 +105,10 @@ pub struct Rollback {
     /// Where.
     #[command(flatten)]
     pub at: Where,
-    /// The backup to return to; the last proven release before this one when left out.
+    /// The version to return to; the last proven release before this one when left out.
+    #[arg(long, value_name = "VERSION", conflicts_with = "backup")]
+    pub to: Option<String>,
+    /// The backup to return to.
     #[arg(long, value_name = "ID")]
     pub backup: Option<String>,
     /// Why, for the history.

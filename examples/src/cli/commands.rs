@@ -14,6 +14,7 @@ use ultrai_deploy_core::{
     release_backup::ReleaseSource,
     release_store::ReleaseStore,
     stage::Stage,
+    version::Version,
 };
 
 use super::{
@@ -64,6 +65,8 @@ pub(super) async fn rollback(
     let setup = setup::look(cli, &args.at, around)?;
     let to = if let Some(id) = &args.backup {
         release_of_backup(&setup, id).await?
+    } else if let Some(version) = &args.to {
+        setup.pipeline.release_of_version(&Version::parse(version)?).await?
     } else if let Some(code) = undo_unfinished(&setup, output).await? {
         return Ok(code);
     } else {

@@ -49,6 +49,27 @@ fn an_application_of_local_processes() {
     assert_eq!(app.processes(), before, "the same process serves");
 }
 
+#[test]
+fn a_rollback_to_a_version() {
+    let app = App::new();
+    app.configure(ULTRAI, AUTO, "APP_VERSION = \"1\"", "");
+    for version in ["1.0.0", "1.0.1", "1.0.2"] {
+        app.deploy(version, 0);
+    }
+    let unknown = app.expect(2, &["rollback", "--to", "3.0.0"]).to_string();
+    assert!(unknown.contains("the proven ones are 1.0.2, 1.0.1, 1.0.0"), "{unknown}");
+    app.expect(2, &["rollback", "--to", "latest"]);
+    let back = app.expect(0, &["rollback", "--to", "v1.0.0"]);
+    assert_eq!(back["version"], "1.0.0", "{back}");
+
+    let release = app.expect(0, &["history"])[2]["release"].as_str().unwrap().to_owned();
+    fs::remove_dir_all(app.path("state/shop/production/releases").join(release)).unwrap();
+    let before = app.processes();
+    let gone = app.expect(1, &["rollback", "--to", "1.0.1"]).to_string();
+    assert!(gone.contains("is not stored any more"), "{gone}");
+    assert_eq!(app.processes(), before, "nothing was touched");
+}
+
 /// Before the switch and after it: the release's own environment and port, and a failure.
 const TESTS: &str = r#"
 [[test]]

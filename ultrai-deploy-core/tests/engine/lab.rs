@@ -24,7 +24,7 @@ use ultrai_deploy_core::{
     release_store::ReleaseStore,
     report::Report,
     secret::Secret,
-    spec::{ReleaseSpec, ServiceSpec},
+    spec::{ImageSpec, PullPolicy, ReleaseSpec, ServiceSpec},
     state::State,
     task::TaskRunner,
     verification::{CheckSpec, Dependencies, ProbeSource, TaskSpec, When},
@@ -226,6 +226,16 @@ pub(crate) fn spec(version: &str, services: &[(&str, Value, &[&str])]) -> Releas
         };
         spec.with_service(service(name), definition)
     })
+}
+
+/// A release of one service with an image, which is built when it has a `build`.
+pub(crate) fn image(version: &str, reference: &str, build: Option<Value>) -> ReleaseSpec {
+    let mut spec = spec(version, &[("web", json!({}), &[])]);
+    if let Some(web) = spec.services.get_mut(&service("web")) {
+        let (reference, pull) = (reference.to_owned(), PullPolicy::Missing);
+        web.image = Some(ImageSpec { reference, build, pull });
+    }
+    spec
 }
 
 /// Adds a check that passes or not.
