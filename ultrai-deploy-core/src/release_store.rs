@@ -28,6 +28,15 @@ pub trait ReleaseStore: fmt::Debug + Send + Sync + 'static {
         files: &BTreeMap<String, PathBuf>,
     ) -> Result<BTreeMap<String, String>>;
 
+    /// The digests that [`put_files`](ReleaseStore::put_files) would give, keeping nothing.
+    ///
+    /// # Errors
+    /// As for [`put_files`](ReleaseStore::put_files).
+    async fn file_digests(
+        &self,
+        files: &BTreeMap<String, PathBuf>,
+    ) -> Result<BTreeMap<String, String>>;
+
     /// Where the content with this digest lies, if this store has real files.
     fn file_path(&self, digest: &str) -> Option<PathBuf>;
 

@@ -30,6 +30,7 @@ use crate::{
     secret::{FingerprintKey, Secret, Secrets},
 };
 
+const FILES: &str = "store files";
 const PUT: &str = "store the release";
 const GET: &str = "read the release";
 const SECRETS: &str = "read the release's secrets";
@@ -99,10 +100,28 @@ impl release_store::ReleaseStore for ReleaseStore {
         files: &BTreeMap<String, PathBuf>,
     ) -> Result<BTreeMap<String, String>> {
         let files = files.clone();
-        self.change("store files", move |disk| {
+        self.change(FILES, move |disk| {
             files
                 .into_iter()
                 .map(|(name, source)| Ok((name.clone(), disk.put_tree(&name, &source)?)))
+                .collect()
+        })
+        .await
+    }
+
+    async fn file_digests(
+        &self,
+        files: &BTreeMap<String, PathBuf>,
+    ) -> Result<BTreeMap<String, String>> {
+        let files = files.clone();
+        self.look(move |disk| {
+            let owners = disk.owners()?;
+            files
+                .into_iter()
+                .map(|(name, source)| {
+                    let digest = Tree::read(&name, &source, owners)?.digest()?;
+                    Ok((name, digest))
+                })
                 .collect()
         })
         .await
@@ -169,11 +188,15 @@ impl Disk {
         is_digest.then(|| self.root.join("files").join(digest))
     }
 
+    /// Only root can give copies their owners.
+    fn owners(&self) -> Result<Owners> {
+        let root = fs::metadata(&self.root).map_err(|error| failure(FILES, &self.root, error))?;
+        Ok(if root.uid() == 0 { Owners::Keep } else { Owners::Ignore })
+    }
+
     fn put_tree(&self, name: &str, source: &Path) -> Result<String> {
-        const OPERATION: &str = "store files";
-        let failed = |error| failure(OPERATION, &self.root.join("files"), error);
-        let is_root = fs::metadata(&self.root).map_err(failed)?.uid() == 0;
-        let owners = if is_root { Owners::Keep } else { Owners::Ignore };
+        let failed = |error| failure(FILES, &self.root.join("files"), error);
+        let owners = self.owners()?;
         let scratch = Scratch::new(&self.root).map_err(failed)?;
         let copy = scratch.path().join("copy");
         let digest = Tree::read(name, source, owners)?.copy(&copy)?;

@@ -42,6 +42,13 @@ impl release_store::ReleaseStore for ReleaseStore {
         &self,
         files: &BTreeMap<String, PathBuf>,
     ) -> Result<BTreeMap<String, String>> {
+        self.file_digests(files).await
+    }
+
+    async fn file_digests(
+        &self,
+        files: &BTreeMap<String, PathBuf>,
+    ) -> Result<BTreeMap<String, String>> {
         files
             .iter()
             .map(|(name, source)| {

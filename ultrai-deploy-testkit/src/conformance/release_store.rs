@@ -167,6 +167,12 @@ async fn digests_follow_content(open: Open<'_>, scratch: &Path) {
     let digest = put(&*store, &base).await;
     assert_eq!(put(&*store, &same).await, digest, "where it lies does not matter");
     assert_eq!(put(&*open("digests"), &base).await, digest);
+    let fresh = open("digests-alone");
+    let files = BTreeMap::from([("name".to_owned(), base.clone())]);
+    let alone = ok(fresh.file_digests(&files).await);
+    assert_eq!(alone, BTreeMap::from([("name".to_owned(), digest.clone())]), "as it is stored");
+    let kept = fresh.file_path(&digest).is_some_and(|path| path.exists());
+    assert!(!kept, "a digest keeps nothing");
     for other in others {
         assert_ne!(put(&*store, &other).await, digest, "{}", other.display());
     }
