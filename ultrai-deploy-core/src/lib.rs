@@ -71,7 +71,7 @@
 //!
 //! # Where to look
 //!
-//! - to deploy: [`pipeline`], [`spec`], [`report`], [`history`];
+//! - to deploy: [`pipeline`], [`spec`], [`preview`], [`report`], [`history`];
 //! - to write a backend: [`Deployer`] and [`Context::effect`], then [`health`], [`task`],
 //!   [`image`], [`backup`];
 //! - to keep state elsewhere: [`journal`], [`lease`], [`release_store`];
@@ -100,6 +100,7 @@ pub mod name;
 pub mod observer;
 pub mod pipeline;
 pub mod plan;
+pub mod preview;
 pub mod redact;
 pub mod release;
 pub mod release_backup;

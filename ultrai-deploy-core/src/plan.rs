@@ -67,28 +67,45 @@ impl Plan {
     }
 }
 
+impl Action {
+    /// Its name in texts.
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Keep => "keep",
+            Self::Create => "create",
+            Self::StartFirst => "replace, new one first",
+            Self::StopFirst => "replace, old one stops first",
+            Self::Remove => "remove",
+        }
+    }
+}
+
+impl Change {
+    /// What happens to the service `name`, in a line.
+    pub(crate) fn describe(&self, name: &ServiceName) -> String {
+        let what = match self.action {
+            Action::Keep => "keep   ",
+            Action::Create => "create ",
+            Action::StartFirst | Action::StopFirst => "replace",
+            Action::Remove => "remove ",
+        };
+        let how = match self.action {
+            Action::StartFirst => " (new one first, no downtime)",
+            Action::StopFirst => " (old one stops first)",
+            _ => "",
+        };
+        let why = if self.reason.is_empty() { "" } else { ": " };
+        format!("{what} {name}{how}{why}{}", self.reason)
+    }
+}
+
 impl fmt::Display for Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.unchanged {
             return f.write_str("nothing changes");
         }
         for (name, change) in &self.services {
-            let what = match change.action {
-                Action::Keep => "keep   ",
-                Action::Create => "create ",
-                Action::StartFirst | Action::StopFirst => "replace",
-                Action::Remove => "remove ",
-            };
-            let how = match change.action {
-                Action::StartFirst => " (new one first, no downtime)",
-                Action::StopFirst => " (old one stops first)",
-                _ => "",
-            };
-            write!(f, "{what} {name}{how}")?;
-            if !change.reason.is_empty() {
-                write!(f, ": {}", change.reason)?;
-            }
-            writeln!(f)?;
+            writeln!(f, "{}", change.describe(name))?;
         }
         for resource in &self.resources {
             writeln!(f, "create  {resource}")?;

@@ -9,6 +9,7 @@ use crate::{
     error::{Effect, Error, Failure},
     evidence::Evidence,
     journal::Event,
+    plan::Plan,
     secret::{Secret, Secrets},
 };
 
@@ -105,11 +106,7 @@ impl Redactor {
             | Event::EffectFailed { failure, .. }
             | Event::RollbackDecided { cause: failure, .. }
             | Event::Held { cause: failure, .. } => self.failure(failure),
-            Event::Planned { plan } => {
-                plan.services.values_mut().for_each(|change| self.cut(&mut change.reason));
-                plan.resources.iter_mut().for_each(|text| self.cut(text));
-                plan.not_undoable.iter_mut().for_each(|text| self.cut(text));
-            }
+            Event::Planned { plan } => self.plan(plan),
             Event::Checked { evidence, .. } => self.evidence(evidence),
             Event::Effect { action, object, detail, .. } => {
                 self.cut(action);
@@ -143,13 +140,20 @@ impl Redactor {
         event
     }
 
+    /// Cuts known values out of what is told of a plan.
+    pub(crate) fn plan(&self, plan: &mut Plan) {
+        plan.services.values_mut().for_each(|change| self.cut(&mut change.reason));
+        plan.resources.iter_mut().for_each(|text| self.cut(text));
+        plan.not_undoable.iter_mut().for_each(|text| self.cut(text));
+    }
+
     fn failure(&self, failure: &mut Failure) {
         self.cut(&mut failure.message);
         failure.causes.iter_mut().for_each(|cause| self.cut(cause));
         self.evidence(&mut failure.evidence);
     }
 
-    fn walk(&self, value: &mut Value) {
+    pub(crate) fn walk(&self, value: &mut Value) {
         match value {
             Value::String(text) => self.cut(text),
             Value::Array(items) => items.iter_mut().for_each(|item| self.walk(item)),

@@ -192,6 +192,27 @@ impl Release {
             && self.services.values().all(|service| service.spec_hash == service.content_hash())
     }
 
+    /// The same release with the images of `services` as `other` has them.
+    ///
+    /// # Errors
+    /// As [`Release::new`].
+    pub(crate) fn with_images_of(
+        mut self,
+        other: &Self,
+        services: &BTreeSet<ServiceName>,
+    ) -> Result<Self> {
+        for name in services {
+            if let (Some(own), Some(other)) =
+                (self.services.get_mut(name), other.services.get(name))
+            {
+                own.image.clone_from(&other.image);
+                own.spec_hash = own.content_hash();
+            }
+        }
+        self.id = self.content_id()?;
+        Ok(self)
+    }
+
     /// Services in dependency order: each after those it depends on; by name where free.
     pub fn in_dependency_order(&self) -> Vec<&ServiceName> {
         let mut order: Vec<&ServiceName> = Vec::with_capacity(self.services.len());

@@ -36,6 +36,9 @@ pub enum Event {
         version: Option<Version>,
         /// Stages that were left out on request.
         skips: Vec<Skip>,
+        /// The digest of the saved plan that it applies, if it was given one.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        plan: Option<String>,
         /// Who started it.
         initiator: Initiator,
     },

@@ -16,6 +16,7 @@ use crate::{
     error::{Chain, Error, ErrorKind, Failure, Result},
     journal::{Event, Initiator},
     name::RunId,
+    preview::SavedPlan,
     report::Report,
     stage::Stage,
     state::{Next, Phase, State},
@@ -53,6 +54,14 @@ impl Driver {
         job: Option<Job>,
     ) -> Self {
         Self { parts, log, cancel, job, draft: Draft::default() }
+    }
+
+    /// The plan that the run applies, if it was given one.
+    pub(super) fn expected(&self) -> Option<&SavedPlan> {
+        match &self.job {
+            Some(Job::Deploy(request)) => request.plan.as_ref(),
+            _ => None,
+        }
     }
 
     pub(super) fn run(&self) -> &RunId {
@@ -136,6 +145,7 @@ impl Driver {
                 kind: job.kind(),
                 version,
                 skips: job.skips().to_vec(),
+                plan: self.expected().map(|plan| plan.digest().to_owned()),
                 initiator,
             })
             .await
@@ -150,7 +160,7 @@ impl Driver {
             return self.log.record(Event::StageSkipped { stage, why }).await;
         }
         self.log.record(Event::StageStarted { stage }).await?;
-        let result = if let Some(stop) = self.reason_to_stop(&before) {
+        let result = if let Some(stop) = self.reason_to_stop(stage, &before) {
             Err(stop)
         } else {
             let span = tracing::info_span!("stage", name = %stage);
@@ -172,18 +182,25 @@ impl Driver {
     }
 
     /// Why the run does not go forward, if it does not.
-    fn reason_to_stop(&self, state: &State) -> Option<Error> {
-        if state.is_past_return() {
+    fn reason_to_stop(&self, stage: Stage, found: &State) -> Option<Error> {
+        if found.is_past_return() {
             return None;
         }
-        if self.cancel.is_cancelled() || state.is_cancelled() {
+        if self.cancel.is_cancelled() || found.is_cancelled() {
             let error = Error::new(ErrorKind::Cancelled, "go on", "the run was cancelled");
             return Some(error.without_effect());
         }
-        if self.job.is_none() && state.release().is_none() {
+        if self.job.is_none() && found.release().is_none() {
             let message = "the run was interrupted before its release was sealed";
             let error = Error::new(ErrorKind::Unavailable, "go on", message);
             return Some(error.with_advice("deploy again").without_effect());
+        }
+        let is_bound = found.facts().is_some_and(|facts| facts.plan.is_some());
+        if self.job.is_none() && is_bound && stage <= Stage::Push {
+            // Only the process that was given the plan can compare it.
+            let message = "the run was interrupted before its plan was found to hold";
+            let error = Error::new(ErrorKind::Unavailable, "go on", message);
+            return Some(error.with_advice("apply the plan again").without_effect());
         }
         None
     }

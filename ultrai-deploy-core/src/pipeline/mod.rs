@@ -2,6 +2,7 @@
 
 mod deadline;
 mod driver;
+mod planning;
 mod policy;
 mod proof;
 mod prune;

@@ -15,6 +15,7 @@ use crate::{
     journal::{Kind, Skip},
     lease::Wait,
     name::{ReleaseId, RunId},
+    preview::SavedPlan,
     report::Report,
     spec::ReleaseSpec,
     stage::Stage,
@@ -34,6 +35,9 @@ pub struct DeployRequest {
     pub wait: Wait,
     /// What to do about an unfinished run.
     pub unfinished: OnUnfinished,
+    /// The plan that it applies; the run is refused, with nothing touched, when anything has
+    /// changed since it was made.
+    pub plan: Option<SavedPlan>,
 }
 
 /// A rollback, as asked for.
@@ -69,7 +73,18 @@ impl DeployRequest {
             reason: None,
             wait: Wait::No,
             unfinished: OnUnfinished::Finish,
+            plan: None,
         }
+    }
+
+    /// Applies exactly `plan`, with the images that it was made with.
+    pub fn with_plan(mut self, plan: SavedPlan) -> Self {
+        if plan.skips_build() {
+            let why = "the plan was made without building".to_owned();
+            self.skips.push(Skip { stage: Stage::Build, why });
+        }
+        self.plan = Some(plan);
+        self
     }
 }
 

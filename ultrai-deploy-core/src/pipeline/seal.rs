@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, path::PathBuf};
 
-use super::{Driver, driver::Job};
+use super::{Driver, Parts, driver::Job};
 use crate::{
     context::Context,
     error::{Error, ErrorKind, Result},
@@ -10,7 +10,7 @@ use crate::{
     name::{ReleaseId, SecretName},
     redact::Redactor,
     release::{Image, Release, Seal},
-    secret::Secrets,
+    secret::{Fingerprint, Secrets},
     spec::ReleaseSpec,
 };
 
@@ -35,46 +35,17 @@ impl Driver {
     /// # Errors
     /// [`ErrorKind::Invalid`] naming every secret that no source has.
     pub(super) async fn secrets_of(&self, cx: &Context, spec: &ReleaseSpec) -> Result<Secrets> {
-        let mut secrets = Secrets::new();
-        let mut missing: Vec<&SecretName> = Vec::new();
-        for name in spec.services.values().flat_map(|service| &service.secrets) {
-            if secrets.contains_key(name) || missing.contains(&name) {
-                continue;
-            }
-            let value = match &self.parts.secrets {
-                Some(source) => cx.bounded(source.get(name)).await?,
-                None => None,
-            };
-            match value {
-                Some(value) => {
-                    secrets.insert(name.clone(), value);
-                }
-                None => missing.push(name),
-            }
-        }
-        self.log.redact(Redactor::new(&secrets)).await;
-        if missing.is_empty() {
-            return Ok(secrets);
-        }
-        let names: Vec<_> = missing.iter().map(|name| name.as_str()).collect();
-        Err(Error::new(
-            ErrorKind::Invalid,
-            "read the secrets",
-            format!("no source has {}", names.join(", ")),
-        )
-        .with_advice("set them in the environment or in an env file")
-        .without_effect())
+        let found = self.parts.find_secrets(cx, spec).await?;
+        self.log.redact(Redactor::new(&found.secrets)).await;
+        found.all()
     }
 
     /// Gathers files and secrets.
     pub(super) async fn configure(&mut self, cx: &Context) -> Result<()> {
         let spec = self.spec()?;
         let secrets = self.secrets_of(cx, spec).await?;
-        let key = self.parts.releases.fingerprint_key().await?;
-        let mut seal = Seal::default();
-        for (name, secret) in &secrets {
-            seal.secrets.insert(name.clone(), key.fingerprint(name, secret));
-        }
+        let prints = self.parts.fingerprints(&secrets).await?;
+        let mut seal = Seal { secrets: prints, ..Seal::default() };
         for (name, service) in &spec.services {
             if !service.files.is_empty() {
                 cx.check()?;
@@ -132,6 +103,11 @@ impl Driver {
         let current = cx.bounded(self.parts.deployer.current(cx)).await?;
         let mut plan = self.parts.deployer.plan(&current, &release)?;
         plan.from = state.baseline().and_then(|baseline| baseline.release.clone());
+        if let Some(expected) = self.expected() {
+            expected.check_world(&current)?;
+            expected.check_release(&release)?;
+            expected.check_plan(&plan)?;
+        }
         self.log.record(Event::Planned { plan }).await
     }
 
@@ -198,8 +174,63 @@ impl Driver {
     }
 }
 
+/// What was found of the secrets of a spec.
+#[derive(Debug)]
+pub(super) struct Found {
+    pub(super) secrets: Secrets,
+    missing: Vec<SecretName>,
+}
+
+impl Found {
+    /// The values of all of them.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Invalid`] naming every secret that no source has.
+    pub(super) fn all(self) -> Result<Secrets> {
+        if self.missing.is_empty() {
+            return Ok(self.secrets);
+        }
+        let names: Vec<_> = self.missing.iter().map(SecretName::as_str).collect();
+        let message = format!("no source has {}", names.join(", "));
+        Err(Error::new(ErrorKind::Invalid, "read the secrets", message)
+            .with_advice("set them in the environment or in an env file")
+            .without_effect())
+    }
+}
+
+impl Parts {
+    pub(super) async fn find_secrets(&self, cx: &Context, spec: &ReleaseSpec) -> Result<Found> {
+        let mut found = Found { secrets: Secrets::new(), missing: Vec::new() };
+        for name in spec.services.values().flat_map(|service| &service.secrets) {
+            if found.secrets.contains_key(name) || found.missing.contains(name) {
+                continue;
+            }
+            let value = match &self.secrets {
+                Some(source) => cx.bounded(source.get(name)).await?,
+                None => None,
+            };
+            match value {
+                Some(value) => {
+                    found.secrets.insert(name.clone(), value);
+                }
+                None => found.missing.push(name.clone()),
+            }
+        }
+        Ok(found)
+    }
+
+    pub(super) async fn fingerprints(
+        &self,
+        secrets: &Secrets,
+    ) -> Result<BTreeMap<SecretName, Fingerprint>> {
+        let key = self.releases.fingerprint_key().await?;
+        let prints = secrets.iter();
+        Ok(prints.map(|(name, secret)| (name.clone(), key.fingerprint(name, secret))).collect())
+    }
+}
+
 /// Source files by their names; a second one of a name gets a number.
-fn named(paths: &[PathBuf]) -> BTreeMap<String, PathBuf> {
+pub(super) fn named(paths: &[PathBuf]) -> BTreeMap<String, PathBuf> {
     let mut files = BTreeMap::new();
     for path in paths {
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();

@@ -1,7 +1,7 @@
 //! The stages that change nothing on the platform: preflight, lock, backup, tests.
 
 use super::{
-    BackupPolicy, Driver, OnUnfinished,
+    BackupPolicy, DeployRequest, Driver, OnUnfinished, Parts,
     deadline::{GRACE, cut_off},
     driver::Job,
 };
@@ -14,7 +14,8 @@ use crate::{
     history,
     journal::{Event, Kind},
     lease::Wait,
-    name::{BackupId, ReleaseId},
+    name::{BackupId, ReleaseId, Target},
+    preview::SavedPlan,
     secret::Secrets,
     spec::ReleaseSpec,
     stage::Stage,
@@ -57,27 +58,20 @@ impl Driver {
             return Err(Error::new(ErrorKind::Invalid, "begin", message).without_effect());
         }
         match job {
-            Job::Deploy(request) => self.preflight_deploy(cx, &request.spec).await,
+            Job::Deploy(request) => self.preflight_deploy(cx, request).await,
             Job::Rollback(request) => self.preflight_rollback(cx, &request.to).await,
         }
     }
 
-    async fn preflight_deploy(&self, cx: &Context, spec: &ReleaseSpec) -> Result<()> {
-        for check in &spec.verification.checks {
-            self.parts.probes.probe(check)?;
+    async fn preflight_deploy(&self, cx: &Context, request: &DeployRequest) -> Result<()> {
+        if let Some(plan) = &request.plan
+            && *plan.target() != self.parts.target
+        {
+            return Err(foreign_plan(plan, &self.parts.target));
         }
-        let unsupported = |message: &str| {
-            Error::new(ErrorKind::Unsupported, "check the release", message).without_effect()
-        };
-        if !spec.verification.tasks.is_empty() && self.parts.tasks.is_none() {
-            return Err(unsupported("it has test commands, but this backend runs none"));
-        }
-        let has_images = spec.services.values().any(|service| service.image.is_some());
-        if has_images && self.parts.images.is_none() {
-            return Err(unsupported("it has images, but this backend knows none"));
-        }
-        self.secrets_of(cx, spec).await?;
-        cx.bounded(self.parts.deployer.preflight(cx, spec)).await
+        self.parts.check_spec(&request.spec)?;
+        self.secrets_of(cx, &request.spec).await?;
+        cx.bounded(self.parts.deployer.preflight(cx, &request.spec)).await
     }
 
     async fn preflight_rollback(&self, cx: &Context, to: &ReleaseId) -> Result<()> {
@@ -110,6 +104,9 @@ impl Driver {
 
         match job {
             Job::Deploy(request) => {
+                if request.plan.is_some() {
+                    self.refuse_unfinished().await?;
+                }
                 self.finish_others(fence, &holder, request.unfinished, &self.cancel).await?;
             }
             Job::Rollback(_) => {
@@ -122,6 +119,7 @@ impl Driver {
 
         let cx = cx.clone().with_timeout(limit);
         let current = cx.bounded(self.parts.deployer.current(&cx)).await?;
+        let moved = self.expected().map_or(Ok(()), |expected| expected.check_world(&current));
         let (release, proven) = match current.serving {
             Serving::Nothing => (None, false),
             Serving::Release(id) => {
@@ -135,7 +133,8 @@ impl Driver {
             }
         };
         let (serving, version) = release.map(|release| (release.id, release.version)).unzip();
-        self.log.record(Event::Observed { serving, version, proven }).await
+        self.log.record(Event::Observed { serving, version, proven }).await?;
+        moved
     }
 
     /// Keeps what would be lost.
@@ -203,6 +202,38 @@ impl Driver {
         self.tests(cx, When::Pre).await?;
         self.clean_tasks().await
     }
+}
+
+impl Parts {
+    /// Checks that the parts of this pipeline can carry `spec` out.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Unsupported`] for what needs a part that is missing, [`ErrorKind::Invalid`] for
+    /// a check that is not understood.
+    pub(super) fn check_spec(&self, spec: &ReleaseSpec) -> Result<()> {
+        for check in &spec.verification.checks {
+            self.probes.probe(check)?;
+        }
+        let unsupported = |message: &str| {
+            Error::new(ErrorKind::Unsupported, "check the release", message).without_effect()
+        };
+        if !spec.verification.tasks.is_empty() && self.tasks.is_none() {
+            return Err(unsupported("it has test commands, but this backend runs none"));
+        }
+        let has_images = spec.services.values().any(|service| service.image.is_some());
+        if has_images && self.images.is_none() {
+            return Err(unsupported("it has images, but this backend knows none"));
+        }
+        Ok(())
+    }
+}
+
+/// A plan is applied where it was made.
+fn foreign_plan(plan: &SavedPlan, target: &Target) -> Error {
+    let message = format!("field `target` is {}, not {target}", plan.target());
+    Error::new(ErrorKind::Invalid, "read the plan", message)
+        .with_advice("apply it to the environment that it was made for")
+        .without_effect()
 }
 
 /// Whether a person may ask to leave a stage out: no other stage holds one of the engine's

@@ -141,6 +141,21 @@ impl Driver {
         Ok(())
     }
 
+    /// Fails when a run is unfinished: what it leaves is not what a saved plan stands on, and
+    /// finishing it for the sake of a plan that is refused then would be more than was asked for.
+    pub(super) async fn refuse_unfinished(&self) -> Result<()> {
+        let found = find(self.parts.journal.as_ref(), Some(self.run())).await?;
+        let Some(last) = found.last() else { return Ok(()) };
+        if last.is_stuck() {
+            return Err(stuck(&last.run, &last.state));
+        }
+        let phase = last.state.phase().describe();
+        let message = format!("run {} is unfinished ({phase}) since the plan was made", last.run);
+        Err(Error::new(ErrorKind::Conflict, "apply the plan", message)
+            .with_advice("run `ultrai resume`, then make the plan anew")
+            .without_effect())
+    }
+
     async fn finish(
         &self,
         other: Unfinished,

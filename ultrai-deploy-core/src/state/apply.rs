@@ -44,12 +44,13 @@ impl State {
             return false;
         }
         match event {
-            Event::Created { target, kind, version, skips, initiator, .. } => {
+            Event::Created { target, kind, version, skips, plan, initiator, .. } => {
                 self.facts = Some(Arc::new(Facts {
                     target: target.clone(),
                     kind: kind.clone(),
                     version: version.clone(),
                     skips: skips.clone(),
+                    plan: plan.clone(),
                     initiator: initiator.clone(),
                 }));
                 self.phase = Phase::Ready(Stage::Preflight);

@@ -132,6 +132,8 @@ pub struct Facts {
     pub version: Option<Version>,
     /// Stages left out on request.
     pub skips: Vec<Skip>,
+    /// The digest of the saved plan that it applies, if it was given one.
+    pub plan: Option<String>,
     /// Who started it.
     pub initiator: Initiator,
 }

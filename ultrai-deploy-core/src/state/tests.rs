@@ -36,6 +36,7 @@ fn created() -> Event {
         kind: Kind::Deploy,
         version: None,
         skips: vec![],
+        plan: None,
         initiator: Initiator::default(),
     }
 }

@@ -157,10 +157,15 @@ impl Lab {
 
 impl Parts {
     pub(crate) fn start(self) -> Pipeline {
+        self.start_as(target(), SECRET)
+    }
+
+    /// For another environment, or with another value of the secret.
+    pub(crate) fn start_as(self, target: Target, secret: &str) -> Pipeline {
         let initiator = Initiator { user: "somebody".into(), ..Initiator::default() };
-        let secrets = [(token(), Secret::new(SECRET))];
+        let secrets = [(token(), Secret::new(secret))];
         let builder = Pipeline::builder(
-            target(),
+            target,
             self.deployer,
             self.journal,
             self.lease,

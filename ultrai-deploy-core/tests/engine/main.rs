@@ -15,6 +15,8 @@ mod journals;
 #[cfg(test)]
 mod lab;
 #[cfg(test)]
+mod plans;
+#[cfg(test)]
 mod random;
 #[cfg(test)]
 mod robust;
