@@ -39,6 +39,8 @@ pub enum Format {
 pub enum Command {
     /// Show the whole thing in some seconds: deploy, upgrade, a broken version rolled back.
     Quickstart,
+    /// Show what a deploy would change, without changing anything.
+    Plan(Plan),
     /// Deploy a version.
     Deploy(Deploy),
     /// Return to a release that was proven before.
@@ -73,6 +75,23 @@ pub struct Where {
     pub compose: Option<PathBuf>,
 }
 
+/// Options of `plan`.
+#[derive(Debug, Args)]
+pub struct Plan {
+    /// Where to.
+    #[command(flatten)]
+    pub at: Where,
+    /// The version: a semantic version, a leading v allowed; VERSION in the compose file.
+    #[arg(long, value_name = "V")]
+    pub tag: Option<String>,
+    /// Plan with the images that were built before, in place of images that are built anew.
+    #[arg(long)]
+    pub skip_build: bool,
+    /// Write the plan to a file, for `ultrai deploy --plan`.
+    #[arg(long, value_name = "FILE")]
+    pub save: Option<PathBuf>,
+}
+
 /// Options of `deploy`.
 #[derive(Debug, Args)]
 pub struct Deploy {
@@ -82,6 +101,10 @@ pub struct Deploy {
     /// The version: a semantic version, a leading v allowed; VERSION in the compose file.
     #[arg(long, value_name = "V")]
     pub tag: Option<String>,
+    /// Apply exactly this plan, saved by `ultrai plan --save`, or change nothing when anything has
+    /// changed since it was made.
+    #[arg(long, value_name = "FILE", conflicts_with = "skip_build")]
+    pub plan: Option<PathBuf>,
     /// Run no pre- and post-deploy tests.
     #[arg(long)]
     pub skip_tests: bool,
@@ -143,6 +166,7 @@ impl Command {
     pub fn at(&self) -> Option<&Where> {
         match self {
             Self::Quickstart | Self::DemoApp => None,
+            Self::Plan(plan) => Some(&plan.at),
             Self::Deploy(deploy) => Some(&deploy.at),
             Self::Rollback(rollback) => Some(&rollback.at),
             Self::Resume(resume) => Some(&resume.at),

@@ -22,6 +22,7 @@ use super::{
     args::{self, Cli, Where},
     exit,
     output::Output,
+    plan,
     progress::say,
     setup::{self, Setup},
     signal,
@@ -33,9 +34,15 @@ pub(super) async fn deploy(
     around: &Surroundings,
     output: &Output,
 ) -> Result<u8> {
-    let mut setup = setup::deploy(cli, &args.at, around, args.tag.as_deref())?;
+    let saved = args.plan.as_deref().map(plan::read).transpose()?;
+    let planned = saved.as_ref().map(|plan| plan.version().as_str());
+    let tag = args.tag.as_deref().or(planned);
+    let mut setup = setup::deploy(cli, &args.at, around, tag)?;
     let Some(spec) = setup.spec.take() else { return Err(setup::invalid("nothing to deploy")) };
     let mut request = DeployRequest::new(spec);
+    if let Some(plan) = saved {
+        request = request.with_plan(plan);
+    }
     let mut skip = |stage, why: &str| request.skips.push(Skip { stage, why: why.to_owned() });
     if args.skip_tests {
         skip(Stage::PreDeployTests, "--skip-tests");

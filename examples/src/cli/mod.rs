@@ -4,6 +4,7 @@ pub mod args;
 mod commands;
 pub mod exit;
 mod output;
+mod plan;
 mod progress;
 mod quickstart;
 mod setup;
@@ -46,6 +47,7 @@ async fn dispatch(cli: &Cli, around: &Surroundings, output: &Output) -> Result<u
     match &cli.command {
         Command::Quickstart => quickstart::run(cli, around, output).await,
         Command::DemoApp => demo_app(around).await,
+        Command::Plan(args) => plan::run(cli, args, around, output).await,
         Command::Deploy(args) => commands::deploy(cli, args, around, output).await,
         Command::Rollback(args) => commands::rollback(cli, args, around, output).await,
         Command::Backups(at) => commands::backups(cli, at, around, output).await,

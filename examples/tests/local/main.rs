@@ -11,5 +11,6 @@
 
 mod app;
 mod faults;
+mod plan;
 mod story;
 mod stuck;

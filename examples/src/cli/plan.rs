@@ -1,0 +1,68 @@
+//! What a deploy would change, shown and saved.
+
+use std::{
+    fs::OpenOptions,
+    io::{self, Write},
+    os::unix::fs::OpenOptionsExt,
+    path::Path,
+};
+
+use ultrai_deploy_core::{
+    Error, ErrorKind, Result, journal::Skip, pipeline::DeployRequest, preview::SavedPlan,
+    stage::Stage,
+};
+
+use super::{
+    Surroundings,
+    args::{self, Cli},
+    exit,
+    output::Output,
+    progress::say,
+    setup,
+};
+
+pub(super) async fn run(
+    cli: &Cli,
+    args: &args::Plan,
+    around: &Surroundings,
+    output: &Output,
+) -> Result<u8> {
+    let mut setup = setup::deploy(cli, &args.at, around, args.tag.as_deref())?;
+    let Some(spec) = setup.spec.take() else { return Err(setup::invalid("nothing to plan")) };
+    let mut request = DeployRequest::new(spec);
+    if args.skip_build {
+        request.skips.push(Skip { stage: Stage::Build, why: "--skip-build".to_owned() });
+    }
+    let preview = setup.pipeline.plan(&setup.pipeline.look(), &request).await?;
+    if let Some(path) = &args.save {
+        write(path, &preview.to_saved()?.to_text()).map_err(|source| {
+            let message = format!("{} cannot be written", path.display());
+            Error::new(ErrorKind::Io, "save the plan", message).without_effect().with_source(source)
+        })?;
+        say(&format!("saved to {}; apply it with `ultrai deploy --plan`", path.display()));
+    }
+    output.result(&preview);
+    Ok(exit::OK)
+}
+
+/// Reads a saved plan.
+///
+/// # Errors
+/// [`ErrorKind::Invalid`] for a file that is missing or no plan that can be applied.
+pub(super) fn read(path: &Path) -> Result<SavedPlan> {
+    let text = std::fs::read_to_string(path).map_err(|source| {
+        setup::invalid(&format!("the plan {} cannot be read", path.display())).with_source(source)
+    })?;
+    SavedPlan::read(&text).map_err(|source| {
+        setup::invalid(&format!("the plan {} cannot be applied", path.display()))
+            .with_source(source)
+    })
+}
+
+/// Its configuration is for the eyes of whoever deploys.
+fn write(path: &Path, text: &str) -> io::Result<()> {
+    let mut file =
+        OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)?;
+    file.write_all(text.as_bytes())?;
+    file.sync_all()
+}
