@@ -1,153 +1,22 @@
-//! Killed at every record, before and after it is durable, and killed again on the way back.
+//! Killed at every operation of the journal, in every way, and killed again on the way back.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, path::Path, sync::Arc};
 
-use serde_json::{Value, json};
+use serde_json::json;
 use ultrai_deploy_core::{
     Ending,
-    deployer::Step,
-    journal::Event,
-    name::ReleaseId,
-    pipeline::{DeployRequest, Pipeline, RollbackRequest, Run},
+    pipeline::{DeployRequest, Pipeline},
     report::Report,
-    spec::ReleaseSpec,
-    stage::Stage,
-    verification::When,
 };
 
 use crate::{
-    journals::{At, Deadly, Kill},
-    lab::{CancelAt, Lab, Parts, ended, fails, service, shop, with_test},
+    journals::{At, Deadly, Disk, Files, Kill, Operation},
+    lab::{Lab, Parts, ended, shop},
+    scenarios::{Scenario, Wanted, cancelled, failing, others, troubled, upgrades},
 };
 
-const KILLS: [(Kill, Recovery); 6] = [
-    (Kill::Before, Recovery::Resume),
-    (Kill::After, Recovery::Resume),
-    (Kill::DiskBefore, Recovery::Resume),
-    (Kill::DiskAfter, Recovery::Resume),
-    (Kill::Before, Recovery::NextDeploy),
-    (Kill::After, Recovery::NextDeploy),
-];
-
-/// What happens in the run that is killed.
-pub(crate) struct Scenario {
-    pub(crate) name: &'static str,
-    /// What serves before: nothing, or version 1.0.0.
-    pub(crate) first: bool,
-    pub(crate) run: Wanted,
-    pub(crate) cancel_at: Option<fn(&Event) -> bool>,
-}
-
-pub(crate) enum Wanted {
-    Deploy(ReleaseSpec),
-    /// Back to 0.9.0, which served before 1.0.0.
-    Rollback,
-    /// Finish a run that was killed in its switch, then deploy.
-    TakeOver(ReleaseSpec),
-}
-
-fn deploy(name: &'static str, spec: ReleaseSpec) -> Scenario {
-    Scenario { name, first: false, run: Wanted::Deploy(spec), cancel_at: None }
-}
-
-fn tested(backend: Value) -> ReleaseSpec {
-    with_test(with_test(shop("1.1.0", backend), When::Pre), When::Post)
-}
-
-fn upgrades() -> Vec<Scenario> {
-    let mut removing = shop("1.1.0", json!({}));
-    removing.services.remove(&service("frontend"));
-    vec![
-        deploy("upgrade", tested(json!({}))),
-        deploy("upgrade that removes a service", removing),
-        deploy("failing test before", tested(fails(When::Pre))),
-        deploy("failing switch", shop("1.1.0", json!({ "starts": false }))),
-        deploy("failing verify", shop("1.1.0", json!({ "healthy": "staged" }))),
-        deploy("failing test after", tested(fails(When::Post))),
-    ]
-}
-
-fn others() -> Vec<Scenario> {
-    vec![
-        Scenario {
-            cancel_at: Some(|event| matches!(event, Event::Intent { step: Step::Switch, .. })),
-            ..deploy("cancelled in the switch", tested(json!({})))
-        },
-        Scenario {
-            cancel_at: Some(|event| matches!(event, Event::StageFinished { stage: Stage::Verify })),
-            ..deploy("cancelled after verify", tested(json!({})))
-        },
-        Scenario { first: true, ..deploy("first deploy", tested(json!({}))) },
-        Scenario {
-            first: true,
-            ..deploy("first deploy that fails", shop("1.1.0", json!({ "healthy": "staged" })))
-        },
-        Scenario { run: Wanted::Rollback, ..deploy("rollback", shop("0.9.0", json!({}))) },
-        Scenario {
-            run: Wanted::TakeOver(shop("1.2.0", json!({}))),
-            ..deploy("taking over", shop("1.2.0", json!({})))
-        },
-    ]
-}
-
-impl Scenario {
-    /// The environment before the run, and what serves in it.
-    pub(crate) async fn prepare(&self) -> (Lab, Option<ReleaseId>) {
-        let lab = Lab::new();
-        if self.first {
-            return (lab, None);
-        }
-        if let Wanted::Rollback = self.run {
-            lab.deploy(shop("0.9.0", json!({}))).await;
-        }
-        lab.deploy(shop("1.0.0", json!({}))).await;
-        if let Wanted::TakeOver(_) = self.run {
-            let journal = Deadly::new(&lab, Some((switching(), Kill::After)));
-            let parts = Parts { journal: Arc::clone(&journal) as _, ..lab.parts() };
-            let run = parts.start().deploy(DeployRequest::new(shop("1.1.0", json!({}))));
-            assert!(journal.drive(run).await.is_none());
-        }
-        let serving = lab.serving().await;
-        (lab, serving)
-    }
-
-    fn begin(&self, pipeline: &Pipeline, oldest: Option<ReleaseId>) -> Run {
-        match &self.run {
-            Wanted::Deploy(spec) | Wanted::TakeOver(spec) => {
-                pipeline.deploy(DeployRequest::new(spec.clone()))
-            }
-            Wanted::Rollback => pipeline.rollback(RollbackRequest::new(oldest.unwrap())),
-        }
-    }
-
-    /// One process that runs the scenario and dies at `at`.
-    pub(crate) async fn process(
-        &self,
-        lab: &Lab,
-        at: Option<(u64, Kill)>,
-    ) -> (Option<Report>, u64) {
-        let at = at.map(|(at, kill)| (At::Append(at), kill));
-        let journal = Deadly::new(lab, at);
-        let mut parts = Parts { journal: Arc::clone(&journal) as _, ..lab.parts() };
-        let canceller = self.cancel_at.map(CancelAt::new);
-        if let Some(canceller) = &canceller {
-            parts.observers.push(Arc::clone(canceller) as _);
-        }
-        let pipeline = parts.start();
-        let oldest = pipeline.proven().await.unwrap().pop();
-        let run = self.begin(&pipeline, oldest);
-        if let Some(canceller) = &canceller {
-            canceller.watch(&run);
-        }
-        let report = journal.drive(run).await;
-        (report, journal.appends())
-    }
-}
-
-/// The first effect of a switch.
-pub(crate) fn switching() -> At {
-    At::Event(|event| matches!(event, Event::Effect { step, .. } if step == "switch"))
-}
+/// Before an effect or after it and before its result, whichever the record is; and torn.
+const FLAVOURS: [Kill; 3] = [Kill::Before, Kill::After, Kill::Torn];
 
 /// How a killed run is brought to its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -156,126 +25,246 @@ enum Recovery {
     NextDeploy,
 }
 
-#[expect(clippy::print_stdout, reason = "how much was proven must be seen")]
-fn told(what: &str, cases: usize, endings: &BTreeMap<&'static str, usize>) {
-    println!("{what}: {cases} cases ran; endings of the killed runs: {endings:?}");
-    assert!(cases > 0);
-}
+use Recovery::{NextDeploy, Resume};
 
-/// One case: the scenario is killed at `at`, its recovery at `again`, and what then is done must
-/// settle everything.
-async fn case(
-    scenario: &Scenario,
+/// One case: the process of a scenario is killed, perhaps the one that recovers it, too, and what
+/// then is done must settle everything.
+#[derive(Clone, Copy, Debug)]
+struct Case<'a> {
     at: (u64, Kill),
     again: Option<(u64, Kill)>,
     recovery: Recovery,
-) -> &'static str {
-    let (lab, before) = scenario.prepare().await;
-    let picture = lab.picture().await;
-    let what = format!("{}, killed at {at:?}, again at {again:?}, {recovery:?}", scenario.name);
-    scenario.process(&lab, Some(at)).await;
-    let killed = lab.runs().await.pop();
+    /// Where the journal is, when it is one of files.
+    files: Option<&'a Path>,
+}
 
-    let recover = async |journal: Arc<Deadly>| {
-        let pipeline = Parts { journal: Arc::clone(&journal) as _, ..lab.parts() }.start();
-        match recovery {
-            Recovery::Resume => journal.drive_resumed(&pipeline).await,
-            Recovery::NextDeploy => {
+impl Case<'_> {
+    fn journal(&self, lab: &Lab, at: Option<(u64, Kill)>) -> Arc<Deadly> {
+        let disk: Arc<dyn Disk> = match self.files {
+            Some(base) => Files::open(base, lab),
+            None => Arc::new(lab.journal.clone()),
+        };
+        Deadly::on(disk, at.map(|(at, kill)| (At::Operation(at), kill)))
+    }
+
+    async fn recover(&self, lab: &Lab, journal: &Arc<Deadly>) -> Option<Report> {
+        let pipeline: Pipeline = Parts { journal: Arc::clone(journal) as _, ..lab.parts() }.start();
+        match self.recovery {
+            Resume => journal.drive_resumed(&pipeline, true).await,
+            NextDeploy => {
                 let next = DeployRequest::new(shop("2.0.0", json!({})));
                 journal.drive(pipeline.deploy(next)).await
             }
         }
-    };
-    if again.is_some() {
-        let again = again.map(|(at, kill)| (At::Append(at), kill));
-        recover(Deadly::new(&lab, again)).await;
     }
-    let report = recover(Deadly::new(&lab, None)).await;
 
-    if recovery == Recovery::NextDeploy {
-        assert!(ended(&report.unwrap()).starts_with("succeeded"), "{what}");
-    }
-    lab.assert_settled().await;
-    let Some(run) = killed else { return "nothing was written" };
-    let report = lab.process().report(&run).await.unwrap();
-    let target = report.release.clone();
-    if recovery == Recovery::Resume && !matches!(scenario.run, Wanted::TakeOver(_)) {
-        match &report.ending {
-            Some(Ending::Succeeded { .. }) => {
-                assert_eq!(lab.serving().await, target, "{what}");
-            }
-            Some(Ending::RolledBack { to, .. }) => {
-                assert_eq!(*to, before, "{what}");
-                assert_eq!(lab.picture().await, picture, "{what}: the same instances serve");
-            }
-            // It died before it had the lease: there is nothing to take over.
-            Some(Ending::Refused { .. }) | None => {
-                assert_eq!(lab.picture().await, picture, "{what}: the same instances serve");
-            }
-            other => panic!("{what}: {other:?}"),
+    /// Plays it; tells how the killed run ended, and what its first recovery asked of the journal.
+    async fn play(&self, scenario: &Scenario) -> (&'static str, Vec<Operation>) {
+        let ready = scenario.prepare().await;
+        let lab = &ready.lab;
+        let what = format!("{}: {self:?}", scenario.name);
+        if let Some(base) = self.files {
+            lab.copy_journal(base).await;
         }
-    }
-    if scenario.cancel_at.is_some() && report.cancelled {
-        assert_ne!(ended(&report), "succeeded", "{what}: a cancelled run goes back");
-    }
-    ended(&report)
-}
+        scenario.process(lab, &self.journal(lab, Some(self.at))).await;
+        let killed = lab.runs().await.pop();
 
-async fn killed_at_every_record(scenarios: Vec<Scenario>) {
-    for scenario in scenarios {
-        let (lab, _) = scenario.prepare().await;
-        let (_, appends) = scenario.process(&lab, None).await;
-        let (mut cases, mut endings) = (0, BTreeMap::new());
-        for at in 1..=appends {
-            for (kill, recovery) in KILLS {
-                let ending = case(&scenario, (at, kill), None, recovery).await;
-                *endings.entry(ending).or_default() += 1;
-                cases += 1;
-            }
+        let recovering = self.journal(lab, self.again);
+        let mut report = self.recover(lab, &recovering).await;
+        if self.again.is_some() {
+            report = self.recover(lab, &self.journal(lab, None)).await;
         }
-        told(&format!("{}, {appends} records", scenario.name), cases, &endings);
-    }
-}
-
-async fn killed_again_during_recovery(scenarios: Vec<Scenario>) {
-    for scenario in scenarios {
-        let (lab, _) = scenario.prepare().await;
-        let (_, appends) = scenario.process(&lab, None).await;
-        let (mut cases, mut endings) = (0, BTreeMap::new());
-        for at in (1..=appends).step_by(5) {
-            for again in [1, 2, 3, 5, 8, 13, 21, 34] {
-                for (kill, then, recovery) in [
-                    (Kill::Before, Kill::After, Recovery::Resume),
-                    (Kill::After, Kill::Before, Recovery::Resume),
-                    (Kill::After, Kill::After, Recovery::NextDeploy),
-                ] {
-                    let again = Some((again, then));
-                    let ending = case(&scenario, (at, kill), again, recovery).await;
-                    *endings.entry(ending).or_default() += 1;
-                    cases += 1;
+        if self.recovery == NextDeploy {
+            assert!(ended(&report.unwrap()).starts_with("succeeded"), "{what}");
+        }
+        lab.assert_settled().await;
+        let operations = recovering.operations();
+        let Some(killed) = killed else { return ("nothing was written", operations) };
+        if lab.records(&killed).await.is_empty() {
+            return ("nothing was written", operations);
+        }
+        let report = lab.process().report(&killed).await.unwrap();
+        if self.recovery == Resume && !matches!(scenario.run, Wanted::TakeOver(_)) {
+            match &report.ending {
+                Some(Ending::Succeeded { .. }) => {
+                    assert_eq!(lab.serving().await, report.release, "{what}");
                 }
+                Some(Ending::RolledBack { to, .. }) => {
+                    assert_eq!(*to, ready.serving, "{what}");
+                    assert_eq!(lab.picture().await, ready.picture, "{what}: the same serve");
+                }
+                // It died before it had the lease: there is nothing to take over.
+                Some(Ending::Refused { .. }) | None => {
+                    assert_eq!(lab.picture().await, ready.picture, "{what}: the same serve");
+                }
+                other => panic!("{what}: {other:?}"),
             }
         }
-        told(&format!("{}, killed twice", scenario.name), cases, &endings);
+        if scenario.is_cancelled() && report.cancelled {
+            assert_ne!(ended(&report), "succeeded", "{what}: a cancelled run goes back");
+        }
+        (ended(&report), operations)
     }
 }
 
-#[tokio::test(start_paused = true)]
-async fn an_upgrade_killed_at_every_record() {
-    killed_at_every_record(upgrades()).await;
+/// What was played.
+#[derive(Default)]
+struct Tally {
+    runs: usize,
+    endings: BTreeMap<&'static str, usize>,
+}
+
+impl Tally {
+    fn count(&mut self, ending: &'static str) {
+        self.runs += 1;
+        *self.endings.entry(ending).or_default() += 1;
+    }
+
+    fn add(&mut self, other: Self) {
+        self.runs += other.runs;
+        for (ending, runs) in other.endings {
+            *self.endings.entry(ending).or_default() += runs;
+        }
+    }
+
+    #[expect(clippy::print_stdout, reason = "how much was proven must be seen")]
+    fn tell(&self, what: &str, least: usize) {
+        println!("{what}: {} runs were killed; they ended: {:?}", self.runs, self.endings);
+        assert!(self.runs >= least, "only {} runs", self.runs);
+    }
+}
+
+/// What a scenario asks of the journal when nothing happens to it.
+async fn operations(scenario: &Scenario) -> Vec<Operation> {
+    let ready = scenario.prepare().await;
+    let journal = Deadly::new(&ready.lab, None);
+    scenario.process(&ready.lab, &journal).await;
+    journal.operations()
+}
+
+/// In which ways an operation is killed: what only reads is before and after itself the same.
+fn ways(operation: Operation) -> Vec<(Kill, Recovery)> {
+    let flavours: &[Kill] = match operation {
+        Operation::Append => &FLAVOURS,
+        Operation::Repair => &FLAVOURS[..2],
+        Operation::Load | Operation::Runs => &FLAVOURS[..1],
+    };
+    flavours.iter().map(|kill| (*kill, Resume)).collect()
+}
+
+/// What else may happen at an operation; each one gets two of these in turn.
+const MORE: [(Kill, Recovery); 5] = [
+    (Kill::DiskBefore, Resume),
+    (Kill::After, NextDeploy),
+    (Kill::DiskAfter, Resume),
+    (Kill::Torn, NextDeploy),
+    (Kill::Before, NextDeploy),
+];
+
+/// Every operation of every scenario.
+async fn killed_everywhere(what: &str, scenarios: Vec<Scenario>, more: bool, least: usize) {
+    let mut all = Tally::default();
+    for scenario in scenarios {
+        let mut tally = Tally::default();
+        let operations = operations(&scenario).await;
+        let mut others = MORE.into_iter().cycle();
+        for (at, operation) in (1..).zip(&operations) {
+            let more = others.by_ref().take(if more { 2 } else { 0 });
+            for (kill, recovery) in ways(*operation).into_iter().chain(more) {
+                let case = Case { at: (at, kill), again: None, recovery, files: None };
+                tally.count(case.play(&scenario).await.0);
+            }
+        }
+        tally.tell(&format!("{}, {} operations", scenario.name, operations.len()), 1);
+        all.add(tally);
+    }
+    all.tell(what, least);
+}
+
+/// For a sample of first deaths, the recovery is killed at every one of its operations.
+async fn killed_twice(what: &str, scenarios: Vec<Scenario>, every: usize, least: usize) {
+    let mut all = Tally::default();
+    for scenario in scenarios {
+        let mut tally = Tally::default();
+        let appends = (1..).zip(operations(&scenario).await);
+        let appends = appends.filter(|(_, operation)| *operation == Operation::Append);
+        for (number, (at, _)) in appends.step_by(every).enumerate() {
+            let recovery = if number % 4 == 3 { NextDeploy } else { Resume };
+            let at = (at, FLAVOURS[number % 3]);
+            let case = Case { at, again: None, recovery, files: None };
+            let (_, recovering) = case.play(&scenario).await;
+            for (again, _) in (1..).zip(recovering) {
+                let then = FLAVOURS[(number + usize::try_from(again).unwrap()) % 3];
+                let case = Case { again: Some((again, then)), ..case };
+                tally.count(case.play(&scenario).await.0);
+            }
+        }
+        tally.tell(&format!("{}, killed twice", scenario.name), 1);
+        all.add(tally);
+    }
+    all.tell(what, least);
 }
 
 #[tokio::test(start_paused = true)]
-async fn anything_else_killed_at_every_record() {
-    killed_at_every_record(others()).await;
+async fn an_upgrade_killed_everywhere() {
+    killed_everywhere("upgrades", upgrades(), true, 1500).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn anything_else_killed_everywhere() {
+    killed_everywhere("anything else", others(), true, 1500).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_failure_at_each_stage_killed_everywhere() {
+    killed_everywhere("a failure at each stage", failing(), false, 1000).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_cancellation_in_each_stage_killed_everywhere() {
+    killed_everywhere("a cancellation in each stage", cancelled(), false, 1000).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn trouble_killed_everywhere() {
+    killed_everywhere("trouble", troubled(), false, 1000).await;
 }
 
 #[tokio::test(start_paused = true)]
 async fn an_upgrade_killed_again_during_recovery() {
-    killed_again_during_recovery(upgrades()).await;
+    killed_twice("upgrades, twice", upgrades(), 13, 500).await;
 }
 
 #[tokio::test(start_paused = true)]
 async fn anything_else_killed_again_during_recovery() {
-    killed_again_during_recovery(others()).await;
+    killed_twice("anything else, twice", others(), 13, 500).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn trouble_killed_again_during_recovery() {
+    killed_twice("trouble, twice", troubled(), 13, 500).await;
+}
+
+/// The same with real files, torn by their bytes: on a file system in memory where there is one,
+/// for its speed.
+#[tokio::test(start_paused = true)]
+async fn journal_files_torn_everywhere() {
+    let memory = Path::new("/dev/shm");
+    let mut tally = Tally::default();
+    for scenario in upgrades().into_iter().chain(troubled()).step_by(4) {
+        for (at, operation) in (1..).zip(operations(&scenario).await) {
+            if operation != Operation::Append {
+                continue;
+            }
+            let base = if memory.is_dir() {
+                tempfile::tempdir_in(memory).unwrap()
+            } else {
+                tempfile::tempdir().unwrap()
+            };
+            let at = (at, Kill::Torn);
+            let case = Case { at, again: None, recovery: Resume, files: Some(base.path()) };
+            tally.count(case.play(&scenario).await.0);
+        }
+    }
+    tally.tell("journal files, torn", 150);
 }

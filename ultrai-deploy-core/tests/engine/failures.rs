@@ -87,17 +87,17 @@ fn image(reference: &str, build: Option<Value>) -> ReleaseSpec {
     spec
 }
 
-struct Case {
-    name: &'static str,
+pub(crate) struct Case {
+    pub(crate) name: &'static str,
     stage: Stage,
     kind: ErrorKind,
     /// On an upgrade; a first deploy ends the same.
     ending: &'static str,
-    spec: ReleaseSpec,
-    parts: fn(&Lab) -> Parts,
+    pub(crate) spec: ReleaseSpec,
+    pub(crate) parts: fn(&Lab) -> Parts,
 }
 
-fn cases() -> Vec<Case> {
+pub(crate) fn cases() -> Vec<Case> {
     let good = || shop("1.1.0", json!({}));
     let case = |name, stage, kind, ending, spec| Case {
         name,

@@ -1,8 +1,14 @@
-//! A journal whose process dies, stops or loses its disk at one of its records.
+//! Journals whose process dies, stops or loses its disk at one of their operations.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, AtomicU64, Ordering},
+use std::{
+    collections::BTreeSet,
+    fs::OpenOptions,
+    path::PathBuf,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    time::Duration,
 };
 
 use async_trait::async_trait;
@@ -10,6 +16,7 @@ use tokio::sync::watch;
 use ultrai_deploy_core::{
     ErrorKind,
     error::{Error, Result},
+    file,
     journal::{Event, Journal, Record},
     lease::Wait,
     memory,
@@ -18,15 +25,130 @@ use ultrai_deploy_core::{
     report::Report,
 };
 
-use crate::lab::Lab;
+use crate::lab::{Lab, target};
 
-/// What happens at a record.
+/// A journal that can be left with half a record at its end.
+#[async_trait]
+pub(crate) trait Disk: Journal {
+    /// Writes half of what [`Journal::append`] would.
+    async fn tear(&self, run: &RunId, record: &Record);
+}
+
+/// A journal in memory. A clone is the same one.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Paper {
+    whole: memory::Journal,
+    torn: Arc<Mutex<BTreeSet<RunId>>>,
+}
+
+impl Paper {
+    fn is_torn(&self, run: &RunId) -> bool {
+        self.torn.lock().unwrap().contains(run)
+    }
+}
+
+#[async_trait]
+impl Disk for Paper {
+    async fn tear(&self, run: &RunId, _: &Record) {
+        self.torn.lock().unwrap().insert(run.clone());
+    }
+}
+
+#[async_trait]
+impl Journal for Paper {
+    async fn append(&self, run: &RunId, record: &Record) -> Result<()> {
+        if self.is_torn(run) {
+            return Err(Error::new(ErrorKind::Corrupt, "append", "it ends in half a record"));
+        }
+        self.whole.append(run, record).await
+    }
+    async fn load(&self, run: &RunId) -> Result<Vec<Record>> {
+        match self.whole.load(run).await {
+            Err(_) if self.is_torn(run) => Ok(Vec::new()),
+            loaded => loaded,
+        }
+    }
+    async fn repair(&self, run: &RunId) -> Result<()> {
+        if self.torn.lock().unwrap().remove(run) {
+            return Ok(());
+        }
+        self.whole.repair(run).await
+    }
+    async fn runs(&self) -> Result<Vec<RunId>> {
+        let mut runs: BTreeSet<_> = self.torn.lock().unwrap().clone();
+        runs.extend(self.whole.runs().await?);
+        Ok(runs.into_iter().collect())
+    }
+}
+
+/// A journal of real files, which are torn by their bytes. What is whole in it is in the lab's
+/// journal, too, where those who watch read it.
+#[derive(Debug)]
+pub(crate) struct Files {
+    file: Arc<file::Journal>,
+    directory: PathBuf,
+    copy: Paper,
+}
+
+impl Files {
+    /// The journal of a new process, in a directory that stays.
+    pub(crate) fn open(base: &std::path::Path, lab: &Lab) -> Arc<Self> {
+        let state = file::open(base, &target()).unwrap();
+        let directory = state.root.join("runs");
+        Arc::new(Self { file: state.journal, directory, copy: lab.journal.clone() })
+    }
+}
+
+#[async_trait]
+impl Disk for Files {
+    async fn tear(&self, run: &RunId, record: &Record) {
+        let path = self.directory.join(format!("{run}.journal"));
+        let length = || std::fs::metadata(&path).map_or(0, |file| file.len());
+        let before = length();
+        self.file.append(run, record).await.unwrap();
+        let half = before + (length() - before) / 2;
+        OpenOptions::new().write(true).open(&path).unwrap().set_len(half).unwrap();
+    }
+}
+
+#[async_trait]
+impl Journal for Files {
+    async fn append(&self, run: &RunId, record: &Record) -> Result<()> {
+        self.file.append(run, record).await?;
+        self.copy.append(run, record).await
+    }
+    async fn load(&self, run: &RunId) -> Result<Vec<Record>> {
+        self.file.load(run).await
+    }
+    async fn repair(&self, run: &RunId) -> Result<()> {
+        self.file.repair(run).await
+    }
+    async fn runs(&self) -> Result<Vec<RunId>> {
+        self.file.runs().await
+    }
+}
+
+/// How long a process waits for the lease of one that may be stopped.
+const PATIENCE: Duration = Duration::from_mins(1);
+
+/// A call of a journal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Operation {
+    Append,
+    Load,
+    Repair,
+    Runs,
+}
+
+/// What happens at an operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kill {
     /// Killed before the record is durable: after an effect, before its result.
     Before,
     /// Killed after the record is durable: after an intent, before its effect.
     After,
+    /// Killed while the record was written: half of it is there.
+    Torn,
     /// The disk fails before the record is on it.
     DiskBefore,
     /// The disk fails after the record is on it.
@@ -35,20 +157,23 @@ pub(crate) enum Kill {
     Stop,
 }
 
-/// At which record; it happens once.
+/// At which operation; it happens once.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum At {
     /// At the append with this number, from 1.
     Append(u64),
+    /// At the operation with this number, from 1.
+    Operation(u64),
     /// At the first event of this kind.
     Event(fn(&Event) -> bool),
 }
 
-/// A journal to which something happens at one of its appends.
+/// A journal to which something happens at one of its operations.
 #[derive(Debug)]
 pub(crate) struct Deadly {
-    inner: memory::Journal,
+    inner: Arc<dyn Disk>,
     appends: AtomicU64,
+    operations: Mutex<Vec<Operation>>,
     at: Option<(At, Kill)>,
     happened: AtomicBool,
     dead: watch::Sender<bool>,
@@ -57,9 +182,14 @@ pub(crate) struct Deadly {
 
 impl Deadly {
     pub(crate) fn new(lab: &Lab, at: Option<(At, Kill)>) -> Arc<Self> {
+        Self::on(Arc::new(lab.journal.clone()), at)
+    }
+
+    pub(crate) fn on(inner: Arc<dyn Disk>, at: Option<(At, Kill)>) -> Arc<Self> {
         Arc::new(Self {
-            inner: lab.journal.clone(),
+            inner,
             appends: AtomicU64::new(0),
+            operations: Mutex::default(),
             at,
             happened: AtomicBool::new(false),
             dead: watch::Sender::new(false),
@@ -67,9 +197,51 @@ impl Deadly {
         })
     }
 
-    /// How many appends were tried.
-    pub(crate) fn appends(&self) -> u64 {
-        self.appends.load(Ordering::Relaxed)
+    /// All that was asked of it.
+    pub(crate) fn operations(&self) -> Vec<Operation> {
+        self.operations.lock().unwrap().clone()
+    }
+
+    /// What happens now that `operation` is asked for.
+    fn next(&self, operation: Operation, event: Option<&Event>) -> Option<Kill> {
+        let mut operations = self.operations.lock().unwrap();
+        operations.push(operation);
+        if operation == Operation::Append {
+            self.appends.fetch_add(1, Ordering::Relaxed);
+        }
+        let (at, kill) = self.at?;
+        let is_it = match at {
+            At::Append(at) => {
+                operation == Operation::Append && at == self.appends.load(Ordering::Relaxed)
+            }
+            At::Operation(at) => at == operations.len() as u64,
+            At::Event(is_it) => event.is_some_and(is_it),
+        };
+        (is_it && !self.happened.swap(true, Ordering::Relaxed)).then_some(kill)
+    }
+
+    async fn suffer<T>(
+        &self,
+        kill: Option<Kill>,
+        work: impl Future<Output = Result<T>>,
+    ) -> Result<T> {
+        match kill {
+            None => work.await,
+            Some(Kill::Before | Kill::Torn) => self.die().await,
+            Some(Kill::After) => {
+                work.await?;
+                self.die().await
+            }
+            Some(Kill::DiskBefore) => Err(gone()),
+            Some(Kill::DiskAfter) => {
+                work.await?;
+                Err(gone())
+            }
+            Some(Kill::Stop) => {
+                self.stop().await;
+                work.await
+            }
+        }
     }
 
     /// Waits until it has happened.
@@ -82,16 +254,21 @@ impl Deadly {
         self.go_on.send_replace(true);
     }
 
-    async fn die(&self) -> Result<()> {
+    async fn die<T>(&self) -> Result<T> {
         self.dead.send_replace(true);
         std::future::pending().await
     }
 
-    /// Takes over what is unfinished, and drives it.
-    pub(crate) async fn drive_resumed(&self, pipeline: &Pipeline) -> Option<Report> {
+    async fn stop(&self) {
+        self.dead.send_replace(true);
+        self.go_on.subscribe().wait_for(|go_on| *go_on).await.unwrap();
+    }
+
+    /// Takes over what is unfinished, and drives it; with `retry` also what is stuck.
+    pub(crate) async fn drive_resumed(&self, pipeline: &Pipeline, retry: bool) -> Option<Report> {
         let resumed = tokio::select! {
             biased;
-            run = pipeline.resume(false, Wait::No) => run.ok().flatten(),
+            run = pipeline.resume(retry, Wait::AtMost(PATIENCE)) => run.ok().flatten(),
             () = self.happened() => None,
         };
         self.drive(resumed?).await
@@ -110,39 +287,23 @@ impl Deadly {
 #[async_trait]
 impl Journal for Deadly {
     async fn append(&self, run: &RunId, record: &Record) -> Result<()> {
-        let number = self.appends.fetch_add(1, Ordering::Relaxed) + 1;
-        let kill = self.at.filter(|(at, _)| match at {
-            At::Append(at) => *at == number,
-            At::Event(is_it) => is_it(&record.event),
-        });
-        let kill = kill.filter(|_| !self.happened.swap(true, Ordering::Relaxed));
-        let disk = || Err(Error::new(ErrorKind::Io, "append", "the disk is gone"));
-        match kill.map(|(_, kill)| kill) {
-            None => self.inner.append(run, record).await,
-            Some(Kill::Before) => self.die().await,
-            Some(Kill::After) => {
-                self.inner.append(run, record).await?;
-                self.die().await
-            }
-            Some(Kill::DiskBefore) => disk(),
-            Some(Kill::DiskAfter) => {
-                self.inner.append(run, record).await?;
-                disk()
-            }
-            Some(Kill::Stop) => {
-                self.dead.send_replace(true);
-                self.go_on.subscribe().wait_for(|go_on| *go_on).await.unwrap();
-                self.inner.append(run, record).await
-            }
+        let kill = self.next(Operation::Append, Some(&record.event));
+        if kill == Some(Kill::Torn) {
+            self.inner.tear(run, record).await;
         }
+        self.suffer(kill, self.inner.append(run, record)).await
     }
     async fn load(&self, run: &RunId) -> Result<Vec<Record>> {
-        self.inner.load(run).await
+        self.suffer(self.next(Operation::Load, None), self.inner.load(run)).await
     }
     async fn repair(&self, run: &RunId) -> Result<()> {
-        self.inner.repair(run).await
+        self.suffer(self.next(Operation::Repair, None), self.inner.repair(run)).await
     }
     async fn runs(&self) -> Result<Vec<RunId>> {
-        self.inner.runs().await
+        self.suffer(self.next(Operation::Runs, None), self.inner.runs()).await
     }
+}
+
+fn gone() -> Error {
+    Error::new(ErrorKind::Io, "use the journal", "the disk is gone")
 }

@@ -2,6 +2,8 @@
 
 use std::{
     collections::BTreeMap,
+    fmt,
+    path::Path,
     sync::{Arc, Mutex},
 };
 
@@ -31,6 +33,8 @@ use ultrai_deploy_core::{
     version::Version,
 };
 
+use crate::journals::Paper;
+
 /// The text that must never be seen anywhere.
 pub(crate) const SECRET: &str = "hunter2-hunter2";
 
@@ -38,7 +42,7 @@ pub(crate) const SECRET: &str = "hunter2-hunter2";
 #[derive(Debug, Default)]
 pub(crate) struct Lab {
     pub(crate) world: World,
-    pub(crate) journal: memory::Journal,
+    pub(crate) journal: Paper,
     pub(crate) lease: memory::Lease,
     pub(crate) releases: memory::ReleaseStore,
     pub(crate) backups: memory::BackupStore,
@@ -108,6 +112,21 @@ impl Lab {
 
     pub(crate) async fn runs(&self) -> Vec<RunId> {
         Journal::runs(&self.journal).await.unwrap()
+    }
+
+    /// The run that has the lease.
+    pub(crate) async fn holder(&self) -> Option<RunId> {
+        self.lease.holder(&target()).await.unwrap().map(|holder| holder.run)
+    }
+
+    /// Puts what was journaled so far into files below `base`.
+    pub(crate) async fn copy_journal(&self, base: &Path) {
+        let files = ultrai_deploy_core::file::open(base, &target()).unwrap().journal;
+        for run in self.runs().await {
+            for record in self.records(&run).await {
+                files.append(&run, &record).await.unwrap();
+            }
+        }
     }
 
     pub(crate) async fn serving(&self) -> Option<ReleaseId> {
@@ -329,7 +348,7 @@ impl BackupSource for Disk {
 #[derive(Debug)]
 pub(crate) struct Watchman {
     world: World,
-    journal: memory::Journal,
+    journal: Paper,
     /// What had the traffic when a run began, and what the run has journaled since.
     seen: Mutex<BTreeMap<RunId, Seen>>,
 }
@@ -385,7 +404,7 @@ impl Observer for Watchman {
 }
 
 /// The records of a run, from where nobody can wait.
-pub(crate) fn durable(journal: &memory::Journal, run: &RunId) -> Vec<Record> {
+pub(crate) fn durable(journal: &Paper, run: &RunId) -> Vec<Record> {
     journal.load(run).now_or_never().unwrap().unwrap()
 }
 
@@ -409,19 +428,24 @@ pub(crate) fn ended(report: &Report) -> &'static str {
 }
 
 /// Cancels a run at the first record that `at` names.
-#[derive(Debug)]
 pub(crate) struct CancelAt {
-    pub(crate) at: fn(&Event) -> bool,
-    pub(crate) cancel: Mutex<Option<ultrai_deploy_core::Cancel>>,
+    at: Box<dyn Fn(&Event) -> bool + Send + Sync>,
+    cancel: Mutex<Option<ultrai_deploy_core::Cancel>>,
 }
 
 impl CancelAt {
-    pub(crate) fn new(at: fn(&Event) -> bool) -> Arc<Self> {
-        Arc::new(Self { at, cancel: Mutex::default() })
+    pub(crate) fn new(at: impl Fn(&Event) -> bool + Send + Sync + 'static) -> Arc<Self> {
+        Arc::new(Self { at: Box::new(at), cancel: Mutex::default() })
     }
 
     pub(crate) fn watch(&self, run: &Run) {
         *self.cancel.lock().unwrap() = Some(run.cancel());
+    }
+}
+
+impl fmt::Debug for CancelAt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CancelAt").field("cancel", &self.cancel).finish_non_exhaustive()
     }
 }
 

@@ -23,6 +23,8 @@ mod robust;
 #[cfg(test)]
 mod runs;
 #[cfg(test)]
+mod scenarios;
+#[cfg(test)]
 mod secrets;
 #[cfg(test)]
 mod stuck;

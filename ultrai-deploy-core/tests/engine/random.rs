@@ -42,8 +42,13 @@ fn process() -> impl Strategy<Value = Process> {
         How::Hangs,
         How::HangsAfter,
     ]);
-    let kill =
-        prop::sample::select(vec![Kill::Before, Kill::After, Kill::DiskBefore, Kill::DiskAfter]);
+    let kill = prop::sample::select(vec![
+        Kill::Before,
+        Kill::After,
+        Kill::Torn,
+        Kill::DiskBefore,
+        Kill::DiskAfter,
+    ]);
     let faults = prop::collection::vec((1..30_u32, how), 0..4);
     (faults, prop::option::of((1..90_u64, kill)))
         .prop_map(|(faults, dies)| Process { faults, dies })
@@ -78,7 +83,7 @@ async fn play(backend: Value, first: bool, processes: Vec<Process>) -> &'static 
             id = Some(run.id().clone());
             journal.drive(run).await;
         } else {
-            journal.drive_resumed(&pipeline).await;
+            journal.drive_resumed(&pipeline, false).await;
         }
         assert_keeps_others_out(&lab).await;
     }

@@ -7,7 +7,6 @@ use ultrai_deploy_core::{
     Ending, ErrorKind,
     backup::BackupStore,
     journal::{Event, Kind, Record},
-    memory,
     name::{ReleaseId, RunId},
     observer::Observer,
     pipeline::{DeployRequest, RollbackRequest, Run},
@@ -18,6 +17,7 @@ use ultrai_deploy_core::{
 };
 
 use crate::faults::FailingTasks;
+use crate::journals::Paper;
 use crate::lab::{Lab, durable, ended, fails, service, shop, spec, target, with_check, with_test};
 
 fn assert_send<T: Send>(value: T) -> T {
@@ -97,7 +97,7 @@ async fn a_report_tells_every_stage_check_and_test() {
 }
 
 #[derive(Debug)]
-struct Seen(memory::Journal, Mutex<Vec<Record>>);
+struct Seen(Paper, Mutex<Vec<Record>>);
 
 impl Observer for Seen {
     fn on_record(&self, run: &RunId, record: &Record) {

@@ -9,10 +9,10 @@ use ultrai_deploy_core::{
 };
 
 use crate::{
-    crash::switching,
     faults::{Call, FailingTasks, Faulty, How},
     journals::{Deadly, Kill},
     lab::{Lab, Parts, SECRET, ended, shop, with_check, with_test},
+    scenarios::switching,
 };
 
 /// Everything that those who watch get to see.

@@ -21,11 +21,11 @@ use ultrai_deploy_core::{
 };
 
 use crate::{
-    crash::switching,
     failures::faulty,
     faults::{Call, How, Rule},
     journals::{At, Deadly, Kill},
     lab::{Lab, Parts, ended, fails, shop, target, with_test},
+    scenarios::switching,
 };
 
 /// Dropping the future is a crash; the next process takes the lease at once.
@@ -97,26 +97,32 @@ async fn without_the_lease_nothing_is_changed() {
     let lab = Lab::new();
     lab.deploy(shop("1.0.0", json!({}))).await;
     let before = lab.stamps();
-    let thief = lab.lease.clone();
     let mut parts = lab.parts();
-    parts.observers.push(Arc::new(Thief { lease: thief, taken: Mutex::default() }));
+    let staging = |event: &Event| matches!(event, Event::Intent { step: Step::Stage, .. });
+    parts.observers.push(Thief::new(&lab, staging));
     let run = parts.start().deploy(DeployRequest::new(shop("1.1.0", json!({}))));
     let error = run.join().await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Fenced);
     assert_eq!(lab.stamps(), before);
 }
 
-/// Takes the lease by force as soon as somebody else has staged something.
+/// Takes the lease by force at a record of somebody else, and keeps it as long as it lives.
 #[derive(Debug)]
-struct Thief {
+pub(crate) struct Thief {
     lease: memory::Lease,
+    at: fn(&Event) -> bool,
     taken: Mutex<bool>,
+}
+
+impl Thief {
+    pub(crate) fn new(lab: &Lab, at: fn(&Event) -> bool) -> Arc<Self> {
+        Arc::new(Self { lease: lab.lease.clone(), at, taken: Mutex::default() })
+    }
 }
 
 impl Observer for Thief {
     fn on_record(&self, run: &RunId, record: &Record) {
-        let begun = matches!(record.event, Event::Intent { step: Step::Stage, .. });
-        if begun && !std::mem::replace(&mut *self.taken.lock().unwrap(), true) {
+        if (self.at)(&record.event) && !std::mem::replace(&mut *self.taken.lock().unwrap(), true) {
             let fence = record.fence;
             self.lease.release(&target(), fence).now_or_never().unwrap().unwrap();
             let holder = Holder {
