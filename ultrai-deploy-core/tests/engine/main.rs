@@ -16,6 +16,7 @@ mod journals;
 mod lab;
 #[cfg(test)]
 mod plans;
+mod pause;
 #[cfg(test)]
 mod random;
 #[cfg(test)]
