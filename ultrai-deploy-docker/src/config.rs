@@ -17,6 +17,9 @@ pub struct Config {
     pub host: Option<String>,
     /// Longest time of one request that does not itself wait for something; 2 minutes by default.
     pub request_timeout: Duration,
+    /// How long a request waits for an engine that has answered before and went away, within the
+    /// deadline of the step that it is for; 2 minutes by default.
+    pub absence: Duration,
     /// How long the old container of a service that is replaced without downtime goes on serving
     /// after the new one has the traffic, so that proxies can notice; 1 s by default.
     pub drain: Duration,
@@ -44,6 +47,7 @@ impl Default for Config {
         Self {
             host: None,
             request_timeout: Duration::from_mins(2),
+            absence: Duration::from_mins(2),
             drain: Duration::from_secs(1),
             stability: Duration::from_secs(2),
             boot_deadline: None,

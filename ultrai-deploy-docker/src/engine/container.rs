@@ -39,20 +39,15 @@ impl Engine {
     pub(crate) async fn containers(&self, labels: &[String]) -> Result<Vec<ContainerSummary>> {
         let filters = HashMap::from([("label", labels.to_vec())]);
         let options = ListContainersOptionsBuilder::default().all(true).filters(&filters).build();
-        self.client()
-            .await?
-            .list_containers(Some(options))
-            .await
-            .map_err(|source| engine_error("list containers", &labels.join(", "), source))
+        let docker = self.client().await?;
+        let list = || docker.list_containers(Some(options.clone()));
+        self.read("list containers", &labels.join(", "), list).await
     }
 
     /// A container by id or name.
     pub(crate) async fn container(&self, id: &str) -> Result<ContainerInspectResponse> {
-        self.client()
-            .await?
-            .inspect_container(id, None)
-            .await
-            .map_err(|source| engine_error("inspect a container", id, source))
+        let docker = self.client().await?;
+        self.read("inspect a container", id, || docker.inspect_container(id, None)).await
     }
 
     /// A container by id or name, or nothing when there is none.
@@ -66,55 +61,40 @@ impl Engine {
     /// Creates a container and returns its id.
     pub(crate) async fn create(&self, name: &str, body: ContainerCreateBody) -> Result<String> {
         let options = CreateContainerOptionsBuilder::default().name(name).build();
-        let created = self
-            .client()
-            .await?
-            .create_container(Some(options), body)
-            .await
-            .map_err(|source| engine_error("create a container", name, source))?;
-        Ok(created.id)
+        let docker = self.client().await?;
+        let create = || docker.create_container(Some(options.clone()), body.clone());
+        Ok(self.write("create a container", name, create).await?.id)
     }
 
     /// Starts a container; one that runs is fine.
     pub(crate) async fn start(&self, id: &str) -> Result<()> {
-        self.client()
-            .await?
-            .start_container(id, None)
-            .await
-            .map_err(|source| engine_error("start a container", id, source))
+        let docker = self.client().await?;
+        self.write("start a container", id, || docker.start_container(id, None)).await
     }
 
     /// Stops a container by its own signal and within its own grace period; one that does not run
     /// or does not exist is fine.
     pub(crate) async fn stop(&self, id: &str, grace: Duration) -> Result<()> {
-        let stopped = self
-            .patient_client(grace)
-            .await?
-            .stop_container(id, None)
-            .await
-            .map_err(|source| engine_error("stop a container", id, source));
-        ignore_missing(stopped)
+        let docker = self.patient_client(grace).await?;
+        let stop = || docker.stop_container(id, None);
+        ignore_missing(self.write("stop a container", id, stop).await)
     }
 
     /// Gives a container another name.
     pub(crate) async fn rename(&self, id: &str, name: &str) -> Result<()> {
         let options = RenameContainerOptionsBuilder::default().name(name).build();
-        self.client()
-            .await?
-            .rename_container(id, options)
-            .await
-            .map_err(|source| engine_error("rename a container", name, source))
+        let docker = self.client().await?;
+        let rename = || docker.rename_container(id, options.clone());
+        self.write("rename a container", name, rename).await
     }
 
     /// Sets a container's restart policy.
     pub(crate) async fn set_restart(&self, id: &str, policy: RestartPolicy) -> Result<()> {
         let body =
             ContainerUpdateBody { restart_policy: Some(policy), ..ContainerUpdateBody::default() };
-        self.client()
-            .await?
-            .update_container(id, body)
-            .await
-            .map_err(|source| engine_error("change a restart policy", id, source))
+        let docker = self.client().await?;
+        let update = || docker.update_container(id, body.clone());
+        self.write("change a restart policy", id, update).await
     }
 
     /// Removes a container by force; it is gone on return. One that is not there is fine.
@@ -126,12 +106,9 @@ impl Engine {
         }
         let with_volumes = anonymous == Anonymous::Remove;
         let options = RemoveContainerOptionsBuilder::default().force(true).v(with_volumes).build();
-        let removed = self
-            .client()
-            .await?
-            .remove_container(id, Some(options))
-            .await
-            .map_err(|source| engine_error("remove a container", id, source));
+        let docker = self.client().await?;
+        let remove = || docker.remove_container(id, Some(options.clone()));
+        let removed = self.write("remove a container", id, remove).await;
         match ignore_missing(removed) {
             // The engine answers so while another removal of it is under way.
             Err(error) if error.kind() == ErrorKind::Conflict => self.gone(id, error).await,
@@ -170,10 +147,7 @@ impl Engine {
 
     /// An image by reference or id.
     pub(crate) async fn image(&self, reference: &str) -> Result<ImageInspect> {
-        self.client()
-            .await?
-            .inspect_image(reference)
-            .await
-            .map_err(|source| engine_error("inspect an image", reference, source))
+        let docker = self.client().await?;
+        self.read("inspect an image", reference, || docker.inspect_image(reference)).await
     }
 }

@@ -7,6 +7,7 @@ mod container;
 mod error;
 mod exec;
 mod network;
+mod patience;
 
 use std::{
     fmt,
@@ -70,6 +71,7 @@ pub struct Engine {
 struct Shared {
     source: Source,
     timeout: Duration,
+    absence: Duration,
     connected: OnceCell<Connected>,
 }
 
@@ -90,17 +92,19 @@ impl Engine {
     /// The engine that `config` names.
     pub fn new(config: &Config) -> Self {
         let host = config.host.clone().unwrap_or_else(|| DEFAULT_HOST.to_owned());
-        Self::from_source(Source::Host(host), config.request_timeout)
+        Self::from_source(Source::Host(host), config)
     }
 
     /// An engine reached by a client of one's own, for transports that [`Config::host`] does not
     /// cover. The client's request modifier is replaced.
     pub fn with_client(client: Docker, config: &Config) -> Self {
-        Self::from_source(Source::Client(client), config.request_timeout)
+        Self::from_source(Source::Client(client), config)
     }
 
-    fn from_source(source: Source, timeout: Duration) -> Self {
-        Self { shared: Arc::new(Shared { source, timeout, connected: OnceCell::new() }) }
+    fn from_source(source: Source, config: &Config) -> Self {
+        let (timeout, absence) = (config.request_timeout, config.absence);
+        let shared = Shared { source, timeout, absence, connected: OnceCell::new() };
+        Self { shared: Arc::new(shared) }
     }
 
     /// The client, connected and with a negotiated version.
@@ -139,6 +143,10 @@ impl Engine {
     /// As [`Engine::client`].
     pub async fn patient_client(&self, extra: Duration) -> Result<Docker> {
         Ok(self.client().await?.clone().with_timeout(self.shared.timeout + extra))
+    }
+
+    fn absence(&self) -> Duration {
+        self.shared.absence
     }
 
     /// Whether the engine runs on this host, so that its files, ports and container addresses are
