@@ -1,4 +1,7 @@
-//! Conformance suites for backends of ultrai-deploy, and a canned server to speak to.
+//! What the writer of a backend of ultrai-deploy tests with: [`conformance`] suites for the seams,
+//! [`faulty`] wrappers, processes that die where they are told to ([`crash`]), and a canned HTTP
+//! [`server`] to speak to. `docs/write-a-backend.md` in the repository goes through one from its
+//! layout to its tests.
 //!
 //! A backend proves itself by running the suite of its seam, which panics at the first case that
 //! fails and returns how many ran:

@@ -1,14 +1,15 @@
 //! The memory deployer through the suite of all deployers.
 #![allow(clippy::unwrap_used, reason = "a test panics where it fails")]
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use serde_json::{Value, json};
+use tokio::time::{Instant, timeout};
 use ultrai_deploy_core::{
     Context, Deployer,
     current::Serving,
-    deployer::{Step, StepRecord, Work},
+    deployer::{Capabilities, Observation, Step, StepRecord, Work},
     memory::{self, World},
     name::{EnvironmentName, ProjectName, RunId, ServiceName, Target},
     release::{Release, ReleaseService},
@@ -22,25 +23,37 @@ use ultrai_deploy_testkit::{
 };
 
 #[derive(Debug)]
-struct Memory;
+struct Memory {
+    can: Capabilities,
+}
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct One {
+    can: Capabilities,
     world: World,
     releases: memory::ReleaseStore,
 }
 
+impl Default for One {
+    fn default() -> Self {
+        Self { can: ALL, world: World::default(), releases: memory::ReleaseStore::default() }
+    }
+}
+
+const ALL: Capabilities = Capabilities { staging: true, redeploy: true };
+
 #[async_trait]
 impl Platform for Memory {
     async fn environment(&self, _case: &str) -> Box<dyn Environment> {
-        Box::new(One::default())
+        Box::new(One { can: self.can.clone(), ..One::default() })
     }
 }
 
 #[async_trait]
 impl Environment for One {
     fn deployer(&self) -> Arc<dyn Deployer> {
-        Arc::new(memory::Deployer::new(self.world.clone(), self.releases()))
+        let memory = memory::Deployer::new(self.world.clone(), self.releases());
+        Arc::new(Faulty::new(Arc::new(memory)).claiming(self.can.clone()))
     }
 
     fn releases(&self) -> Arc<dyn ReleaseStore> {
@@ -96,9 +109,15 @@ fn service(config: Value, needs: &[&str]) -> ReleaseService {
 #[tokio::test(start_paused = true)]
 #[expect(clippy::print_stdout, reason = "the count tells that nothing was left out")]
 async fn it_conforms() {
-    let cases = conformance::deployer(&Memory).await;
+    let cases = conformance::deployer(&Memory { can: ALL }).await;
     println!("deployer conformance, memory: {cases} cases");
     assert!(cases > 100, "only {cases} cases ran");
+    let can = Capabilities { redeploy: false, ..ALL };
+    assert_eq!(
+        conformance::deployer(&Memory { can }).await,
+        cases - 1,
+        "what ran without redeploy"
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -151,4 +170,44 @@ async fn a_fault_comes_at_its_call_and_an_answer_can_get_lost() {
     assert_eq!(error.effect(), ultrai_deploy_core::Effect::Unknown);
     assert_eq!(one.world.leftovers().len(), 3, "it was done before the answer got lost");
     assert_eq!(faulty.calls(Method::Stage), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_can_hang_be_slow_or_lie_once() {
+    let one = One::default();
+    let release = one.release(Variant::First).await;
+    let hour = Duration::from_hours(1);
+    let faulty = Faulty::new(one.deployer())
+        .with(Fault::slow(Method::Current, hour))
+        .with(Fault::hang(Method::Prepare))
+        .with(Fault::hang(Method::Switch).after())
+        .with(Fault::lie(Step::Stage))
+        .with(Fault::lie_about(Observation::InProgress).times(2));
+    let cx = Context::detached(one.target(), RunId::generate());
+
+    let begun = Instant::now();
+    let current = faulty.current(&cx).await.unwrap();
+    assert!(begun.elapsed() >= hour);
+    let plan = faulty.plan(&current, &release).unwrap();
+    let work = Work { from: None, to: Some(&release), plan: &plan, records: &[] };
+    let hangs = timeout(hour, faulty.prepare(&cx, Step::Stage, &work)).await;
+    assert!(hangs.is_err(), "it does not hang");
+    let record = faulty.prepare(&cx, Step::Stage, &work).await.unwrap();
+
+    faulty.stage(&cx, &work, &record).await.unwrap();
+    assert_eq!(one.world.leftovers(), [], "it was to lie");
+    for told in [Observation::InProgress, Observation::InProgress, Observation::NotDone] {
+        assert_eq!(faulty.observe(&cx, Step::Stage, &work, &record).await.unwrap(), told);
+    }
+    faulty.stage(&cx, &work, &record).await.unwrap();
+    assert_eq!(one.world.leftovers().len(), 3, "it lies once");
+
+    assert!(timeout(hour, faulty.switch(&cx, &work, &record)).await.is_err());
+    assert_eq!(one.world.live().len(), 3, "it was done before it hung");
+}
+
+#[test]
+#[should_panic(expected = "Plan is not async")]
+fn what_cannot_wait_cannot_hang() {
+    let _fault = Fault::hang(Method::Plan);
 }

@@ -76,8 +76,12 @@ pub const WEB: &str = "web";
 /// The name of the service that nothing has to do with.
 pub const SIDE: &str = "side";
 
-/// Runs the suite, printing nothing, and returns how many cases ran. Each step is driven through
-/// a deployer of its own, as if the process had been started anew.
+/// Runs the suite and returns how many cases ran: print it, and expect some number, so that a suite
+/// that has become empty is seen. Cases for what the deployer's
+/// [`capabilities`](Deployer::capabilities) do not promise are left out and do not count. How many
+/// there are depends on the deployer: a process dies before each of its effects.
+///
+/// Each step is driven through a deployer of its own, as if the process had been started anew.
 ///
 /// # Panics
 /// At the first case that fails.

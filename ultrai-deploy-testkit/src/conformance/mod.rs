@@ -1,5 +1,17 @@
 //! What every backend of a seam must do, as suites that run on any of them.
 //!
+//! | seam | suite | what it is given |
+//! |---|---|---|
+//! | `Deployer` | [`deployer`] | a [`Platform`], which gives [`Environment`]s |
+//! | `Journal` | [`journal`] | stores by name |
+//! | `Lease` | [`lease`] | stores by name |
+//! | `ReleaseStore` | [`release_store`] | stores by name, and an empty directory |
+//! | `BackupStore` | [`backup_store`] | stores by name |
+//!
+//! A suite sees its backend through `Arc<dyn _>`, as the engine does, panics at the first case that
+//! fails, naming it, and returns how many cases ran. What a backend says that it cannot do
+//! (`Capabilities`) is not asked of it and not counted.
+//!
 //! A suite opens stores by name. A name that it has not used before must give an empty store; the
 //! same name again must give the same store as another process opens it.
 
