@@ -15,8 +15,9 @@ mod journals;
 #[cfg(test)]
 mod lab;
 #[cfg(test)]
-mod plans;
 mod pause;
+#[cfg(test)]
+mod plans;
 #[cfg(test)]
 mod random;
 #[cfg(test)]
