@@ -62,6 +62,7 @@ fn both(
     let object = ours.as_object_mut().unwrap();
     object.remove("working_dir");
     object.remove("config_files");
+    object.remove("places");
     for service in object["services"].as_object_mut().unwrap().values_mut() {
         canonical::without_marks(service);
         let Some(build) = service.get_mut("build").and_then(Value::as_object_mut) else { continue };
