@@ -1,9 +1,13 @@
 //! The journal as one file a run.
 
+#[cfg(test)]
+mod tests;
+
 use std::{
     collections::BTreeSet,
+    fmt,
     fs::{self, File, OpenOptions},
-    io::Write,
+    io::{self, Write},
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
@@ -30,6 +34,32 @@ const REPAIR: &str = "repair the journal";
 /// Others hold the lock for one append; one that takes longer is stopped or its disk hangs.
 const LOCK_LIMIT: Duration = Duration::from_secs(10);
 
+/// What an append asks of the file system, so that a test can stand in for one that fails.
+trait Storage: fmt::Debug + Send + Sync {
+    fn write(&self, file: &File, bytes: &[u8]) -> io::Result<()>;
+    fn sync(&self, file: &File) -> io::Result<()>;
+    fn cut(&self, file: &File, length: u64) -> io::Result<()>;
+}
+
+/// The file system itself.
+#[derive(Debug)]
+struct Disk;
+
+impl Storage for Disk {
+    fn write(&self, mut file: &File, bytes: &[u8]) -> io::Result<()> {
+        file.write_all(bytes)
+    }
+
+    fn sync(&self, file: &File) -> io::Result<()> {
+        file.sync_data()
+    }
+
+    fn cut(&self, file: &File, length: u64) -> io::Result<()> {
+        file.set_len(length)?;
+        file.sync_all()
+    }
+}
+
 /// Keeps each run's records in `runs/<run>.journal`, appended and synced one by one.
 ///
 /// Clones share the state of their last append.
@@ -45,6 +75,7 @@ pub struct Journal {
 struct Runs {
     root: PathBuf,
     directory: PathBuf,
+    storage: Arc<dyn Storage>,
 }
 
 #[derive(Debug, Default)]
@@ -65,7 +96,11 @@ struct Tail {
 
 impl Journal {
     pub(super) fn new(root: &Path) -> Self {
-        let runs = Runs { root: root.to_owned(), directory: root.join("runs") };
+        Self::with(root, Arc::new(Disk))
+    }
+
+    fn with(root: &Path, storage: Arc<dyn Storage>) -> Self {
+        let runs = Runs { root: root.to_owned(), directory: root.join("runs"), storage };
         Self { runs, appender: Arc::default() }
     }
 
@@ -146,7 +181,7 @@ impl Appender {
                 .without_effect()
         })?;
         let written = match opened {
-            Some(file) => extend(&file, tail.length, &line),
+            Some(file) => extend(runs.storage.as_ref(), &file, tail.length, &line),
             None => runs.create(run, &line),
         };
         let length = written.map_err(|error| {
@@ -234,7 +269,7 @@ impl Runs {
     }
 
     /// Header and first record appear together.
-    fn create(&self, run: &RunId, line: &[u8]) -> std::io::Result<u64> {
+    fn create(&self, run: &RunId, line: &[u8]) -> io::Result<u64> {
         let scratch = Scratch::new(&self.root)?;
         let written = scratch.path().join("journal");
         let (mut content, _) = frame::header(run);
@@ -254,18 +289,15 @@ impl Runs {
         OpenOptions::new()
             .write(true)
             .open(&path)
-            .and_then(|file| {
-                file.set_len(scan.good as u64)?;
-                file.sync_all()
-            })
+            .and_then(|file| self.storage.cut(&file, scan.good as u64))
             .map_err(|error| failure(REPAIR, &path, error))
     }
 }
 
 /// Appends a line; on failure takes it back as far as it can, and what is left is a torn tail.
-fn extend(mut file: &File, length: u64, line: &[u8]) -> std::io::Result<u64> {
-    if let Err(error) = file.write_all(line).and_then(|()| file.sync_data()) {
-        let _torn_tail = file.set_len(length).and_then(|()| file.sync_all());
+fn extend(disk: &dyn Storage, file: &File, length: u64, line: &[u8]) -> io::Result<u64> {
+    if let Err(error) = disk.write(file, line).and_then(|()| disk.sync(file)) {
+        let _torn_tail = disk.cut(file, length);
         return Err(error);
     }
     Ok(length + line.len() as u64)
