@@ -1,4 +1,5 @@
-//! What happens when the disk is full. Needs the right to mount a small tmpfs.
+//! What happens when the disk is full or read-only, on a real file system: needs the right to mount
+//! a small tmpfs.
 
 #![expect(clippy::unwrap_used, reason = "a helper of a test fails as the test does")]
 
@@ -13,7 +14,7 @@ use ultrai_deploy_core::{
     error::{Error, ErrorKind, Result},
     file,
     journal::{Event, Journal, Record},
-    lease::Fence,
+    lease::{Fence, Holder, Lease, Wait},
     name::{BackupId, EnvironmentName, ProjectName, RunId, Target},
 };
 
@@ -36,6 +37,13 @@ impl SmallDisk {
 
     fn path(&self) -> &Path {
         self.0.path()
+    }
+
+    /// `"ro"` or `"rw"`.
+    fn remount(&self, how: &str) {
+        let options = format!("remount,{how}");
+        let remounted = Command::new("mount").args(["-o", &options]).arg(self.path()).status();
+        assert!(remounted.unwrap().success());
     }
 
     /// Leaves no free block; returns what to remove to have space again.
@@ -115,6 +123,37 @@ async fn a_record_that_does_not_fit_is_no_record() {
     journal.append(&run, &note(seq)).await.unwrap();
     let reopened = file::open(disk.path(), &target()).unwrap().journal;
     assert_eq!(reopened.load(&run).await.unwrap().len() as u64, seq);
+}
+
+/// Not by the modes of files, which stop nobody who is root.
+#[tokio::test]
+async fn a_real_read_only_mount_takes_no_record() {
+    let disk = SmallDisk::mount();
+    let state = file::open(disk.path(), &target()).unwrap();
+    let (journal, run) = (state.journal, RunId::new("0191").unwrap());
+    journal.append(&run, &note(1)).await.unwrap();
+    disk.remount("ro");
+    let other = RunId::new("0192").unwrap();
+    for (run, seq) in [(&run, 2), (&other, 1)] {
+        let error = journal.append(run, &note(seq)).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Denied, "{error}");
+        assert!(error.advice().is_some());
+    }
+    let holder = Holder {
+        run: run.clone(),
+        host: String::new(),
+        process: 1,
+        user: String::new(),
+        since: Timestamp::UNIX_EPOCH,
+    };
+    let refused = state.lease.acquire(&target(), &holder, Wait::No).await.unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::Denied, "no run begins: {refused}");
+    assert_eq!(journal.load(&run).await.unwrap().len(), 1, "what is there can be read");
+    assert_eq!(journal.runs().await.unwrap(), std::slice::from_ref(&run));
+    disk.remount("rw");
+    journal.load(&run).await.unwrap();
+    journal.append(&run, &note(2)).await.unwrap();
+    assert_eq!(journal.load(&run).await.unwrap().len(), 2);
 }
 
 #[tokio::test]
