@@ -15,6 +15,8 @@ mod journals;
 #[cfg(test)]
 mod lab;
 #[cfg(test)]
+mod model;
+#[cfg(test)]
 mod pause;
 #[cfg(test)]
 mod plans;
