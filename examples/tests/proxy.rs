@@ -11,15 +11,9 @@
 
 mod shop;
 
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicBool, AtomicUsize, Ordering},
-    },
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
-use shop::Shop;
+use shop::{Shop, load::Load};
 
 const COMPOSE: &str = r#"
 services:
@@ -33,8 +27,6 @@ services:
     environment: {REDIS_URI: ""}
     healthcheck: {test: ["CMD", "curl", "-f", "http://localhost:8085/health"], interval: 30s, timeout: 5s, retries: 1}
 "#;
-/// Requests a second.
-const RATE: u32 = 50;
 
 #[test]
 fn start_first_behind_a_proxy_at_fifty_requests_a_second() {
@@ -47,39 +39,20 @@ fn start_first_behind_a_proxy_at_fifty_requests_a_second() {
     }
     let before = shop.containers(true);
 
-    let over = Arc::new(AtomicBool::new(false));
-    let (sent, failed) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
-    let report = std::thread::scope(|scope| {
-        let load = scope.spawn(|| {
-            let mut next = Instant::now();
-            while !over.load(Ordering::Relaxed) {
-                next += Duration::from_secs(1) / RATE;
-                let (sent, failed, shop) = (&sent, &failed, &shop);
-                scope.spawn(move || {
-                    sent.fetch_add(1, Ordering::Relaxed);
-                    let answer = shop.http("PORT_A", "/api/v1/version");
-                    if answer.is_none_or(|(code, _)| code != 200) {
-                        failed.fetch_add(1, Ordering::Relaxed);
-                    }
-                });
-                std::thread::park_timeout(next.saturating_duration_since(Instant::now()));
-            }
-        });
+    let (report, count) = Load::during(&shop, "PORT_A", "/api/v1/version", |load| {
         let words =
             ["--format", "json", "deploy", "-e", "production", "--tag", "1.1.0", "--skip-build"];
         let output = shop.command(&words).env("WEB", "v1.1.0").output().unwrap();
-        over.store(true, Ordering::Relaxed);
-        load.join().unwrap();
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-        serde_json::from_slice::<serde_json::Value>(&output.stdout).unwrap()
+        let report = serde_json::from_slice::<serde_json::Value>(&output.stdout).unwrap();
+        (report, load.count())
     });
     assert_eq!(report["plan"]["services"]["web"]["action"], "start_first", "{report}");
     let after = shop.containers(true);
     assert_eq!(before["proxy-1"], after["proxy-1"], "the proxy is not touched");
     shop.env.insert("WEB".to_owned(), "v1.1.0".to_owned());
     assert!(shop.http("PORT_A", "/api/v1/version").unwrap().1.contains("1.1.0"));
-    let (sent, failed) = (sent.load(Ordering::Relaxed), failed.load(Ordering::Relaxed));
-    println!("{failed} of {sent} requests failed during the replacement");
-    assert!(sent > 50, "too few requests to tell: {sent}");
-    assert_eq!(failed, 0, "of {sent} requests");
+    println!("{} of {} requests failed during the replacement", count.lost, count.sent);
+    assert!(count.sent > 50, "too few requests to tell: {}", count.sent);
+    assert_eq!(count.lost, 0, "of {} requests", count.sent);
 }

@@ -3,6 +3,8 @@
 
 #![allow(dead_code, reason = "every test file uses a part of it")]
 
+pub mod load;
+
 use std::{
     collections::BTreeMap,
     fs,
@@ -283,17 +285,21 @@ deadline = "6s"
     }
 
     pub fn http(&self, port: &str, path: &str) -> Option<(u16, String)> {
-        use std::io::{Read, Write};
-        let address = format!("127.0.0.1:{}", self.env[port]).parse().unwrap();
-        let mut stream =
-            std::net::TcpStream::connect_timeout(&address, Duration::from_secs(2)).ok()?;
-        stream.set_read_timeout(Some(Duration::from_secs(5))).ok()?;
-        write!(stream, "GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").ok()?;
-        let mut text = String::new();
-        stream.read_to_string(&mut text).ok()?;
-        let code = text.split(' ').nth(1)?.parse().ok()?;
-        Some((code, text.split_once("\r\n\r\n")?.1.to_owned()))
+        http(&self.env[port], path)
     }
+}
+
+/// Status and body of what is asked for at a port of this host.
+pub fn http(port: &str, path: &str) -> Option<(u16, String)> {
+    use std::io::{Read, Write};
+    let address = format!("127.0.0.1:{port}").parse().unwrap();
+    let mut stream = std::net::TcpStream::connect_timeout(&address, Duration::from_secs(2)).ok()?;
+    stream.set_read_timeout(Some(Duration::from_secs(5))).ok()?;
+    write!(stream, "GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").ok()?;
+    let mut text = String::new();
+    stream.read_to_string(&mut text).ok()?;
+    let code = text.split(' ').nth(1)?.parse().ok()?;
+    Some((code, text.split_once("\r\n\r\n")?.1.to_owned()))
 }
 
 impl Drop for Shop {
