@@ -60,7 +60,11 @@ impl Shop {
     /// A compose file of one's own. `PORT_A` to `PORT_D` and the sources' port variables are free
     /// ports.
     pub fn new(compose: &str) -> Self {
-        let host = engine();
+        Self::on(engine(), compose)
+    }
+
+    /// The same on an engine of one's own.
+    pub fn on(host: String, compose: &str) -> Self {
         let directory = tempfile::Builder::new().prefix("ultrai-shop-").tempdir().unwrap();
         let suffix = directory.path().file_name().unwrap().to_string_lossy().to_lowercase();
         let suffix: String = suffix.chars().filter(char::is_ascii_alphanumeric).collect();
