@@ -2,9 +2,28 @@
 
 use std::time::Duration;
 
-use ultrai_deploy_core::pipeline::{BackupPolicy, Policy};
+use ultrai_deploy_core::{
+    pipeline::{BackupPolicy, Policy},
+    stage::Stage,
+};
 
 use super::reader::Table;
+
+/// The stages that a deadline can be set for, by their names here. How long watching takes is
+/// `watch`, and reporting is no work.
+const STAGES: [(&str, Stage); 11] = [
+    ("preflight", Stage::Preflight),
+    ("lock", Stage::Lock),
+    ("backup", Stage::Backup),
+    ("configure", Stage::Configure),
+    ("build", Stage::Build),
+    ("push", Stage::Push),
+    ("pre_deploy_tests", Stage::PreDeployTests),
+    ("deploy", Stage::Deploy),
+    ("verify", Stage::Verify),
+    ("post_deploy_tests", Stage::PostDeployTests),
+    ("finalise", Stage::Finalise),
+];
 
 /// Reads `[policy]`: the engine's policy, and the longest wait for a check's first success.
 pub(super) fn read(mut table: Table<'_>) -> (Policy, Option<Duration>) {
@@ -22,9 +41,29 @@ pub(super) fn read(mut table: Table<'_>) -> (Policy, Option<Duration>) {
     if let Some(watch) = table.take("watch").and_then(|field| field.duration()) {
         policy.watch = watch;
     }
-    policy.stage_deadline = table.take("stage_deadline").and_then(|field| field.some_duration());
+    if let Some(limit) = table.take("stage_deadline").and_then(|field| field.some_duration()) {
+        policy.set_deadlines(limit);
+    }
+    if let Some(mut limits) = table.take("deadlines").and_then(|field| field.table()) {
+        for (name, stage) in STAGES {
+            if let Some(limit) = limits.take(name).and_then(|field| field.some_duration()) {
+                policy.stage_deadlines.insert(stage, limit);
+            }
+        }
+        limits.finish();
+    }
     if let Some(limit) = table.take("rollback_deadline").and_then(|field| field.some_duration()) {
         policy.rollback_deadline = limit;
+    }
+    if let Some(attempts) = table.take("attempts").and_then(|field| field.number(1..=100_u32)) {
+        policy.retry.attempts = attempts;
+    }
+    if let Some(pause) = table.take("pause").and_then(|field| field.some_duration()) {
+        policy.retry.first = pause;
+        policy.retry.longest = policy.retry.longest.max(pause);
+    }
+    if let Some(pause) = table.take("longest_pause").and_then(|field| field.some_duration()) {
+        policy.retry.longest = pause;
     }
     let health_deadline = table.take("health_deadline").and_then(|field| field.some_duration());
     table.finish();

@@ -8,7 +8,8 @@ use serde_json::json;
 use ultrai_deploy_core::{
     Effect, ErrorKind,
     name::{EnvironmentName, ServiceName},
-    pipeline::BackupPolicy,
+    pipeline::{Backoff, BackupPolicy},
+    stage::Stage,
     verification::{Dependencies, When},
     version::Version,
 };
@@ -83,8 +84,9 @@ fn every_problem_names_line_field_and_remedy() {
         ("projekt = \"x\"".to_owned(), "1:1: projekt: unknown field; did you mean `project`?"),
         (
             "[policy]\ncolour = 1".to_owned(),
-            "2:1: policy.colour: unknown field; known here: backup, health_deadline, \
-             keep_backups, keep_releases, rollback_deadline, stage_deadline, watch",
+            "2:1: policy.colour: unknown field; known here: attempts, backup, deadlines, \
+             health_deadline, keep_backups, keep_releases, longest_pause, pause, \
+             rollback_deadline, stage_deadline, watch",
         ),
         (
             format!("{check}timout = \"5s\""),
@@ -403,6 +405,10 @@ fn a_whole_file() {
         keep_backups = 4
         watch = "1m"
         stage_deadline = "10m"
+        deadlines = { build = "2h", post_deploy_tests = "90s" }
+        attempts = 5
+        pause = "2s"
+        longest_pause = "1m"
         rollback_deadline = "20m"
         health_deadline = "2m"
 
@@ -459,7 +465,16 @@ fn a_whole_file() {
     assert_eq!(config.policy.backup, BackupPolicy::Off);
     assert_eq!((config.policy.keep_releases, config.policy.keep_backups), (3, 4));
     assert_eq!(config.policy.watch, Duration::from_mins(1));
-    assert_eq!(config.policy.stage_deadline, Some(Duration::from_mins(10)));
+    for (stage, limit) in [
+        (Stage::Build, Duration::from_hours(2)),
+        (Stage::PostDeployTests, Duration::from_secs(90)),
+        (Stage::Deploy, Duration::from_mins(10)),
+        (Stage::Watch, Duration::from_mins(6)),
+    ] {
+        assert_eq!(config.policy.deadline(stage), limit, "{stage}");
+    }
+    let (first, longest) = (Duration::from_secs(2), Duration::from_mins(1));
+    assert_eq!(config.policy.retry, Backoff { attempts: 5, first, longest });
     assert_eq!(config.policy.rollback_deadline, Duration::from_mins(20));
     let secrets: Vec<_> = config.secrets.iter().map(SecretName::as_str).collect();
     assert_eq!(secrets, ["API_AUTH", "OPENAI_API_KEY"]);

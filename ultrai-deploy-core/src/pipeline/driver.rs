@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use tracing::Instrument;
 
 use super::{
-    DeployRequest, Parts, RollbackRequest,
+    Backoff, DeployRequest, Parts, Randomness, RollbackRequest,
     deadline::{GRACE, cut_off},
     recorder::Recorder,
     seal::Draft,
@@ -25,7 +25,7 @@ use crate::{
 /// How long giving up the lease may take; one that is not given up runs out by itself.
 const RELEASE_LIMIT: Duration = Duration::from_secs(30);
 
-/// How many renewals in a row may fail, each after a fifth of the usual pause: the lease has not run
+/// How many renewals in a row may fail, each after at most a fifth of the usual pause: the lease has not run
 /// out by then, which is three pauses long.
 const MOST_RENEWAL_FAILURES: u32 = 5;
 
@@ -77,9 +77,10 @@ impl Driver {
     async fn join_in_span(mut self) -> Result<Report> {
         let (log, cancel) = (Arc::clone(&self.log), self.cancel.clone());
         let every = self.parts.policy.renew_every;
+        let randomness = Arc::clone(&self.parts.randomness);
         let driven = tokio::select! {
             driven = self.drive() => driven,
-            lost = keep_watch(&log, &cancel, every) => Err(lost),
+            lost = keep_watch(&log, &cancel, every, randomness.as_ref()) => Err(lost),
         };
         let fence = self.log.fence().await;
         let cx = self.uncancelled("release").with_timeout(RELEASE_LIMIT);
@@ -303,16 +304,24 @@ fn unfinished(error: Error) -> Error {
 
 /// Renews the lease and journals a cancellation as soon as it comes, beside the work. Returns only
 /// when the lease or the journal is lost.
-async fn keep_watch(log: &Recorder, cancel: &Cancel, every: Duration) -> Error {
+async fn keep_watch(
+    log: &Recorder,
+    cancel: &Cancel,
+    every: Duration,
+    randomness: &dyn Randomness,
+) -> Error {
+    let hurry =
+        Backoff { attempts: MOST_RENEWAL_FAILURES + 1, first: every / 5, longest: every / 5 };
     let renewals = async {
         let mut failures = 0;
         loop {
-            tokio::time::sleep(if failures == 0 { every } else { every / 5 }).await;
+            let pause = if failures == 0 { every } else { hurry.pause(failures, randomness) };
+            tokio::time::sleep(pause).await;
             match log.renew().await {
                 Ok(()) => failures = 0,
                 Err(error) => {
                     failures += 1;
-                    if error.kind() == ErrorKind::Fenced || failures > MOST_RENEWAL_FAILURES {
+                    if error.kind() == ErrorKind::Fenced || !hurry.goes_on(failures) {
                         log.mark_broken().await;
                         return error;
                     }

@@ -1,5 +1,6 @@
 //! The pipeline: parts put together, checked, and run.
 
+mod backoff;
 mod deadline;
 mod driver;
 mod planning;
@@ -16,6 +17,7 @@ mod undo;
 
 use std::sync::Arc;
 
+pub use backoff::{Backoff, Randomness, SystemRandomness};
 pub use policy::{BackupPolicy, Policy};
 pub use proof::{CheckOutcome, Proof};
 pub use run::{DeployRequest, OnUnfinished, RollbackRequest, Run};
@@ -62,6 +64,7 @@ pub(crate) struct Parts {
     pub(crate) observers: Vec<Arc<dyn Observer>>,
     pub(crate) policy: Policy,
     pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) randomness: Arc<dyn Randomness>,
     pub(crate) initiator: Initiator,
 }
 
@@ -97,6 +100,7 @@ impl Pipeline {
                 observers: Vec::new(),
                 policy: Policy::default(),
                 clock: Arc::new(SystemClock),
+                randomness: Arc::new(SystemRandomness),
                 initiator: Initiator::default(),
             },
         }
@@ -154,6 +158,12 @@ impl PipelineBuilder {
     /// Sets the clock of the records.
     pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
         self.parts.clock = clock;
+        self
+    }
+
+    /// Sets the source of chance in pauses.
+    pub fn randomness(mut self, randomness: Arc<dyn Randomness>) -> Self {
+        self.parts.randomness = randomness;
         self
     }
 

@@ -1,7 +1,8 @@
 //! What the engine does when nobody tells it otherwise.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
+use super::Backoff;
 use crate::stage::Stage;
 
 /// Deadlines, attempts, retention. Every wait of a run is bounded by one of these.
@@ -9,15 +10,14 @@ use crate::stage::Stage;
 pub struct Policy {
     /// Whether a backup must exist and verify before anything is changed.
     pub backup: BackupPolicy,
-    /// Longest time of a stage, by default as [`Policy::deadline`] says.
-    pub stage_deadline: Option<Duration>,
+    /// Longest times of the stages that do not have that of [`Policy::deadline`].
+    pub stage_deadlines: BTreeMap<Stage, Duration>,
     /// Longest time of one attempt to go back: 30 minutes.
     pub rollback_deadline: Duration,
     /// How often going back is tried before the run is stuck, and retiring the old release before
-    /// it is left as it is: 3.
-    pub rollback_attempts: u32,
-    /// Pause before the second of these attempts, doubled for each further one: 1 s.
-    pub rollback_pause: Duration,
+    /// it is left as it is; also the pauses of whatever else the engine asks again. Going forward
+    /// is tried once: what comes after a failure is going back.
+    pub retry: Backoff,
     /// How long a call of a dead driver may still take effect: 60 s.
     pub settle: Duration,
     /// How long the new release is watched before the old one is retired: 0, not at all.
@@ -43,7 +43,11 @@ pub enum BackupPolicy {
 
 impl Policy {
     /// Longest time of a stage; for the lock, of each call in it, without the wait for other runs.
+    /// How long watching takes follows from [`Policy::watch`] and the checks.
     pub fn deadline(&self, stage: Stage) -> Duration {
+        if let Some(limit) = self.stage_deadlines.get(&stage) {
+            return *limit;
+        }
         let minutes = match stage {
             Stage::Preflight => 2,
             Stage::Backup | Stage::Configure | Stage::Finalise | Stage::Report => 10,
@@ -52,7 +56,13 @@ impl Policy {
             Stage::Build | Stage::PreDeployTests | Stage::PostDeployTests => 60,
             Stage::Watch => return self.watch + Duration::from_mins(5),
         };
-        self.stage_deadline.unwrap_or(Duration::from_mins(minutes))
+        Duration::from_mins(minutes)
+    }
+
+    /// The same longest time for every stage but watching.
+    pub fn set_deadlines(&mut self, limit: Duration) {
+        let stages = Stage::ALL.into_iter().filter(|stage| *stage != Stage::Watch);
+        self.stage_deadlines.extend(stages.map(|stage| (stage, limit)));
     }
 }
 
@@ -60,10 +70,9 @@ impl Default for Policy {
     fn default() -> Self {
         Self {
             backup: BackupPolicy::Required,
-            stage_deadline: None,
+            stage_deadlines: BTreeMap::new(),
             rollback_deadline: Duration::from_mins(30),
-            rollback_attempts: 3,
-            rollback_pause: Duration::from_secs(1),
+            retry: Backoff::default(),
             settle: Duration::from_mins(1),
             watch: Duration::ZERO,
             keep_releases: 5,

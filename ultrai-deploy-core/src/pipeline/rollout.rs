@@ -97,17 +97,17 @@ impl Driver {
     /// Performs a step until it works or the policy's attempts are used up, each within `limit`.
     /// An attempt that fails before its intent counts, too.
     pub(super) async fn insist(&self, cx: &Context, step: Step, limit: Duration) -> Result<()> {
-        let mut left = self.parts.policy.rollback_attempts;
-        let mut pause = self.parts.policy.rollback_pause;
+        let retry = &self.parts.policy.retry;
+        let mut failed = 0;
         loop {
             let cx = cx.clone().with_timeout(limit);
             let Err(error) = self.step(&cx, step).await else { return Ok(()) };
-            left = left.saturating_sub(1);
-            if left == 0 || error.kind() == ErrorKind::Unsupported || self.log.is_broken().await {
+            failed += 1;
+            let hopeless = error.kind() == ErrorKind::Unsupported || self.log.is_broken().await;
+            if hopeless || !retry.goes_on(failed) {
                 return Err(error);
             }
-            tokio::time::sleep(pause).await;
-            pause = pause.saturating_mul(2);
+            tokio::time::sleep(retry.pause(failed, self.parts.randomness.as_ref())).await;
         }
     }
 
@@ -161,6 +161,7 @@ impl Driver {
         let cx = self.uncancelled(step.as_str()).for_step(step.as_str(), open.number);
         let scene = self.scene(step, &state).await?;
         let give_up = Instant::now() + settle;
+        let mut asked_before = 0;
         let observation = loop {
             let look = cx.clone().with_timeout(settle.max(GRACE));
             let work = scene.work();
@@ -172,7 +173,12 @@ impl Driver {
                 Err(error) if !error.is_retryable() || Instant::now() >= give_up => {
                     return Err(error);
                 }
-                Ok(Observation::InProgress) | Err(_) => tokio::time::sleep(settle / 60).await,
+                Ok(Observation::InProgress) | Err(_) => {
+                    asked_before += 1;
+                    let pause =
+                        self.parts.policy.retry.pause(asked_before, self.parts.randomness.as_ref());
+                    tokio::time::sleep_until(give_up.min(Instant::now() + pause)).await;
+                }
                 Ok(observation) => break observation,
             }
         };

@@ -22,7 +22,9 @@ use ultrai_deploy_core::{
     memory::{self, World},
     name::{EnvironmentName, ProjectName, ReleaseId, RunId, SecretName, ServiceName, Target},
     observer::Observer,
-    pipeline::{DeployRequest, Pipeline, PipelineBuilder, Policy, RollbackRequest, Run},
+    pipeline::{
+        DeployRequest, Pipeline, PipelineBuilder, Policy, Randomness, RollbackRequest, Run,
+    },
     release_store::ReleaseStore,
     report::Report,
     secret::Secret,
@@ -59,6 +61,7 @@ pub(crate) struct Parts {
     pub(crate) images: Arc<dyn ImageStore>,
     pub(crate) observers: Vec<Arc<dyn Observer>>,
     pub(crate) policy: Policy,
+    pub(crate) chance: f64,
 }
 
 impl Lab {
@@ -78,6 +81,7 @@ impl Lab {
             images: Arc::new(memory::Images::new().with("app:1")),
             observers: vec![Arc::new(Watchman::new(self))],
             policy: Policy::default(),
+            chance: 1.0,
         }
     }
 
@@ -197,9 +201,20 @@ impl Parts {
         .source(Arc::new(Disk))
         .secrets(Arc::new(memory::Secrets::from_iter(secrets)))
         .policy(self.policy)
+        .randomness(Arc::new(Chance(self.chance)))
         .initiator(initiator);
         let builder = self.observers.into_iter().fold(builder, PipelineBuilder::observer);
         builder.build().unwrap()
+    }
+}
+
+/// Always the same chance.
+#[derive(Debug)]
+struct Chance(f64);
+
+impl Randomness for Chance {
+    fn fraction(&self) -> f64 {
+        self.0
     }
 }
 

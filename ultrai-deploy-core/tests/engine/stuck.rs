@@ -43,6 +43,26 @@ async fn a_rollback_that_fails_is_tried_three_times() {
     }
 }
 
+/// The policy says how often and after which pauses; chance takes at most half of each.
+#[tokio::test(start_paused = true)]
+async fn attempts_and_pauses_are_those_of_the_policy() {
+    for (chance, seconds) in [(1.0, 1 + 2 + 3 + 3), (0.0, 4)] {
+        let lab = Lab::new();
+        lab.deploy(shop("1.0.0", json!({}))).await;
+        let mut parts =
+            faulty(&lab, |_, call| (call == Call::Act(Step::Rollback)).then_some(How::Clean));
+        parts.chance = chance;
+        parts.policy.retry.attempts = 5;
+        parts.policy.retry.longest = Duration::from_secs(3);
+        let began = tokio::time::Instant::now();
+        let request = DeployRequest::new(shop("1.1.0", json!({ "starts": false })));
+        let report = parts.start().deploy(request).join().await.unwrap();
+        assert_eq!(ended(&report), "stuck");
+        assert_eq!(intents(&lab, &report.run, Step::Rollback).await, 5);
+        assert_eq!(began.elapsed().as_secs(), seconds);
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_rollback_that_fails_once_succeeds() {
     let lab = Lab::new();

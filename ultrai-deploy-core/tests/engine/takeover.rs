@@ -292,7 +292,7 @@ async fn an_append_that_was_dropped_is_settled() {
         let journal = Deadly::new(&lab, Some((switching(), kill)));
         let mut parts = Parts { journal, ..lab.parts() };
         // The lease is not renewed while an append hangs, and nobody else wants it.
-        parts.policy.stage_deadline = Some(Duration::from_secs(90));
+        parts.policy.set_deadlines(Duration::from_secs(90));
         let run = parts.start().deploy(DeployRequest::new(shop("1.1.0", json!({}))));
         let report = run.join().await.unwrap();
         assert_eq!(ended(&report), "rolled back", "{report}");

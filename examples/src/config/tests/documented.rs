@@ -26,6 +26,7 @@ fn every_field_is_documented() {
         "",
         "[environments.x]",
         "[policy]",
+        "[policy.deadlines]",
         "[[check]]\nname = \"n\"\ntcp = \"x:1\"",
         "[[test]]\nname = \"n\"",
         "[services.x]",
