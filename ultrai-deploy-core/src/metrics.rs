@@ -4,7 +4,7 @@
 //! |---|---|---|
 //! | `ultrai_deploy_runs_total` | counter | `outcome`: how it ended |
 //! | `ultrai_deploy_run_seconds` | histogram | `outcome` |
-//! | `ultrai_deploy_stage_seconds` | histogram | `stage`, `outcome`: `done`, `failed` |
+//! | `ultrai_deploy_stage_seconds` | histogram | `stage`, `outcome`: `done`, `failed`, `ignored` |
 //! | `ultrai_deploy_rollbacks_total` | counter | none: going back was decided, however it ended |
 //! | `ultrai_deploy_lease_wait_seconds` | histogram | none: from asking to having the environment |
 //! | `ultrai_deploy_checks_total` | counter | `check`, `verdict` |
@@ -92,6 +92,7 @@ impl Observer for Metrics {
             }
             Event::StageFinished { stage } => self.stage_ended(times, *stage, at, "done"),
             Event::StageFailed { stage, .. } => self.stage_ended(times, *stage, at, "failed"),
+            Event::FailureIgnored { stage, .. } => self.stage_ended(times, *stage, at, "ignored"),
             Event::RollbackDecided { .. } => self.count("ultrai_deploy_rollbacks_total", &[]),
             Event::Checked { check, verdict, .. } => {
                 let labels =

@@ -102,6 +102,7 @@ impl Redactor {
             | Event::TaskEnded { tail: text, .. }
             | Event::Note { message: text } => self.cut(text),
             Event::StageFailed { failure, .. }
+            | Event::FailureIgnored { failure, .. }
             | Event::StepFailed { failure, .. }
             | Event::EffectFailed { failure, .. }
             | Event::RollbackDecided { cause: failure, .. }

@@ -90,6 +90,8 @@ pub enum StageStatus {
     Skipped,
     /// It failed.
     Failed,
+    /// It failed, and the run went on as its policy says.
+    Ignored,
     /// It has begun and not ended.
     Unfinished,
 }
@@ -155,6 +157,12 @@ impl Report {
                 }
                 Event::StageFailed { stage, .. } => {
                     report.stage(*stage, StageStatus::Failed, stage_took, None);
+                }
+                Event::FailureIgnored { stage, failure } => {
+                    report.stage(*stage, StageStatus::Ignored, stage_took, None);
+                    report
+                        .notes
+                        .push(format!("warning: {stage} failed and was ignored: {failure}"));
                 }
                 Event::Observed { serving, version, proven } => {
                     report.previous.clone_from(serving);
@@ -259,6 +267,7 @@ impl fmt::Display for Report {
                 StageStatus::Done => "ok",
                 StageStatus::Skipped => "skipped",
                 StageStatus::Failed => "FAILED",
+                StageStatus::Ignored => "FAILED, ignored",
                 StageStatus::Unfinished => "unfinished",
             };
             write!(f, "  {:<18}{mark}", stage.stage.as_str())?;

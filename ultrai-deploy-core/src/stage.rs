@@ -61,6 +61,11 @@ impl Stage {
         Self::ALL.get(at + 1).copied()
     }
 
+    /// Whether a run may go on after a failure of it: it adds to what a success promises.
+    pub fn may_be_ignored(self) -> bool {
+        matches!(self, Self::PostDeployTests | Self::Watch)
+    }
+
     /// Its name in records and reports.
     pub fn as_str(self) -> &'static str {
         match self {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use ultrai_deploy_core::{
-    pipeline::{BackupPolicy, Policy},
+    pipeline::{BackupPolicy, FailureAction, Policy},
     stage::Stage,
 };
 
@@ -24,6 +24,9 @@ const STAGES: [(&str, Stage); 11] = [
     ("post_deploy_tests", Stage::PostDeployTests),
     ("finalise", Stage::Finalise),
 ];
+
+const ACTIONS: [(&str, FailureAction); 2] =
+    [("rollback", FailureAction::RollBack), ("ignore", FailureAction::Ignore)];
 
 /// Reads `[policy]`: the engine's policy, and the longest wait for a check's first success.
 pub(super) fn read(mut table: Table<'_>) -> (Policy, Option<Duration>) {
@@ -54,6 +57,15 @@ pub(super) fn read(mut table: Table<'_>) -> (Policy, Option<Duration>) {
     }
     if let Some(limit) = table.take("rollback_deadline").and_then(|field| field.some_duration()) {
         policy.rollback_deadline = limit;
+    }
+    if let Some(mut actions) = table.take("on_failure").and_then(|field| field.table()) {
+        let tests = ("post_deploy_tests", Stage::PostDeployTests);
+        for (name, stage) in [tests, ("watch", Stage::Watch)] {
+            if let Some(action) = actions.take(name).and_then(|field| field.choice(&ACTIONS)) {
+                policy.failure_actions.insert(stage, action);
+            }
+        }
+        actions.finish();
     }
     if let Some(attempts) = table.take("attempts").and_then(|field| field.number(1..=100_u32)) {
         policy.retry.attempts = attempts;

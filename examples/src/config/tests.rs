@@ -8,7 +8,7 @@ use serde_json::json;
 use ultrai_deploy_core::{
     Effect, ErrorKind,
     name::{EnvironmentName, ServiceName},
-    pipeline::{Backoff, BackupPolicy},
+    pipeline::{Backoff, BackupPolicy, FailureAction},
     stage::Stage,
     verification::{Dependencies, When},
     version::Version,
@@ -85,7 +85,7 @@ fn every_problem_names_line_field_and_remedy() {
         (
             "[policy]\ncolour = 1".to_owned(),
             "2:1: policy.colour: unknown field; known here: attempts, backup, deadlines, \
-             health_deadline, keep_backups, keep_releases, longest_pause, pause, \
+             health_deadline, keep_backups, keep_releases, longest_pause, on_failure, pause, \
              rollback_deadline, stage_deadline, watch",
         ),
         (
@@ -120,6 +120,10 @@ fn every_problem_names_line_field_and_remedy() {
             "docker_host = \"ssh://host\"".to_owned(),
             "1:15: docker_host: \"ssh://host\" is no address of a Docker Engine; \
              write \"unix:///path/to/docker.sock\" or \"tcp://host:port\"",
+        ),
+        (
+            "[policy]\non_failure = { deploy = \"ignore\" }".to_owned(),
+            "2:16: policy.on_failure.deploy: unknown field; known here: post_deploy_tests, watch",
         ),
         (
             "[policy]\nwatch = \"30\"".to_owned(),
@@ -406,6 +410,7 @@ fn a_whole_file() {
         watch = "1m"
         stage_deadline = "10m"
         deadlines = { build = "2h", post_deploy_tests = "90s" }
+        on_failure = { watch = "ignore", post_deploy_tests = "rollback" }
         attempts = 5
         pause = "2s"
         longest_pause = "1m"
@@ -473,6 +478,8 @@ fn a_whole_file() {
     ] {
         assert_eq!(config.policy.deadline(stage), limit, "{stage}");
     }
+    assert_eq!(config.policy.failure_action(Stage::Watch), FailureAction::Ignore);
+    assert_eq!(config.policy.failure_action(Stage::PostDeployTests), FailureAction::RollBack);
     let (first, longest) = (Duration::from_secs(2), Duration::from_mins(1));
     assert_eq!(config.policy.retry, Backoff { attempts: 5, first, longest });
     assert_eq!(config.policy.rollback_deadline, Duration::from_mins(20));

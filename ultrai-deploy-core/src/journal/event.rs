@@ -80,6 +80,13 @@ pub enum Event {
         /// Why.
         failure: Failure,
     },
+    /// A stage failed, and the run goes on as its policy says.
+    FailureIgnored {
+        /// Which.
+        stage: Stage,
+        /// Why.
+        failure: Failure,
+    },
     /// What served was read under the lock.
     Observed {
         /// The release that a rollback returns to, if any.

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use tracing::Instrument;
 
 use super::{
-    Backoff, DeployRequest, Parts, Randomness, RollbackRequest,
+    Backoff, DeployRequest, FailureAction, Parts, Randomness, RollbackRequest,
     deadline::{GRACE, cut_off},
     recorder::Recorder,
     seal::Draft,
@@ -177,7 +177,16 @@ impl Driver {
             }
             Err(error) => {
                 self.log.record_cancellation(&self.cancel).await?;
-                self.log.record(Event::StageFailed { stage, failure: Failure::from(&error) }).await
+                let failure = Failure::from(&error);
+                let cancelled = self.log.state().await.is_cancelled();
+                let action = self.parts.policy.failure_action(stage);
+                self.log
+                    .record(if action == FailureAction::Ignore && !cancelled {
+                        Event::FailureIgnored { stage, failure }
+                    } else {
+                        Event::StageFailed { stage, failure }
+                    })
+                    .await
             }
         }
     }

@@ -18,7 +18,7 @@ mod undo;
 use std::sync::Arc;
 
 pub use backoff::{Backoff, Randomness, SystemRandomness};
-pub use policy::{BackupPolicy, Policy};
+pub use policy::{BackupPolicy, FailureAction, Policy};
 pub use proof::{CheckOutcome, Proof};
 pub use run::{DeployRequest, OnUnfinished, RollbackRequest, Run};
 pub use takeover::Unfinished;
@@ -176,8 +176,8 @@ impl PipelineBuilder {
     /// Checks that the parts fit together.
     ///
     /// # Errors
-    /// [`ErrorKind::Unsupported`] when the policy needs a part that is missing, or two backup
-    /// sources have the same name.
+    /// [`ErrorKind::Unsupported`] when the policy needs a part that is missing or has a failure
+    /// action where it is not allowed, or two backup sources have the same name.
     pub fn build(self) -> Result<Pipeline> {
         let parts = self.parts;
         let unsupported = |message: &str| {
@@ -187,6 +187,13 @@ impl PipelineBuilder {
         if parts.policy.backup == BackupPolicy::Required && parts.backups.is_none() {
             return Err(unsupported("the policy asks for backups, but there is no backup store")
                 .with_advice("give a backup store, or set the backup policy to off"));
+        }
+        let mut actions = parts.policy.failure_actions.iter();
+        if let Some((stage, action)) =
+            actions.find(|(stage, action)| !action.is_allowed_in(**stage))
+        {
+            let message = format!("a failure of {stage} cannot lead to {action:?}");
+            return Err(unsupported(&message));
         }
         let mut names: Vec<_> = parts.sources.iter().map(|source| source.name()).collect();
         names.sort_unstable();

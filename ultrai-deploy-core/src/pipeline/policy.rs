@@ -18,6 +18,9 @@ pub struct Policy {
     /// it is left as it is; also the pauses of whatever else the engine asks again. Going forward
     /// is tried once: what comes after a failure is going back.
     pub retry: Backoff,
+    /// What a failure of a stage leads to where that is not going back: see
+    /// [`FailureAction::is_allowed_in`].
+    pub failure_actions: BTreeMap<Stage, FailureAction>,
     /// How long a call of a dead driver may still take effect: 60 s.
     pub settle: Duration,
     /// How long the new release is watched before the old one is retired: 0, not at all.
@@ -41,6 +44,30 @@ pub enum BackupPolicy {
     Off,
 }
 
+/// What the failure of a stage after the switch leads to. A stage before it has changed nothing
+/// that has the traffic; its failure refuses the run, or takes back what was staged.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum FailureAction {
+    /// Going back to what served before (the default).
+    #[default]
+    RollBack,
+    /// Going on all the same; the failure stays in the report as a warning.
+    Ignore,
+}
+
+impl FailureAction {
+    /// Whether it may follow a failure of `stage`. What a success promises, that the intended
+    /// release runs and passes its checks after the switch, cannot be ignored: only tests and
+    /// watching can.
+    pub fn is_allowed_in(self, stage: Stage) -> bool {
+        match self {
+            Self::RollBack => true,
+            Self::Ignore => stage.may_be_ignored(),
+        }
+    }
+}
+
 impl Policy {
     /// Longest time of a stage; for the lock, of each call in it, without the wait for other runs.
     /// How long watching takes follows from [`Policy::watch`] and the checks.
@@ -59,6 +86,12 @@ impl Policy {
         Duration::from_mins(minutes)
     }
 
+    /// What a failure of `stage` leads to.
+    pub fn failure_action(&self, stage: Stage) -> FailureAction {
+        let action = self.failure_actions.get(&stage).copied().unwrap_or_default();
+        if action.is_allowed_in(stage) { action } else { FailureAction::RollBack }
+    }
+
     /// The same longest time for every stage but watching.
     pub fn set_deadlines(&mut self, limit: Duration) {
         let stages = Stage::ALL.into_iter().filter(|stage| *stage != Stage::Watch);
@@ -73,6 +106,7 @@ impl Default for Policy {
             stage_deadlines: BTreeMap::new(),
             rollback_deadline: Duration::from_mins(30),
             retry: Backoff::default(),
+            failure_actions: BTreeMap::new(),
             settle: Duration::from_mins(1),
             watch: Duration::ZERO,
             keep_releases: 5,

@@ -89,6 +89,12 @@ impl State {
                 self.phase = Phase::Failed { stage: *stage, cause: failure.clone() };
                 legal
             }
+            Event::FailureIgnored { stage, .. } => {
+                self.phase == Phase::Running(*stage)
+                    && stage.may_be_ignored()
+                    && self.open_attempt().is_none()
+                    && self.go_to_next(*stage)
+            }
             Event::Observed { serving, version, proven } => {
                 self.baseline = Some(Baseline {
                     release: serving.clone(),

@@ -3,7 +3,7 @@
 //! ```text
 //!            Ready(stage) ──StageStarted──► Running(stage) ──StageFinished──► Ready(next)
 //!                 │                              │
-//!            StageSkipped                   StageFailed
+//!     StageSkipped, FailureIgnored          StageFailed
 //!                 ▼                              ▼
 //!            Ready(next)                      Failed ──── nothing touched ──► Ended(Refused)
 //!                 │                              │ ╲

@@ -193,6 +193,24 @@ fn after_retire_began_there_is_no_failure() {
 }
 
 #[test]
+fn only_what_adds_to_the_promise_can_be_ignored() {
+    for stage in Stage::ALL.into_iter().skip(7) {
+        let mut events = before_deploy();
+        for before in Stage::ALL.into_iter().skip(8).take_while(|before| *before <= stage) {
+            events.push(Event::StageFinished { stage: Stage::ALL[before as usize - 1] });
+            events.push(Event::StageStarted { stage: before });
+        }
+        let mut state = run(&events);
+        let ignored = Event::FailureIgnored { stage, failure: failure(Effect::Unknown) };
+        let may = [Stage::PostDeployTests, Stage::Watch].contains(&stage);
+        assert_eq!(state.apply(&ignored).is_ok(), may, "{stage}");
+        if may {
+            assert_eq!(state.next(), Next::Run(stage.next().unwrap()));
+        }
+    }
+}
+
+#[test]
 fn a_stuck_run_can_be_retried_or_abandoned_and_nothing_else() {
     let cause = failure(Effect::Unknown);
     let stuck = Ending::Stuck { cause: cause.clone(), undo: cause.clone() };
@@ -259,6 +277,7 @@ fn an_adoption_needs_a_higher_fence() {
 fn any_event() -> impl Strategy<Value = Event> {
     let step = prop::sample::select(vec![Step::Stage, Step::Switch, Step::Retire, Step::Rollback]);
     let stage = prop::sample::select(Stage::ALL.to_vec());
+    let ignored = stage.clone();
     let effect_of = prop::sample::select(vec![Effect::None, Effect::Unknown]);
     let seen = prop::sample::select(vec![
         Observation::Done,
@@ -273,6 +292,7 @@ fn any_event() -> impl Strategy<Value = Event> {
         stage.clone().prop_map(|stage| Event::StageFinished { stage }),
         (stage, effect_of.clone())
             .prop_map(|(stage, effect)| Event::StageFailed { stage, failure: failure(effect) }),
+        ignored.prop_map(|stage| Event::FailureIgnored { stage, failure: failure(Effect::None) }),
         (step.clone(), 1..4_u32).prop_map(|(step, attempt)| intent(step, attempt)),
         step.clone().prop_map(|step| Event::StepDone { step }),
         (step.clone(), effect_of)

@@ -180,11 +180,15 @@ impl Lab {
 
 impl Parts {
     pub(crate) fn start(self) -> Pipeline {
-        self.start_as(target(), SECRET)
+        self.build().unwrap()
+    }
+
+    pub(crate) fn build(self) -> Result<Pipeline> {
+        self.build_as(target(), SECRET)
     }
 
     /// For another environment, or with another value of the secret.
-    pub(crate) fn start_as(self, target: Target, secret: &str) -> Pipeline {
+    pub(crate) fn build_as(self, target: Target, secret: &str) -> Result<Pipeline> {
         let initiator = Initiator { user: "somebody".into(), ..Initiator::default() };
         let secrets = [(token(), Secret::new(secret))];
         let builder = Pipeline::builder(
@@ -204,7 +208,7 @@ impl Parts {
         .randomness(Arc::new(Chance(self.chance)))
         .initiator(initiator);
         let builder = self.observers.into_iter().fold(builder, PipelineBuilder::observer);
-        builder.build().unwrap()
+        builder.build()
     }
 }
 

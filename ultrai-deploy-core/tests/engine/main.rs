@@ -21,6 +21,8 @@ mod pause;
 #[cfg(test)]
 mod plans;
 #[cfg(test)]
+mod policies;
+#[cfg(test)]
 mod random;
 #[cfg(test)]
 mod robust;

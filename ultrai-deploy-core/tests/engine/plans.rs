@@ -216,7 +216,7 @@ async fn a_plan_is_refused_when_the_input_has_moved() {
     refused(checked, "check Verify check added").await;
 
     // Another value of the secret, which is never shown.
-    let other = lab.parts().start_as(target(), "hunter3-hunter3");
+    let other = lab.parts().build_as(target(), "hunter3-hunter3").unwrap();
     assert_refused(&lab, &other, new.clone(), &plan, "backend: secret TOKEN changed").await;
 
     assert_eq!(ended(&apply(&lab.process(), new, &plan).await), "succeeded");
@@ -228,7 +228,7 @@ async fn a_plan_of_another_environment_is_a_wrong_input() {
     let new = shop("1.0.0", json!({}));
     let plan = save(&lab.process(), new.clone()).await;
     let production = Target::new(target().project, EnvironmentName::new("production").unwrap());
-    let other = lab.parts().start_as(production, SECRET);
+    let other = lab.parts().build_as(production, SECRET).unwrap();
     let report = apply(&other, new, &plan).await;
     let cause = report.cause().unwrap();
     assert_eq!((ended(&report), cause.kind), ("refused", ErrorKind::Invalid));

@@ -27,6 +27,7 @@ fn every_field_is_documented() {
         "[environments.x]",
         "[policy]",
         "[policy.deadlines]",
+        "[policy.on_failure]",
         "[[check]]\nname = \"n\"\ntcp = \"x:1\"",
         "[[test]]\nname = \"n\"",
         "[services.x]",
