@@ -1,5 +1,7 @@
 //! What happened in an environment: a query over its journals.
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 use serde::Serialize;
 
@@ -7,10 +9,11 @@ use crate::{
     context::Context,
     current::Serving,
     ending::Ending,
-    error::{Error, ErrorKind, Result},
+    error::{Error, ErrorKind, Failure, Result},
     journal::{Journal, Kind},
     name::{ReleaseId, RunId},
     pipeline::Pipeline,
+    release::Release,
     report::Report,
     version::Version,
 };
@@ -82,8 +85,8 @@ impl Pipeline {
     }
 
     /// The release that a rollback without a target returns to: the last one that was proven
-    /// before the one that serves and is still stored. What a rollback has left is not gone back
-    /// to, so that one rollback after the other leads to ever earlier releases.
+    /// before the one that serves, is still stored, and did not fail since. What a rollback has left
+    /// is not gone back to, so that one rollback after the other leads to ever earlier releases.
     ///
     /// # Errors
     /// [`ErrorKind::Invalid`] when there is none.
@@ -99,7 +102,10 @@ impl Pipeline {
             line.truncate(at);
         }
         let stored = parts.releases.list().await?;
-        let usable = |id: &ReleaseId| Some(id) != current.as_ref() && stored.contains(id);
+        let bad = bad(parts.journal.as_ref()).await?;
+        let usable = |id: &ReleaseId| {
+            Some(id) != current.as_ref() && stored.contains(id) && !bad.contains_key(id)
+        };
         line.into_iter().rev().find(usable).ok_or_else(|| {
             let message = match &current {
                 Some(id) => format!("nothing was proven in {} before release {id}", parts.target),
@@ -187,6 +193,60 @@ async fn line(journal: &dyn Journal) -> Result<Vec<ReleaseId>> {
         }
     }
     Ok(line)
+}
+
+/// A release that failed, and was taken back for it.
+#[derive(Clone, Debug)]
+pub(crate) struct Bad {
+    /// By which run.
+    pub(crate) run: RunId,
+    /// Why.
+    pub(crate) cause: Failure,
+}
+
+impl Bad {
+    /// Refuses to bring it again.
+    pub(crate) fn refusal(&self, operation: &'static str, release: &Release) -> Error {
+        let Release { id, version, .. } = release;
+        let message = format!("run {} took {version} ({id}) back: {}", self.run, self.cause);
+        Error::new(ErrorKind::Unhealthy, operation, message)
+            .with_advice(format!(
+                "change what is wrong with it, or name it to allow it once more: \
+                 --allow-failed {version}"
+            ))
+            .without_effect()
+    }
+}
+
+/// The releases that failed, and were taken back by the last run that brought them. A run that
+/// failed for another reason, such as a platform that did not answer, says nothing about them.
+pub(crate) async fn bad(journal: &dyn Journal) -> Result<BTreeMap<ReleaseId, Bad>> {
+    let mut verdicts = Vec::new();
+    for run in journal.runs().await? {
+        let records = journal.load(&run).await?;
+        let Some(fence) = records.last().map(|last| last.fence) else { continue };
+        let report = Report::from_records(&run, &records);
+        let Some(release) = report.release else { continue };
+        match report.ending {
+            Some(Ending::Succeeded { .. }) => verdicts.push((fence, release, None)),
+            // One that came back by itself and passed its checks is well.
+            Some(Ending::RolledBack { to, cause })
+                if cause.kind == ErrorKind::Unhealthy && to.as_ref() != Some(&release) =>
+            {
+                verdicts.push((fence, release, Some(Bad { run, cause })));
+            }
+            _ => {}
+        }
+    }
+    verdicts.sort_by_key(|(fence, ..)| *fence);
+    let mut bad = BTreeMap::new();
+    for (_, release, verdict) in verdicts {
+        match verdict {
+            Some(verdict) => bad.insert(release, verdict),
+            None => bad.remove(&release),
+        };
+    }
+    Ok(bad)
 }
 
 /// Whether a run has proven `release`.

@@ -117,6 +117,9 @@ pub struct Deploy {
     /// Wait at most so many seconds for another run to end.
     #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(..=MOST_WAIT))]
     pub wait: Option<u64>,
+    /// Deploy this version although it failed and was rolled back.
+    #[arg(long, value_name = "VERSION")]
+    pub allow_failed: Option<String>,
     /// Why, for the history.
     #[arg(long, value_name = "TEXT")]
     pub reason: Option<String>,
@@ -134,6 +137,9 @@ pub struct Rollback {
     /// The backup to return to.
     #[arg(long, value_name = "ID")]
     pub backup: Option<String>,
+    /// Return to this version although it failed and was rolled back.
+    #[arg(long, value_name = "VERSION")]
+    pub allow_failed: Option<String>,
     /// Why, for the history.
     #[arg(long, value_name = "TEXT")]
     pub reason: Option<String>,

@@ -52,6 +52,7 @@ pub(super) async fn deploy(
         skip(Stage::Build, "--skip-build");
     }
     request.reason.clone_from(&args.reason);
+    request.allow_failed = args.allow_failed.as_deref().map(Version::parse).transpose()?;
     if let Some(seconds) = args.wait {
         request.wait = Wait::AtMost(Duration::from_secs(seconds));
     }
@@ -81,6 +82,7 @@ pub(super) async fn rollback(
     };
     let mut request = RollbackRequest::new(to);
     request.reason.clone_from(&args.reason);
+    request.allow_failed = args.allow_failed.as_deref().map(Version::parse).transpose()?;
     let report = signal::drive(setup.pipeline.rollback(request)).await?;
     output.result(&report);
     Ok(exit::of_report(&report))

@@ -20,6 +20,7 @@ use crate::{
     spec::ReleaseSpec,
     stage::Stage,
     state::State,
+    version::Version,
 };
 
 /// A deploy, as asked for.
@@ -31,6 +32,8 @@ pub struct DeployRequest {
     pub skips: Vec<Skip>,
     /// Why, in the user's words.
     pub reason: Option<String>,
+    /// The version that may be brought although it failed and was taken back.
+    pub allow_failed: Option<Version>,
     /// How long to wait for another run to end.
     pub wait: Wait,
     /// What to do about an unfinished run.
@@ -49,6 +52,8 @@ pub struct RollbackRequest {
     pub skips: Vec<Skip>,
     /// Why, in the user's words.
     pub reason: Option<String>,
+    /// The version that may be brought although it failed and was taken back.
+    pub allow_failed: Option<Version>,
     /// How long to wait for another run to end.
     pub wait: Wait,
 }
@@ -71,6 +76,7 @@ impl DeployRequest {
             spec,
             skips: Vec::new(),
             reason: None,
+            allow_failed: None,
             wait: Wait::No,
             unfinished: OnUnfinished::Finish,
             plan: None,
@@ -91,7 +97,7 @@ impl DeployRequest {
 impl RollbackRequest {
     /// A rollback to `to`.
     pub fn new(to: ReleaseId) -> Self {
-        Self { to, skips: Vec::new(), reason: None, wait: Wait::No }
+        Self { to, skips: Vec::new(), reason: None, allow_failed: None, wait: Wait::No }
     }
 }
 
@@ -197,6 +203,13 @@ impl Job {
         match self {
             Self::Deploy(request) => request.reason.as_ref(),
             Self::Rollback(request) => request.reason.as_ref(),
+        }
+    }
+
+    pub(super) fn allow_failed(&self) -> Option<&Version> {
+        match self {
+            Self::Deploy(request) => request.allow_failed.as_ref(),
+            Self::Rollback(request) => request.allow_failed.as_ref(),
         }
     }
 

@@ -6,6 +6,7 @@ use super::{Driver, Parts, driver::Job};
 use crate::{
     context::Context,
     error::{Error, ErrorKind, Result},
+    history,
     journal::Event,
     name::{ReleaseId, SecretName},
     redact::Redactor,
@@ -133,9 +134,38 @@ impl Driver {
             }
         }
         let release = Release::seal(&spec, &self.draft.seal)?;
+        self.refuse_bad("deploy it again", &release).await?;
         self.parts.releases.put(&release, &self.draft.secrets).await?;
         self.log.record(Event::Sealed { release: release.id.clone() }).await?;
         Ok(release)
+    }
+
+    /// Refuses a release that failed and was taken back, unless it is allowed by name.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Unhealthy`] with the run and its cause; [`ErrorKind::Invalid`] when another
+    /// version is allowed.
+    pub(super) async fn refuse_bad(
+        &self,
+        operation: &'static str,
+        release: &Release,
+    ) -> Result<()> {
+        let allowed = self.job.as_ref().and_then(Job::allow_failed);
+        match allowed {
+            Some(allowed) if *allowed == release.version => return Ok(()),
+            Some(allowed) => {
+                let message =
+                    format!("{allowed} is allowed, and {} was asked for", release.version);
+                return Err(Error::new(ErrorKind::Invalid, operation, message)
+                    .with_advice(format!("write --allow-failed {}", release.version))
+                    .without_effect());
+            }
+            None => {}
+        }
+        match history::bad(self.parts.journal.as_ref()).await?.get(&release.id) {
+            Some(bad) => Err(bad.refusal(operation, release)),
+            None => Ok(()),
+        }
     }
 
     /// The release that the run brings.

@@ -76,6 +76,7 @@ impl Driver {
 
     async fn preflight_rollback(&self, cx: &Context, to: &ReleaseId) -> Result<()> {
         let release = self.parts.releases.get(to).await?;
+        self.refuse_bad("go back to it", &release).await?;
         let Some(images) = &self.parts.images else { return Ok(()) };
         for (name, service) in &release.services {
             let Some(image) = &service.image else { continue };

@@ -3,6 +3,8 @@
 #[cfg(test)]
 mod back;
 #[cfg(test)]
+mod bad;
+#[cfg(test)]
 mod cancel;
 #[cfg(test)]
 mod crash;

@@ -168,8 +168,12 @@ async fn a_rollback_that_fails_ends_where_it_began() {
     let before = lab.picture().await;
     let broken = lab.deploy(shop("1.2.0", json!({ "healthy": false }))).await;
     assert_eq!(ended(&broken), "rolled back");
-    // Never proven, but a person may ask for it.
-    let report = lab.roll_back(broken.release.as_ref().unwrap()).await;
+    let mut request = RollbackRequest::new(broken.release.unwrap());
+    let refused = lab.process().rollback(request.clone()).join().await.unwrap();
+    assert_eq!(ended(&refused), "refused");
+    // Never proven, but a person may ask for it by name.
+    request.allow_failed = broken.version;
+    let report = lab.process().rollback(request).join().await.unwrap();
     assert_eq!(ended(&report), "rolled back");
     assert_eq!(lab.picture().await, before);
     let report = lab.roll_back(first.release.as_ref().unwrap()).await;

@@ -68,14 +68,14 @@ async fn a_rollback_that_fails_once_succeeds() {
     let lab = Lab::new();
     lab.deploy(shop("1.0.0", json!({}))).await;
     let before = lab.picture().await;
-    for (step, how) in [
-        (Call::Prepare(Step::Rollback), How::Before),
-        (Call::Act(Step::Rollback), How::Before),
-        (Call::Act(Step::Rollback), How::After),
+    for (version, step, how) in [
+        ("1.1.0", Call::Prepare(Step::Rollback), How::Before),
+        ("1.1.1", Call::Act(Step::Rollback), How::Before),
+        ("1.1.2", Call::Act(Step::Rollback), How::After),
     ] {
         let deployer = Arc::new(Faulty::once(lab.deployer(), step, how));
         let parts = Parts { deployer, ..lab.parts() };
-        let spec = shop("1.1.0", json!({ "healthy": "staged" }));
+        let spec = shop(version, json!({ "healthy": "staged" }));
         let report = parts.start().deploy(DeployRequest::new(spec)).join().await.unwrap();
         assert_eq!(ended(&report), "rolled back", "{step:?} {how:?}");
         assert_eq!(lab.picture().await, before);
