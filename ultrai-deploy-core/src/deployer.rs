@@ -12,6 +12,7 @@ use crate::{
     error::Result,
     evidence::Evidence,
     health::{Check, Endpoint, Role},
+    name::RunId,
     plan::Plan,
     release::Release,
     spec::ReleaseSpec,
@@ -156,9 +157,39 @@ pub struct Work<'a> {
     pub plan: &'a Plan,
     /// The records of the steps that the run has begun, oldest first.
     pub records: &'a [(Step, StepRecord)],
+    /// What held runs did that this one took the place of, oldest first. Their releases count as
+    /// what served before, until a rollback: that goes back to what served before the first of
+    /// them, and removes what they brought, too.
+    pub inherited: &'a [Inherited],
+}
+
+/// A step of a run that was held, and whose place another one has taken.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Inherited {
+    /// The run that began it.
+    pub run: RunId,
+    /// The step.
+    pub step: Step,
+    /// What was seen before.
+    pub record: StepRecord,
 }
 
 impl Work<'_> {
+    /// The record of what was there before this run, and before those that it took the place of,
+    /// began to change things; nothing when none has.
+    pub fn first_record(&self) -> Option<&StepRecord> {
+        let began = |step: Step| matches!(step, Step::Stage | Step::Switch);
+        let mut inherited = self.inherited.iter().filter(|one| began(one.step));
+        let mut own = self.records.iter().filter(|(step, _)| began(*step));
+        inherited.next().map(|one| &one.record).or_else(|| own.next().map(|(_, record)| record))
+    }
+
+    /// Whether what `run` brought goes with a rollback of `own`: it is that run, or one whose place
+    /// that took.
+    pub fn answers_for(&self, own: &RunId, run: &RunId) -> bool {
+        own == run || self.inherited.iter().any(|one| one.run == *run)
+    }
+
     /// The latest record of `step` in this run.
     pub fn record(&self, step: Step) -> Option<&StepRecord> {
         self.records.iter().rev().find(|(of, _)| *of == step).map(|(_, record)| record)

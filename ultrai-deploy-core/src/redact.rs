@@ -94,7 +94,8 @@ impl Redactor {
                 }
                 initiator.reason.iter_mut().for_each(|reason| self.cut(reason));
             }
-            Event::RollbackRetried { initiator } => {
+            Event::HoldReleased { initiator: Some(initiator), .. }
+            | Event::RollbackRetried { initiator } => {
                 initiator.reason.iter_mut().for_each(|reason| self.cut(reason));
             }
             Event::StageSkipped { why: text, .. }
@@ -135,8 +136,9 @@ impl Redactor {
             | Event::Sealed { .. }
             | Event::Intent { .. }
             | Event::StepDone { .. }
-            | Event::Reconciled { .. }
-            | Event::HoldReleased { .. } => {}
+            | Event::HoldReleased { initiator: None, .. }
+            | Event::Inherited { .. }
+            | Event::Reconciled { .. } => {}
         }
         event
     }

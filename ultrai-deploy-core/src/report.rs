@@ -46,6 +46,10 @@ pub struct Report {
     pub millis: u64,
     /// The ending; nothing while it is unfinished or held.
     pub ending: Option<Ending>,
+    /// Until when it waits for a person, while it is held.
+    pub held_until: Option<Timestamp>,
+    /// Why it was held, if it was.
+    pub held_for: Option<Failure>,
     /// Whether somebody asked to stop it.
     pub cancelled: bool,
     /// The stages, in order.
@@ -164,7 +168,10 @@ impl Report {
                         .notes
                         .push(format!("warning: {stage} failed and was ignored: {failure}"));
                 }
-                Event::Observed { serving, version, proven } => {
+                Event::Observed { serving, version, proven, supersedes } => {
+                    report.notes.extend(supersedes.as_ref().map(|held| {
+                        format!("takes the place of the held run {held} when it changes something")
+                    }));
                     report.previous.clone_from(serving);
                     report.previous_version.clone_from(version);
                     report.previous_proven = *proven;
@@ -197,9 +204,21 @@ impl Report {
                     tail: tail.clone(),
                 }),
                 Event::CancelRequested { .. } => report.cancelled = true,
+                Event::Held { until, cause } => {
+                    report.held_until = Some(*until);
+                    report.held_for = Some(cause.clone());
+                }
+                Event::HoldReleased { proceed, initiator } => {
+                    report.held_until = None;
+                    let by = initiator.as_ref().map_or("", |initiator| initiator.user.as_str());
+                    report.notes.extend(proceed.then(|| format!("{by} accepted the held release")));
+                }
                 Event::RollbackDecided { to, .. } => checked.clone_from(to),
                 Event::Note { message } => report.notes.push(message.clone()),
-                Event::Ended { ending } => report.ending = Some(ending.clone()),
+                Event::Ended { ending } => {
+                    report.held_until = None;
+                    report.ending = Some(ending.clone());
+                }
                 Event::RollbackRetried { .. } => report.ending = None,
                 _ => {}
             }
@@ -231,6 +250,8 @@ impl Report {
             started: None,
             millis: 0,
             ending: None,
+            held_until: None,
+            held_for: None,
             cancelled: false,
             stages: Vec::new(),
             plan: None,
@@ -260,6 +281,7 @@ impl fmt::Display for Report {
         };
         let target = self.target.as_ref().map(ToString::to_string).unwrap_or_default();
         let ending = self.ending.as_ref().map_or("unfinished", Ending::as_str);
+        let ending = if self.held_until.is_some() { "held" } else { ending };
         let took = Seconds(self.millis);
         writeln!(f, "{what} {version} to {target}: {ending} ({took}, run {})", self.run)?;
         for stage in &self.stages {
@@ -296,6 +318,11 @@ impl fmt::Display for Report {
 
 impl Report {
     fn outcome(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let (Some(until), Some(cause)) = (self.held_until, &self.held_for) {
+            writeln!(f, "Held until {until:.0}; then it goes back. Decide before that:")?;
+            writeln!(f, "`ultrai resume --proceed` accepts it, `ultrai rollback` goes back.")?;
+            return explain(f, "Cause", cause);
+        }
         match &self.ending {
             Some(Ending::Refused { cause }) => {
                 writeln!(f, "The environment was not touched.")?;
@@ -327,6 +354,7 @@ impl Report {
                 writeln!(f, "Mend that and run `ultrai resume --retry`, or close the run with")?;
                 writeln!(f, "`ultrai abandon --reason …`. New deploys are refused until then.")
             }
+            Some(Ending::Superseded { by }) => writeln!(f, "Run {by} took its place."),
             Some(Ending::Abandoned { reason }) => writeln!(f, "Abandoned: {reason}"),
             _ => Ok(()),
         }

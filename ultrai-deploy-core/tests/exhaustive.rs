@@ -357,7 +357,11 @@ impl World {
             }
             Stage::Lock if run.baseline().is_none() => {
                 let serving = Some(release("old"));
-                self.writes(at, &Event::Observed { serving, version: None, proven: true }, all);
+                self.writes(
+                    at,
+                    &Event::Observed { serving, version: None, proven: true, supersedes: None },
+                    all,
+                );
             }
             Stage::Push if run.release().is_none() => {
                 self.writes(at, &Event::Sealed { release: release("new") }, all);

@@ -4,13 +4,13 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::{
-    deployer::{Observation, Step, StepRecord},
+    deployer::{Inherited, Observation, Step, StepRecord},
     ending::Ending,
     error::Failure,
     evidence::Evidence,
     health::{Role, Verdict},
     lease::{Fence, Holder},
-    name::{BackupId, ReleaseId, ServiceName, Target},
+    name::{BackupId, ReleaseId, RunId, ServiceName, Target},
     plan::Plan,
     release::Image,
     stage::Stage,
@@ -95,6 +95,17 @@ pub enum Event {
         version: Option<Version>,
         /// Whether a run has proven it.
         proven: bool,
+        /// The held run whose place this one takes when it changes something. Then a rollback
+        /// returns to what that one would return to.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        supersedes: Option<RunId>,
+    },
+    /// The run answers for what a held one did: it takes its place.
+    Inherited {
+        /// The held run.
+        from: RunId,
+        /// What it did, and what it had inherited itself; oldest first.
+        steps: Vec<Inherited>,
     },
     /// A backup is complete and verified.
     BackedUp {
@@ -235,6 +246,9 @@ pub enum Event {
     HoldReleased {
         /// Whether it goes forward or back.
         proceed: bool,
+        /// Who accepted the release; nothing when it goes back.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        initiator: Option<Initiator>,
     },
     /// Something that people should know and that changes no outcome.
     Note {

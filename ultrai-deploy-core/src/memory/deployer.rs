@@ -144,6 +144,7 @@ impl Deployer {
     fn candidate(
         &self,
         cx: &Context,
+        work: &Work<'_>,
         before: &Snapshot,
         release: &Release,
         name: &ServiceName,
@@ -153,7 +154,7 @@ impl Deployer {
         found.retain(|one| {
             one.service == *name
                 && one.phase != Phase::Task
-                && !one.is_brought_by(cx.run())
+                && !is_brought(cx, work, one)
                 && is_of(one, release)
         });
         found.into_iter().max_by_key(|one| served.contains(&&one.id))
@@ -192,12 +193,12 @@ impl Deployer {
     async fn observe_rollback(
         &self,
         cx: &Context,
+        work: &Work<'_>,
         record: &StepRecord,
-        to: Option<&Release>,
     ) -> Result<Observation> {
         let now = self.look().await?;
-        let pending = self.world.instances().iter().any(|one| one.is_brought_by(cx.run()));
-        let back = to.map_or(now.serving.is_none(), |to| self.serves(&now, to));
+        let pending = self.world.instances().iter().any(|one| is_brought(cx, work, one));
+        let back = work.to.map_or(now.serving.is_none(), |to| self.serves(&now, to));
         if back && !pending {
             return Ok(Observation::Done);
         }
@@ -341,10 +342,10 @@ impl Seam for Deployer {
     }
 
     async fn rollback(&self, cx: &Context, work: &Work<'_>, record: &StepRecord) -> Result<()> {
-        let before = Snapshot::before_run(work, record)?;
+        let before = Snapshot::before_all(work, record)?;
         let order: Vec<_> = work.from.map(Release::in_dependency_order).unwrap_or_default();
         let mut brought: Vec<_> = self.world.instances();
-        brought.retain(|one| one.is_brought_by(cx.run()));
+        brought.retain(|one| is_brought(cx, work, one));
         brought.sort_by_key(|one| {
             std::cmp::Reverse(order.iter().position(|name| **name == one.service))
         });
@@ -353,7 +354,7 @@ impl Seam for Deployer {
         }
         if let Some(to) = work.to {
             for name in to.in_dependency_order() {
-                match self.candidate(cx, &before, to, name) {
+                match self.candidate(cx, work, &before, to, name) {
                     Some(one) if one.is_up() && one.phase == Phase::Live => {}
                     Some(one) => self.start(cx, &one, Phase::Live).await?,
                     None => self.create(cx, Step::Rollback, to, name, Phase::Live).await?,
@@ -375,7 +376,7 @@ impl Seam for Deployer {
             Step::Stage => Ok(self.observe_stage(cx, work, target(work)?)),
             Step::Switch => self.observe_switch(cx, &before, target(work)?).await,
             Step::Retire => Ok(self.observe_retire(cx, &before)),
-            Step::Rollback => self.observe_rollback(cx, record, work.to).await,
+            Step::Rollback => self.observe_rollback(cx, work, record).await,
         }
     }
 
@@ -413,6 +414,13 @@ impl Seam for Deployer {
     async fn evidence(&self, _cx: &Context, endpoint: &Endpoint) -> Vec<Evidence> {
         self.world.get(&endpoint.instance).map(|one| one.status()).into_iter().collect()
     }
+}
+
+/// Whether an instance goes with a rollback: the run brought it, or one whose place it took.
+fn is_brought(cx: &Context, work: &Work<'_>, one: &Instance) -> bool {
+    one.maker.as_ref().is_some_and(|maker| {
+        work.answers_for(cx.run(), &maker.run) && one.is_brought_by(&maker.run)
+    })
 }
 
 /// Whether an instance runs what a release says of its service.

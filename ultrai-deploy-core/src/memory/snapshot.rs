@@ -52,6 +52,11 @@ impl Snapshot {
         Self::read(first.map_or(record, |(_, record)| record))
     }
 
+    /// What was there before the run, and before those whose place it took.
+    pub(super) fn before_all(work: &Work<'_>, record: &StepRecord) -> Result<Self> {
+        Self::read(work.first_record().unwrap_or(record))
+    }
+
     pub(super) fn record(&self) -> StepRecord {
         StepRecord::new(VERSION, crate::digest::json(self))
     }

@@ -112,10 +112,13 @@ impl Driver {
                 Next::Prove => self.prove_undone().await?,
                 Next::Wait => {
                     let Phase::Held { until, .. } = found.phase() else { return Ok(()) };
-                    if self.parts.clock.now() < *until {
+                    self.log.record_cancellation(&self.cancel).await?;
+                    let decided = self.log.state().await.is_cancelled();
+                    if !decided && self.parts.clock.now() < *until {
                         return Ok(());
                     }
-                    self.log.record(Event::HoldReleased { proceed: false }).await?;
+                    let over = Event::HoldReleased { proceed: false, initiator: None };
+                    self.log.record(over).await?;
                 }
                 Next::Conclude => {
                     let changed = found.plan().is_none_or(|plan| !plan.unchanged);

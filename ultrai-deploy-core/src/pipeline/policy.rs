@@ -21,6 +21,8 @@ pub struct Policy {
     /// What a failure of a stage leads to where that is not going back: see
     /// [`FailureAction::is_allowed_in`].
     pub failure_actions: BTreeMap<Stage, FailureAction>,
+    /// How long a held release waits for a person: 15 minutes.
+    pub hold: Duration,
     /// How long a call of a dead driver may still take effect: 60 s.
     pub settle: Duration,
     /// How long the new release is watched before the old one is retired: 0, not at all.
@@ -52,6 +54,8 @@ pub enum FailureAction {
     /// Going back to what served before (the default).
     #[default]
     RollBack,
+    /// Waiting for a person, for [`Policy::hold`] at most; then going back.
+    Hold,
     /// Going on all the same; the failure stays in the report as a warning.
     Ignore,
 }
@@ -59,10 +63,11 @@ pub enum FailureAction {
 impl FailureAction {
     /// Whether it may follow a failure of `stage`. What a success promises, that the intended
     /// release runs and passes its checks after the switch, cannot be ignored: only tests and
-    /// watching can.
+    /// watching can. For a person it is held only once everything has been switched.
     pub fn is_allowed_in(self, stage: Stage) -> bool {
         match self {
             Self::RollBack => true,
+            Self::Hold => stage == Stage::Verify || stage.may_be_ignored(),
             Self::Ignore => stage.may_be_ignored(),
         }
     }
@@ -107,6 +112,7 @@ impl Default for Policy {
             rollback_deadline: Duration::from_mins(30),
             retry: Backoff::default(),
             failure_actions: BTreeMap::new(),
+            hold: Duration::from_mins(15),
             settle: Duration::from_mins(1),
             watch: Duration::ZERO,
             keep_releases: 5,

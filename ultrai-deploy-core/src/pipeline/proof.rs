@@ -262,7 +262,7 @@ impl Parts {
     }
 
     /// Compares what runs with what `release` says.
-    async fn compare(&self, cx: &Context, release: &Release) -> Result<CheckOutcome> {
+    pub(super) async fn compare(&self, cx: &Context, release: &Release) -> Result<CheckOutcome> {
         let current = cx.bounded(self.deployer.current(cx)).await?;
         let mut wrong = Vec::new();
         if let Serving::Release(other) = &current.serving

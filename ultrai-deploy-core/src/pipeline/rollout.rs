@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     context::Context,
-    deployer::{Observation, Step, StepRecord, Work},
+    deployer::{Inherited, Observation, Step, StepRecord, Work},
     error::{Error, ErrorKind, Failure, Result},
     health::Role,
     journal::Event,
@@ -118,6 +118,7 @@ impl Driver {
         let cx = cx.for_step(step.as_str(), attempt);
         let scene = self.scene(step, &state).await?;
         let record = cx.bounded(self.parts.deployer.prepare(&cx, step, &scene.work())).await?;
+        self.inherit(&state).await?;
         self.log.record(Event::Intent { step, attempt, record: record.clone() }).await?;
         let result = cut_off(&cx, GRACE, self.act(&cx, step, &scene, &record)).await;
         if self.log.is_broken().await {
@@ -194,11 +195,12 @@ impl Driver {
         })?;
         let records =
             state.attempts().iter().map(|one| (one.step, StepRecord::clone(&one.record))).collect();
+        let inherited = state.inherited().unwrap_or_default().to_vec();
         let (from, to) = match step {
             Step::Rollback => (Some(release), previous),
             Step::Stage | Step::Switch | Step::Retire => (previous, Some(release)),
         };
-        Ok(Scene { from, to, plan, records })
+        Ok(Scene { from, to, plan, records, inherited })
     }
 }
 
@@ -209,6 +211,7 @@ struct Scene {
     to: Option<Release>,
     plan: Plan,
     records: Vec<(Step, StepRecord)>,
+    inherited: Vec<Inherited>,
 }
 
 impl Scene {
@@ -218,6 +221,7 @@ impl Scene {
             to: self.to.as_ref(),
             plan: &self.plan,
             records: &self.records,
+            inherited: &self.inherited,
         }
     }
 }

@@ -103,6 +103,8 @@ impl Driver {
         };
         let current = cx.bounded(self.parts.deployer.current(cx)).await?;
         let mut plan = self.parts.deployer.plan(&current, &release)?;
+        // Also the very release that is held is brought again: its old one is still to be retired.
+        plan.unchanged &= state.supersedes().is_none();
         plan.from = state.baseline().and_then(|baseline| baseline.release.clone());
         if let Some(expected) = self.expected() {
             expected.check_world(&current)?;

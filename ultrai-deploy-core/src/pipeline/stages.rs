@@ -34,7 +34,8 @@ impl Driver {
         }
         let is_rollback = matches!(facts.kind, Kind::Rollback { .. });
         let unchanged = before.plan().is_some_and(|plan| plan.unchanged);
-        let nothing_before = before.baseline().is_some_and(|baseline| baseline.release.is_none());
+        let nothing_before = before.supersedes().is_none()
+            && before.baseline().is_some_and(|baseline| baseline.release.is_none());
         let why = match stage {
             Stage::Backup if self.parts.policy.backup == BackupPolicy::Off => {
                 "the policy asks for none"
@@ -103,20 +104,20 @@ impl Driver {
         let fence = cx.clone().with_timeout(patience).bounded(taking).await?;
         self.log.record(Event::Locked { fence, holder: holder.clone() }).await?;
 
-        match job {
+        let held = match job {
             Job::Deploy(request) => {
                 if request.plan.is_some() {
                     self.refuse_unfinished().await?;
                 }
-                self.finish_others(fence, &holder, request.unfinished, &self.cancel).await?;
+                self.finish_others(fence, &holder, request.unfinished, &self.cancel).await?
             }
             Job::Rollback(_) => {
                 // Who goes back does not want what was on its way: it is undone if it still can be.
                 let undo = Cancel::new();
                 undo.cancel();
-                self.finish_others(fence, &holder, OnUnfinished::Finish, &undo).await?;
+                self.finish_others(fence, &holder, OnUnfinished::Finish, &undo).await?
             }
-        }
+        };
 
         let cx = cx.clone().with_timeout(limit);
         let current = cx.bounded(self.parts.deployer.current(&cx)).await?;
@@ -134,7 +135,26 @@ impl Driver {
             }
         };
         let (serving, version) = release.map(|release| (release.id, release.version)).unzip();
-        self.log.record(Event::Observed { serving, version, proven }).await?;
+        let observed = match held {
+            None => Event::Observed { serving, version, proven, supersedes: None },
+            // What is held is no place to go back to: what served before it is.
+            Some(held) => {
+                let Some(before) = held.state.baseline().cloned() else {
+                    let message = format!("run {} is held and has no baseline", held.run);
+                    return Err(Error::new(ErrorKind::Corrupt, "take its place", message));
+                };
+                if let Some(release) = &before.release {
+                    self.redact_release(release).await?;
+                }
+                Event::Observed {
+                    serving: before.release,
+                    version: before.version,
+                    proven: before.proven,
+                    supersedes: Some(held.run),
+                }
+            }
+        };
+        self.log.record(observed).await?;
         moved
     }
 

@@ -2,15 +2,20 @@
 
 use std::sync::Arc;
 
-use super::{Driver, OnUnfinished, Parts, Pipeline, Run, recorder::Recorder};
+use jiff::Timestamp;
+
+use super::{Driver, OnUnfinished, Parts, Pipeline, Run, driver::Job, recorder::Recorder};
 use crate::{
     context::Cancel,
+    deployer::{Inherited, StepRecord},
     ending::Ending,
     error::{Error, ErrorKind, Result},
+    health::Verdict,
     journal::{Event, Journal, Record},
     lease::{Fence, Holder, Wait},
     name::RunId,
-    state::State,
+    stage::Stage,
+    state::{Phase, State},
 };
 
 /// A run that somebody has to look after.
@@ -21,9 +26,19 @@ pub struct Unfinished {
     /// Its state.
     pub state: State,
     records: Vec<Record>,
+    /// The held run whose place it takes or took, where that one is not closed yet.
+    held: Option<Box<Unfinished>>,
 }
 
 impl Unfinished {
+    /// When the time for a person to decide is over, if it waits for one.
+    pub fn held_until(&self) -> Option<Timestamp> {
+        match self.state.phase() {
+            Phase::Held { until, .. } => Some(*until),
+            _ => None,
+        }
+    }
+
     /// The records so far.
     pub fn records(&self) -> &[Record] {
         &self.records
@@ -58,7 +73,7 @@ impl Pipeline {
         }
         let holder = self.parts.holder(&found.run);
         let fence = self.parts.lease.acquire(&self.parts.target, &holder, wait).await?;
-        let adopted = self.adopt(fence, &holder, retry).await;
+        let adopted = Box::pin(self.adopt(fence, &holder, retry)).await;
         if !matches!(adopted, Ok(Some(_))) {
             self.parts.lease.release(&self.parts.target, fence).await?;
         }
@@ -84,6 +99,53 @@ impl Pipeline {
             driver.log.record(Event::RollbackRetried { initiator }).await?;
         }
         Ok(Some(Run::new(driver)))
+    }
+
+    /// Takes a run over whose time to wait for a person is over, to take it back. Nothing when
+    /// there is none, or when another process has the environment: then that one looks.
+    ///
+    /// # Errors
+    /// When the journal or the lease cannot be read.
+    pub async fn overdue(&self) -> Result<Option<Run>> {
+        let until = self.unfinished().await?.and_then(|found| found.held_until());
+        if until.is_none_or(|until| self.parts.clock.now() < until) {
+            return Ok(None);
+        }
+        match self.resume(false, Wait::No).await {
+            Err(error) if error.kind() == ErrorKind::Fenced => Ok(None),
+            resumed => resumed,
+        }
+    }
+
+    /// Accepts the release of a held run although it failed: the run goes on with the stage after.
+    /// When its time is over already, it goes back.
+    ///
+    /// # Errors
+    /// [`ErrorKind::NotFound`] when no run is held; [`ErrorKind::Unhealthy`] when what runs is not
+    /// the held release: failed checks can be accepted, another release cannot.
+    pub async fn accept(&self, wait: Wait) -> Result<Run> {
+        let nothing = || {
+            let message = format!("no run of {} is held", self.parts.target);
+            Error::new(ErrorKind::NotFound, "accept a release", message)
+                .with_advice("see `ultrai status`")
+                .without_effect()
+        };
+        let found = self.unfinished().await?;
+        let found = found.filter(|found| found.held_until().is_some()).ok_or_else(nothing)?;
+        let holder = self.parts.holder(&found.run);
+        let fence = self.parts.lease.acquire(&self.parts.target, &holder, wait).await?;
+        let accepted = Box::pin(async {
+            let found = find(self.parts.journal.as_ref(), None).await?.pop();
+            let found = found.filter(|found| found.held_until().is_some()).ok_or_else(nothing)?;
+            let driver = adopt(&self.parts, found, fence, &holder, &Cancel::new()).await?;
+            driver.accept().await?;
+            Ok(Run::new(driver))
+        })
+        .await;
+        if accepted.is_err() {
+            self.parts.lease.release(&self.parts.target, fence).await?;
+        }
+        accepted
     }
 
     /// Closes an unfinished or stuck run without touching the platform.
@@ -114,14 +176,59 @@ impl Pipeline {
 }
 
 impl Driver {
-    /// Finishes or undoes runs that other drivers left, under this run's lease.
+    async fn accept(&self) -> Result<()> {
+        let state = self.log.state().await;
+        let Phase::Held { until, .. } = state.phase() else { return Ok(()) };
+        if self.parts.clock.now() >= *until {
+            return Ok(());
+        }
+        let limit = self.parts.policy.deadline(Stage::Verify);
+        let cx = self.uncancelled("accept").with_timeout(limit);
+        let outcome = self.parts.compare(&cx, &self.release().await?).await?;
+        if let (false, Some(why)) = (outcome.verdict == Verdict::Pass, outcome.why) {
+            return Err(Error::new(ErrorKind::Unhealthy, "accept the release", why)
+                .with_advice("go back with `ultrai rollback`")
+                .without_effect());
+        }
+        let initiator = Some(self.parts.initiator.clone());
+        self.log.record(Event::HoldReleased { proceed: true, initiator }).await
+    }
+
+    /// Takes the place of the held run that this one supersedes, before its first step: from here
+    /// on it answers for what that one did.
+    pub(super) async fn inherit(&self, state: &State) -> Result<()> {
+        let Some(from) = state.supersedes() else { return Ok(()) };
+        if state.inherited().is_some() {
+            return Ok(());
+        }
+        let held = load(self.parts.journal.as_ref(), from).await?;
+        if held.held_until().is_none() {
+            let message = format!("run {from} is not held any more");
+            return Err(Error::new(ErrorKind::Conflict, "take its place", message)
+                .with_advice("deploy again")
+                .without_effect());
+        }
+        let mut steps = held.state.inherited().unwrap_or_default().to_vec();
+        steps.extend(held.state.attempts().iter().map(|attempt| Inherited {
+            run: from.clone(),
+            step: attempt.step,
+            record: StepRecord::clone(&attempt.record),
+        }));
+        self.log.record(Event::Inherited { from: from.clone(), steps }).await?;
+        let holder = self.parts.holder(self.run());
+        let fence = self.log.fence().await;
+        supersede(&self.parts, held, self.run(), fence, &holder).await
+    }
+
+    /// Finishes or undoes runs that other drivers left, under this run's lease. Gives the one that
+    /// is held and that this run may take the place of.
     pub(super) async fn finish_others(
         &self,
         fence: Fence,
         holder: &Holder,
         on_unfinished: OnUnfinished,
         cancel: &Cancel,
-    ) -> Result<()> {
+    ) -> Result<Option<Unfinished>> {
         let found = find(self.parts.journal.as_ref(), Some(self.run())).await?;
         if let Some(last) = found.last() {
             if last.is_stuck() {
@@ -136,9 +243,20 @@ impl Driver {
             }
         }
         for other in found {
-            self.finish(other, fence, holder, cancel).await?;
+            if other.held_until().is_none() {
+                self.finish(other, fence, holder, cancel).await?;
+            }
         }
-        Ok(())
+        // One that was held is seen again when the run that was to take its place did not.
+        let mut held = find(self.parts.journal.as_ref(), Some(self.run())).await?;
+        let Some(held) = held.pop() else { return Ok(None) };
+        let now = self.parts.clock.now();
+        let is_deploy = matches!(self.job, Some(Job::Deploy(_)));
+        if is_deploy && held.held_until().is_some_and(|until| now < until) {
+            return Ok(Some(held));
+        }
+        self.finish(held, fence, holder, cancel).await?;
+        Ok(None)
     }
 
     /// Fails when a run is unfinished: what it leaves is not what a saved plan stands on, and
@@ -219,12 +337,40 @@ async fn take_over(
     holder: &Holder,
     cancel: &Cancel,
 ) -> Result<Driver> {
-    let Unfinished { run, state, records } = found;
+    let Unfinished { run, state, records, held } = found;
+    if let Some(held) = held
+        && state.inherited().is_some()
+    {
+        supersede(parts, *held, &run, fence, holder).await?;
+    }
     parts.journal.repair(&run).await?;
     let holder = Holder { run: run.clone(), ..holder.clone() };
     let recorder = Arc::new(Recorder::resumed(Arc::clone(parts), run, state, records, fence));
     recorder.record(Event::Adopted { fence, holder }).await?;
     Ok(Driver::new(Arc::clone(parts), recorder, cancel.clone(), None))
+}
+
+/// Ends a held run whose place another one has taken.
+async fn supersede(
+    parts: &Arc<Parts>,
+    held: Unfinished,
+    by: &RunId,
+    fence: Fence,
+    holder: &Holder,
+) -> Result<()> {
+    let driver = Box::pin(take_over(parts, held, fence, holder, &Cancel::new())).await?;
+    driver.end(Ending::Superseded { by: by.clone() }).await
+}
+
+async fn load(journal: &dyn Journal, run: &RunId) -> Result<Unfinished> {
+    let records = journal.load(run).await?;
+    let state = State::replay(&records).map_err(|source| {
+        Error::new(ErrorKind::Corrupt, "replay the journal", format!("of run {run}"))
+            .with_advice("look at what runs, then move this journal away")
+            .without_effect()
+            .with_source(source)
+    })?;
+    Ok(Unfinished { run: run.clone(), state, records, held: None })
 }
 
 /// All runs that had the environment and are not over. The one with work to finish comes last;
@@ -238,15 +384,19 @@ async fn find(journal: &dyn Journal, except: Option<&RunId>) -> Result<Vec<Unfin
         if Some(&run) == except {
             continue;
         }
-        let records = journal.load(&run).await?;
-        let state = State::replay(&records).map_err(|source| {
-            Error::new(ErrorKind::Corrupt, "replay the journal", format!("of run {run}"))
-                .with_advice("look at what runs, then move this journal away")
-                .without_effect()
-                .with_source(source)
-        })?;
-        if state.was_locked() && !state.is_final() {
-            unfinished.push(Unfinished { run, state, records });
+        let found = load(journal, &run).await?;
+        if found.state.was_locked() && !found.state.is_final() {
+            unfinished.push(found);
+        }
+    }
+    // A held one belongs to the run that is about to take its place, as long as that is not over.
+    let heir = |found: &Unfinished, held: &RunId| found.state.supersedes() == Some(held);
+    while let Some(at) = unfinished.iter().position(|held| {
+        held.held_until().is_some() && unfinished.iter().any(|found| heir(found, &held.run))
+    }) {
+        let held = unfinished.remove(at);
+        if let Some(found) = unfinished.iter_mut().find(|found| heir(found, &held.run)) {
+            found.held = Some(Box::new(held));
         }
     }
     unfinished.sort_by_key(|found| (found.state.baseline().is_some(), found.state.fence()));

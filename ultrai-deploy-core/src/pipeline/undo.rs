@@ -1,7 +1,7 @@
 //! Going back, and proving what came back.
 
 use super::{
-    Driver,
+    Driver, FailureAction,
     deadline::{GRACE, cut_off},
     proof::Patience,
 };
@@ -18,10 +18,17 @@ use crate::{
 };
 
 impl Driver {
-    /// Decides to go back to what served before.
+    /// Decides to go back to what served before, or to wait for a person.
     pub(super) async fn go_back(&self) -> Result<()> {
         let state = self.log.state().await;
-        let Phase::Failed { cause, .. } = state.phase() else { return Ok(()) };
+        let Phase::Failed { stage, cause } = state.phase() else { return Ok(()) };
+        let policy = &self.parts.policy;
+        let is_final = state.is_hold_over() || state.is_cancelled();
+        if policy.failure_action(*stage) == FailureAction::Hold && !is_final {
+            let now = self.parts.clock.now();
+            let until = now.checked_add(policy.hold).unwrap_or(jiff::Timestamp::MAX);
+            return self.log.record(Event::Held { until, cause: cause.clone() }).await;
+        }
         let to = state.baseline().and_then(|baseline| baseline.release.clone());
         self.log.record(Event::RollbackDecided { cause: cause.clone(), to }).await
     }

@@ -95,13 +95,22 @@ impl State {
                     && self.open_attempt().is_none()
                     && self.go_to_next(*stage)
             }
-            Event::Observed { serving, version, proven } => {
+            Event::Observed { serving, version, proven, supersedes } => {
+                self.supersedes.clone_from(supersedes);
                 self.baseline = Some(Baseline {
                     release: serving.clone(),
                     version: version.clone(),
                     proven: *proven,
                 });
                 self.phase == Phase::Running(Stage::Lock)
+            }
+            Event::Inherited { from, steps } => {
+                let legal = self.phase == Phase::Running(Stage::Deploy)
+                    && self.supersedes.as_ref() == Some(from)
+                    && self.inherited.is_none()
+                    && self.attempts.is_empty();
+                self.inherited = Some(steps.as_slice().into());
+                legal
             }
             Event::BackedUp { backup, .. } => {
                 self.backup = Some(backup.clone());
@@ -179,14 +188,18 @@ impl State {
             }
             Event::Held { until, cause } => {
                 let Phase::Failed { stage, .. } = self.phase else { return false };
+                if !self.is_done(Step::Switch) || self.hold_is_over || self.cancelled {
+                    return false;
+                }
                 self.phase = Phase::Held { stage, cause: cause.clone(), until: *until };
                 true
             }
-            Event::HoldReleased { proceed } => {
+            Event::HoldReleased { proceed, .. } => {
                 let Phase::Held { stage, cause, .. } = self.phase.clone() else { return false };
                 if *proceed {
                     return self.go_to_next(stage);
                 }
+                self.hold_is_over = true;
                 self.phase = Phase::Failed { stage, cause };
                 true
             }

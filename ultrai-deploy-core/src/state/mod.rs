@@ -28,12 +28,12 @@ use std::sync::Arc;
 pub use next::Next;
 
 use crate::{
-    deployer::{Step, StepRecord},
+    deployer::{Inherited, Step, StepRecord},
     ending::Ending,
     error::Failure,
     journal::{Initiator, Kind, Record, Skip},
     lease::{Fence, Holder},
-    name::{BackupId, ReleaseId, Target},
+    name::{BackupId, ReleaseId, RunId, Target},
     plan::Plan,
     stage::Stage,
     version::Version,
@@ -154,6 +154,9 @@ pub struct State {
     effects: u64,
     open_effects: Vec<u64>,
     cancelled: bool,
+    hold_is_over: bool,
+    supersedes: Option<RunId>,
+    inherited: Option<Arc<[Inherited]>>,
 }
 
 /// An event that cannot follow what happened before: the journal is damaged, or from other code.
@@ -180,6 +183,9 @@ impl State {
             effects: 0,
             open_effects: Vec::new(),
             cancelled: false,
+            hold_is_over: false,
+            supersedes: None,
+            inherited: None,
         }
     }
 
@@ -277,10 +283,26 @@ impl State {
     /// Whether the platform may have been changed: an attempt was begun that did not prove to be
     /// without effect.
     pub fn touched(&self) -> bool {
-        self.attempts.iter().any(|attempt| match attempt.status {
-            StepStatus::Open | StepStatus::Done => true,
-            StepStatus::Failed => attempt.has_effects,
-        })
+        self.inherited.is_some()
+            || self.attempts.iter().any(|attempt| match attempt.status {
+                StepStatus::Open | StepStatus::Done => true,
+                StepStatus::Failed => attempt.has_effects,
+            })
+    }
+
+    /// Whether it was held for a person and goes back now.
+    pub fn is_hold_over(&self) -> bool {
+        self.hold_is_over
+    }
+
+    /// The held run whose place it takes, or took when it changed something first.
+    pub fn supersedes(&self) -> Option<&RunId> {
+        self.supersedes.as_ref()
+    }
+
+    /// What it answers for besides its own steps, once it took the place of a held run.
+    pub fn inherited(&self) -> Option<&[Inherited]> {
+        self.inherited.as_deref()
     }
 
     /// Whether the point of no return is behind: the old release is being retired.

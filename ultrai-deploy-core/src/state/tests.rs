@@ -71,6 +71,7 @@ fn before_deploy() -> Vec<Event> {
                 serving: Some(release("old")),
                 version: None,
                 proven: true,
+                supersedes: None,
             });
         }
         if stage == Stage::Push {
@@ -255,10 +256,10 @@ fn a_hold_can_go_back_go_on_or_be_superseded() {
     };
     assert_eq!(held().next(), Next::Wait);
     let mut back = held();
-    back.apply(&Event::HoldReleased { proceed: false }).unwrap();
+    back.apply(&Event::HoldReleased { proceed: false, initiator: None }).unwrap();
     assert_eq!(back.next(), Next::GoBack);
     let mut on = held();
-    on.apply(&Event::HoldReleased { proceed: true }).unwrap();
+    on.apply(&Event::HoldReleased { proceed: true, initiator: None }).unwrap();
     assert_eq!(on.next(), Next::Run(Stage::Verify));
     let by = RunId::new("next").unwrap();
     let mut superseded = held();

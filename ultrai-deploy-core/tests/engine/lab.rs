@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 use ultrai_deploy_core::{
     Context, Deployer, Ending, ErrorKind,
     backup::{BackupSource, BackupStore, PartStream},
+    clock::{Clock, SystemClock},
     error::{Error, Result},
     evidence::{Evidence, EvidenceKind},
     health::{Endpoint, Health, HealthProbe, Timing},
@@ -62,6 +63,8 @@ pub(crate) struct Parts {
     pub(crate) observers: Vec<Arc<dyn Observer>>,
     pub(crate) policy: Policy,
     pub(crate) chance: f64,
+    /// How much later than now it is.
+    pub(crate) later: std::time::Duration,
 }
 
 impl Lab {
@@ -82,6 +85,7 @@ impl Lab {
             observers: vec![Arc::new(Watchman::new(self))],
             policy: Policy::default(),
             chance: 1.0,
+            later: std::time::Duration::ZERO,
         }
     }
 
@@ -206,9 +210,20 @@ impl Parts {
         .secrets(Arc::new(memory::Secrets::from_iter(secrets)))
         .policy(self.policy)
         .randomness(Arc::new(Chance(self.chance)))
+        .clock(Arc::new(Later(self.later)))
         .initiator(initiator);
         let builder = self.observers.into_iter().fold(builder, PipelineBuilder::observer);
         builder.build()
+    }
+}
+
+/// A clock that is ahead.
+#[derive(Debug)]
+struct Later(std::time::Duration);
+
+impl Clock for Later {
+    fn now(&self) -> jiff::Timestamp {
+        SystemClock.now() + self.0
     }
 }
 
@@ -403,6 +418,16 @@ impl Observer for Watchman {
             }
         }
         seen.note(&record.event);
+        if let Event::Inherited { steps, .. } = &record.event {
+            // What held runs brought may go with a rollback of this one.
+            let is_theirs = |one: &memory::Instance| {
+                let by = |maker: &memory::Maker| steps.iter().any(|step| step.run == maker.run);
+                one.maker.as_ref().is_some_and(by)
+            };
+            let theirs = self.world.instances().into_iter().filter(is_theirs);
+            let theirs: Vec<_> = theirs.map(|one| one.id).collect();
+            seen.before.retain(|id| !theirs.contains(id));
+        }
         if matches!(record.event, Event::Observed { .. }) {
             seen.before = self.world.live().into_iter().map(|one| one.id).collect();
         }

@@ -357,7 +357,7 @@ impl Run<'_> {
             Step::Rollback => (Some(&self.release), self.before.as_ref()),
             _ => (self.before.as_ref(), Some(&self.release)),
         };
-        Work { from, to, plan: &self.plan, records: &self.records }
+        Work { from, to, plan: &self.plan, records: &self.records, inherited: &[] }
     }
 
     fn cx(&self, step: Step) -> Context {

@@ -50,7 +50,7 @@ impl<'a> Drive<'a> {
             Step::Rollback => (Some(self.release), self.before.as_ref()),
             _ => (self.before.as_ref(), Some(self.release)),
         };
-        Work { from, to, plan: &self.plan, records: &self.records }
+        Work { from, to, plan: &self.plan, records: &self.records, inherited: &[] }
     }
 
     pub(crate) async fn prepare(&mut self, step: Step) {
