@@ -10,8 +10,9 @@ use serde_json::json;
 use tokio::time::Instant;
 use ultrai_deploy_core::{
     context::Context,
-    deployer::Step,
+    deployer::{Step, Work},
     error::{Error, ErrorKind, Result},
+    name::RunId,
 };
 
 use crate::{
@@ -69,10 +70,19 @@ pub(crate) async fn ensure(
 }
 
 /// Removes the networks that this run has created. One that others use by now stays. Idempotent.
-pub(crate) async fn remove_created(cx: &Context, backend: &Backend) -> Result<()> {
+pub(crate) async fn remove_created(cx: &Context, backend: &Backend, work: &Work<'_>) -> Result<()> {
+    let runs: BTreeSet<_> =
+        work.inherited.iter().map(|one| &one.run).chain([cx.run()]).cloned().collect();
+    for run in runs {
+        remove_created_by(cx, backend, &run).await?;
+    }
+    Ok(())
+}
+
+async fn remove_created_by(cx: &Context, backend: &Backend, run: &RunId) -> Result<()> {
     let wanted = [
         labels::filter(labels::PROJECT, cx.target().project.as_str()),
-        labels::filter(labels::RUN, cx.run().as_str()),
+        labels::filter(labels::RUN, run.as_str()),
     ];
     for network in backend.engine.networks(&wanted).await? {
         let step = network.labels.as_ref().and_then(|labels| labels.get(labels::STEP));

@@ -111,6 +111,14 @@ impl Record {
         Self::read(work.records.first().map_or(record, |(_, first)| first))
     }
 
+    /// The state before the run, and before those whose place it took.
+    pub(crate) fn before_all(work: &Work<'_>, record: &StepRecord) -> Result<Self> {
+        match work.inherited.first() {
+            Some(first) => Self::read(&first.record),
+            None => Self::before_run(work, record),
+        }
+    }
+
     fn read(record: &StepRecord) -> Result<Self> {
         let wrong = |kind, message: String| {
             Error::new(kind, "read the record of a step", message).without_effect()

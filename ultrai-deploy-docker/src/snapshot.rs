@@ -13,7 +13,7 @@ use bollard::models::{
 use futures_util::{StreamExt, TryStreamExt, stream};
 use serde::{Deserialize, Serialize};
 use ultrai_deploy_core::{
-    deployer::Step,
+    deployer::{Step, Work},
     error::Result,
     name::{ProjectName, ReleaseId, RunId, ServiceName},
     release::Image,
@@ -348,6 +348,18 @@ impl Snapshot {
     /// Those that `run` created to bring the new release.
     pub(crate) fn brought(&self, run: &RunId) -> impl Iterator<Item = &Container> {
         self.containers.values().filter(move |one| one.is_brought_by(run))
+    }
+
+    /// Those that go with a rollback of `run`: it brought them, or a run whose place it took.
+    pub(crate) fn to_take_back<'a>(
+        &'a self,
+        run: &'a RunId,
+        work: &'a Work<'_>,
+    ) -> impl Iterator<Item = &'a Container> {
+        let inherited = || work.inherited.iter().map(|one| &one.run);
+        self.containers.values().filter(move |one| {
+            one.is_brought_by(run) || inherited().any(|by| one.is_brought_by(by))
+        })
     }
 
     /// The one that `run` brought for a service's number.

@@ -200,11 +200,19 @@ impl Deployer {
         Ok(all)
     }
 
+    /// What goes with a rollback.
+    fn to_take_back(&self, cx: &Context, work: &Work<'_>) -> Result<Vec<Instance>> {
+        let mut all = self.host.instances.all()?;
+        all.retain(|one| is_to_take_back(cx, work, one));
+        Ok(all)
+    }
+
     /// What is there of a service as a release wants it, best what served `before`; nothing that
     /// this run brought.
     fn candidate(
         &self,
         cx: &Context,
+        work: &Work<'_>,
         before: &Snapshot,
         release: &Release,
         name: &ServiceName,
@@ -216,7 +224,7 @@ impl Deployer {
             one.service == *name
                 && one.spec_hash == *wanted
                 && one.step.is_some()
-                && !one.is_brought_by(cx.run())
+                && !is_to_take_back(cx, work, one)
         });
         Ok(all.into_iter().max_by_key(|one| (Some(&one.id) == served, one.is_up())))
     }
@@ -274,14 +282,14 @@ impl Deployer {
     async fn observe_rollback(
         &self,
         cx: &Context,
+        work: &Work<'_>,
         record: &StepRecord,
-        to: Option<&Release>,
     ) -> Result<Observation> {
-        let back = match to {
+        let back = match work.to {
             Some(to) => self.serves(to).await?,
             None => self.host.live()?.is_empty() && self.host.releases.current().await?.is_none(),
         };
-        if back && self.brought(cx)?.is_empty() {
+        if back && self.to_take_back(cx, work)?.is_empty() {
             return Ok(Observation::Done);
         }
         let untouched = Snapshot::read(record)? == Snapshot::of(&self.host).await?;
@@ -394,9 +402,9 @@ impl Seam for Deployer {
 
     async fn rollback(&self, cx: &Context, work: &Work<'_>, record: &StepRecord) -> Result<()> {
         self.host.instances.sweep()?;
-        let before = Snapshot::before_run(work, record)?;
+        let before = Snapshot::before_all(work, record)?;
         let order: Vec<_> = work.from.map(Release::in_dependency_order).unwrap_or_default();
-        let mut brought = self.brought(cx)?;
+        let mut brought = self.to_take_back(cx, work)?;
         brought.sort_by_key(|one| Reverse(order.iter().position(|name| **name == one.service)));
         for new in &brought {
             let old = match before.served(cx, &new.service) {
@@ -411,7 +419,7 @@ impl Seam for Deployer {
         }
         if let Some(to) = work.to {
             for name in to.in_dependency_order() {
-                let there = self.candidate(cx, &before, to, name)?;
+                let there = self.candidate(cx, work, &before, to, name)?;
                 let back = match there {
                     Some(there) if there.is_up() => there,
                     other => {
@@ -440,7 +448,7 @@ impl Seam for Deployer {
             Step::Stage => self.observe_stage(cx, work, target(work)?),
             Step::Switch => self.observe_switch(cx, &before, target(work)?).await,
             Step::Retire => self.observe_retire(record),
-            Step::Rollback => self.observe_rollback(cx, record, work.to).await,
+            Step::Rollback => self.observe_rollback(cx, work, record).await,
             other => {
                 let message = format!("the step {other} is not known");
                 Err(Error::new(ErrorKind::Unsupported, "observe", message).without_effect())
@@ -494,6 +502,11 @@ impl Deployer {
             other => other,
         }
     }
+}
+
+/// Whether the run brought it, or one whose place it took.
+fn is_to_take_back(cx: &Context, work: &Work<'_>, one: &Instance) -> bool {
+    work.answers_for(cx.run(), &one.run) && one.is_brought_by(&one.run)
 }
 
 fn target<'a>(work: &Work<'a>) -> Result<&'a Release> {

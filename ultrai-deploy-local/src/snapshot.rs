@@ -60,6 +60,11 @@ impl Snapshot {
         Self::read(first.map_or(record, |(_, record)| record))
     }
 
+    /// What was there before the run, and before those whose place it took.
+    pub(crate) fn before_all(work: &Work<'_>, record: &StepRecord) -> Result<Self> {
+        Self::read(work.first_record().unwrap_or(record))
+    }
+
     pub(crate) fn record(&self) -> Result<StepRecord> {
         let data = serde_json::to_value(self).map_err(|source| {
             Error::new(ErrorKind::Unexpected, "make a step record", "it has no JSON form")

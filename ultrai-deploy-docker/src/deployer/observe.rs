@@ -54,7 +54,10 @@ async fn look(
     own: &StepRecord,
 ) -> Result<Observation> {
     let snapshot = Snapshot::read(&backend.engine, &cx.target().project).await?;
-    let record = &Record::before_run(work, own)?;
+    let record = &match step {
+        Step::Rollback => Record::before_all(work, own)?,
+        _ => Record::before_run(work, own)?,
+    };
     let seen = match step {
         Step::Stage => stage(cx, backend, work, record, &snapshot, target(work)?).await?,
         Step::Switch => switch(cx, backend, work, record, &snapshot, target(work)?).await?,
@@ -171,7 +174,8 @@ async fn rollback(
     record: &Record,
     snapshot: &Snapshot,
 ) -> Result<Observation> {
-    let pending = snapshot.brought(cx.run()).next().is_some() || made_networks(cx, backend).await?;
+    let pending = snapshot.to_take_back(cx.run(), work).next().is_some()
+        || made_networks(cx, backend).await?;
     let guard = backend.engine.find_container(&names::guard(&cx.target().project)).await?;
     if pending || guard.is_some() {
         return Ok(Observation::Partial);

@@ -36,11 +36,11 @@ pub(super) async fn rollback(
     work: &Work<'_>,
     record: &StepRecord,
 ) -> Result<()> {
-    let record = Record::before_run(work, record)?;
+    let record = Record::before_all(work, record)?;
     guard::take(cx, backend, &[work.to, work.from]).await?;
     set_current(cx, backend, work.to).await?;
     let arriving = may_still_arrive(cx, backend, work).await?;
-    remove_brought(cx, backend, work.from).await?;
+    remove_brought(cx, backend, work).await?;
     match work.to {
         Some(to) => bring_back(cx, backend, to, &record).await?,
         // A first deploy takes over nothing; what it found stopped is as it was.
@@ -48,9 +48,9 @@ pub(super) async fn rollback(
     }
     if arriving {
         tokio::time::sleep(SETTLE).await;
-        remove_brought(cx, backend, work.from).await?;
+        remove_brought(cx, backend, work).await?;
     }
-    network::remove_created(cx, backend).await?;
+    network::remove_created(cx, backend, work).await?;
     let volumes = volume::created(cx, backend).await?;
     if !volumes.is_empty() {
         cx.note(&format!("left in place: volume {}", volumes.join(", volume "))).await?;
@@ -75,14 +75,15 @@ async fn may_still_arrive(cx: &Context, backend: &Backend, work: &Work<'_>) -> R
     }))
 }
 
-/// Removes what this run created for the new release, dependents first.
-async fn remove_brought(cx: &Context, backend: &Backend, from: Option<&Release>) -> Result<()> {
+/// Removes what this run created for the new release, and those whose place it took for theirs,
+/// dependents first.
+async fn remove_brought(cx: &Context, backend: &Backend, work: &Work<'_>) -> Result<()> {
     let snapshot = Snapshot::read(&backend.engine, &cx.target().project).await?;
     let mut brought: BTreeMap<ServiceName, Vec<&Container>> = BTreeMap::new();
-    for container in snapshot.brought(cx.run()) {
+    for container in snapshot.to_take_back(cx.run(), work) {
         brought.entry(container.service.clone()).or_default().push(container);
     }
-    let forwards = from.map(Definition::read).transpose()?.map(|one| one.dependencies());
+    let forwards = work.from.map(Definition::read).transpose()?.map(|one| one.dependencies());
     let mut backwards: Dependencies = order::reversed(&forwards.unwrap_or_default());
     for name in brought.keys() {
         backwards.entry(name.clone()).or_default();
