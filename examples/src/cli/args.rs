@@ -53,9 +53,9 @@ pub enum Command {
     Status(Where),
     /// List past runs.
     History(Where),
-    /// Finish or undo a run that was left unfinished.
+    /// Finish or undo a run that was left unfinished, or accept one that is held.
     Resume(Resume),
-    /// Stop a run; what it changed is rolled back.
+    /// Stop a run or take a held one back; what it changed is rolled back.
     Cancel(Where),
     /// Close a stuck run without touching anything.
     Abandon(Abandon),
@@ -154,6 +154,9 @@ pub struct Resume {
     /// Try again to roll back a stuck run.
     #[arg(long)]
     pub retry: bool,
+    /// Accept a held release although it failed, and go on.
+    #[arg(long, conflicts_with = "retry")]
+    pub proceed: bool,
 }
 
 /// Options of `abandon`.

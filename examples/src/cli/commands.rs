@@ -97,7 +97,8 @@ async fn undo_unfinished(setup: &Setup, output: &Output) -> Result<Option<u8>> {
         return Ok(None);
     }
     let Some(run) = setup.pipeline.resume(false, Wait::No).await? else { return Ok(None) };
-    say(&format!("run {} was left unfinished; going back from it", found.run));
+    let how = if found.held_until().is_some() { "is held" } else { "was left unfinished" };
+    say(&format!("run {} {how}; going back from it", found.run));
     run.cancel().cancel();
     let report = signal::drive(run).await?;
     output.result(&report);
@@ -235,7 +236,12 @@ pub(super) async fn resume(
     output: &Output,
 ) -> Result<u8> {
     let setup = setup::look(cli, &args.at, around)?;
-    let Some(run) = setup.pipeline.resume(args.retry, Wait::No).await? else {
+    let run = if args.proceed {
+        Some(setup.pipeline.accept(Wait::No).await?)
+    } else {
+        setup.pipeline.resume(args.retry, Wait::No).await?
+    };
+    let Some(run) = run else {
         let text = format!("no run of {} is unfinished", setup.state.target);
         output.either(&text, &json!({ "unfinished": null }));
         return Ok(exit::OK);
@@ -268,7 +274,7 @@ pub(super) async fn cancel(
         output.either(&text, &json!({ "cancelled": null }));
         return Ok(exit::OK);
     };
-    say("its process is gone; taking it over to undo it");
+    say("no process drives it; taking it over to undo it");
     run.cancel().cancel();
     let report = signal::drive(run).await?;
     output.result(&report);

@@ -15,6 +15,7 @@ use ultrai_deploy_core::{
     name::{ReleaseId, RunId, ServiceName, Target},
     pipeline::Unfinished,
     release_store::ReleaseStore,
+    state::Phase,
 };
 
 use super::{
@@ -22,7 +23,9 @@ use super::{
     args::{Cli, Where},
     exit,
     output::Output,
+    progress::say,
     setup::{self, Setup},
+    signal,
 };
 
 /// What is known of an environment.
@@ -46,6 +49,7 @@ struct Open {
     run: RunId,
     phase: String,
     stuck: bool,
+    held: bool,
     /// Why it failed, and why going back did, where it is stuck.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     causes: Vec<String>,
@@ -58,6 +62,11 @@ pub(super) async fn run(
     output: &Output,
 ) -> Result<u8> {
     let setup = setup::look(cli, at, around)?;
+    // Who looks keeps the deadline of a held run; what comes of that is in what is looked at next.
+    if let Some(run) = setup.pipeline.overdue().await? {
+        say(&format!("run {} was held and its time is over; going back", run.id()));
+        signal::drive(run).await?;
+    }
     let holder = setup.state.lease.holder(&setup.state.target).await?;
     let open = setup.pipeline.unfinished().await?.as_ref().map(Open::of);
     // What the journal knows is told also when the platform is down.
@@ -105,6 +114,7 @@ fn next(unfinished: Option<&Open>, holder: Option<&Holder>) -> Option<&'static s
     match (unfinished, holder) {
         (Some(_), Some(_)) => Some("cancel"),
         (Some(open), None) if open.stuck => Some("resume --retry"),
+        (Some(open), None) if open.held => Some("resume --proceed"),
         (Some(_), None) => Some("resume"),
         (None, _) => None,
     }
@@ -160,12 +170,16 @@ impl Open {
             Some(Ending::Stuck { cause, undo }) => {
                 vec![cause.to_string(), format!("going back failed: {undo}")]
             }
-            _ => Vec::new(),
+            _ => match found.state.phase() {
+                Phase::Held { cause, .. } => vec![cause.to_string()],
+                _ => Vec::new(),
+            },
         };
         Self {
             run: found.run.clone(),
             phase: found.state.phase().describe(),
             stuck: found.is_stuck(),
+            held: found.held_until().is_some(),
             causes,
         }
     }
@@ -189,6 +203,10 @@ impl fmt::Display for Status {
             }
             (Some(open), None) if open.stuck => {
                 writeln!(f, "run {} is stuck: {}", open.run, open.causes.join("\n  "))?;
+            }
+            (Some(open), None) if open.held => {
+                writeln!(f, "run {} is {}: {}", open.run, open.phase, open.causes.join("\n  "))?;
+                writeln!(f, "accept it, or go back with `ultrai rollback`")?;
             }
             (Some(open), None) => {
                 writeln!(f, "run {} was left unfinished, {}", open.run, open.phase)?;

@@ -25,8 +25,11 @@ const STAGES: [(&str, Stage); 11] = [
     ("finalise", Stage::Finalise),
 ];
 
-const ACTIONS: [(&str, FailureAction); 2] =
-    [("rollback", FailureAction::RollBack), ("ignore", FailureAction::Ignore)];
+const ACTIONS: [(&str, FailureAction); 3] = [
+    ("rollback", FailureAction::RollBack),
+    ("hold", FailureAction::Hold),
+    ("ignore", FailureAction::Ignore),
+];
 
 /// Reads `[policy]`: the engine's policy, and the longest wait for a check's first success.
 pub(super) fn read(mut table: Table<'_>) -> (Policy, Option<Duration>) {
@@ -59,13 +62,19 @@ pub(super) fn read(mut table: Table<'_>) -> (Policy, Option<Duration>) {
         policy.rollback_deadline = limit;
     }
     if let Some(mut actions) = table.take("on_failure").and_then(|field| field.table()) {
+        let verify = ("verify", Stage::Verify);
         let tests = ("post_deploy_tests", Stage::PostDeployTests);
-        for (name, stage) in [tests, ("watch", Stage::Watch)] {
-            if let Some(action) = actions.take(name).and_then(|field| field.choice(&ACTIONS)) {
+        for (name, stage) in [verify, tests, ("watch", Stage::Watch)] {
+            let allowed: Vec<_> =
+                ACTIONS.into_iter().filter(|(_, action)| action.is_allowed_in(stage)).collect();
+            if let Some(action) = actions.take(name).and_then(|field| field.choice(&allowed)) {
                 policy.failure_actions.insert(stage, action);
             }
         }
         actions.finish();
+    }
+    if let Some(hold) = table.take("hold").and_then(|field| field.some_duration()) {
+        policy.hold = hold;
     }
     if let Some(attempts) = table.take("attempts").and_then(|field| field.number(1..=100_u32)) {
         policy.retry.attempts = attempts;

@@ -85,7 +85,7 @@ fn every_problem_names_line_field_and_remedy() {
         (
             "[policy]\ncolour = 1".to_owned(),
             "2:1: policy.colour: unknown field; known here: attempts, backup, deadlines, \
-             health_deadline, keep_backups, keep_releases, longest_pause, on_failure, pause, \
+             health_deadline, hold, keep_backups, keep_releases, longest_pause, on_failure, pause, \
              rollback_deadline, stage_deadline, watch",
         ),
         (
@@ -122,8 +122,14 @@ fn every_problem_names_line_field_and_remedy() {
              write \"unix:///path/to/docker.sock\" or \"tcp://host:port\"",
         ),
         (
+            "[policy]\non_failure = { verify = \"ignore\" }".to_owned(),
+            "2:25: policy.on_failure.verify: \"ignore\" is not known; \
+             write \"rollback\" or \"hold\"",
+        ),
+        (
             "[policy]\non_failure = { deploy = \"ignore\" }".to_owned(),
-            "2:16: policy.on_failure.deploy: unknown field; known here: post_deploy_tests, watch",
+            "2:16: policy.on_failure.deploy: unknown field; known here: post_deploy_tests, verify, \
+             watch",
         ),
         (
             "[policy]\nwatch = \"30\"".to_owned(),
@@ -410,7 +416,8 @@ fn a_whole_file() {
         watch = "1m"
         stage_deadline = "10m"
         deadlines = { build = "2h", post_deploy_tests = "90s" }
-        on_failure = { watch = "ignore", post_deploy_tests = "rollback" }
+        on_failure = { watch = "ignore", post_deploy_tests = "rollback", verify = "hold" }
+        hold = "1h"
         attempts = 5
         pause = "2s"
         longest_pause = "1m"
@@ -480,6 +487,8 @@ fn a_whole_file() {
     }
     assert_eq!(config.policy.failure_action(Stage::Watch), FailureAction::Ignore);
     assert_eq!(config.policy.failure_action(Stage::PostDeployTests), FailureAction::RollBack);
+    assert_eq!(config.policy.failure_action(Stage::Verify), FailureAction::Hold);
+    assert_eq!(config.policy.hold, Duration::from_hours(1));
     let (first, longest) = (Duration::from_secs(2), Duration::from_mins(1));
     assert_eq!(config.policy.retry, Backoff { attempts: 5, first, longest });
     assert_eq!(config.policy.rollback_deadline, Duration::from_mins(20));
