@@ -38,7 +38,7 @@ impl ReleaseSource {
         Self(releases)
     }
 
-    async fn current(&self) -> Result<Option<Release>> {
+    async fn current(&self) -> Result<Option<Arc<Release>>> {
         match self.0.current().await? {
             Some(id) => Ok(Some(self.0.get(&id).await?)),
             None => Ok(None),
@@ -100,7 +100,7 @@ impl BackupSource for ReleaseSource {
                 .without_effect());
         };
         let bytes = match part {
-            RELEASE => to_json(&release)?,
+            RELEASE => to_json(&*release)?,
             SECRETS => {
                 let secrets = self.0.secrets(&release.id).await?;
                 let plain: BTreeMap<_, _> =

@@ -4,6 +4,7 @@ use std::{
     collections::BTreeMap,
     fmt,
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use async_trait::async_trait;
@@ -43,12 +44,12 @@ pub trait ReleaseStore: fmt::Debug + Send + Sync + 'static {
     /// Keeps a release and the values of its secrets. Idempotent; durable on return.
     async fn put(&self, release: &Release, secrets: &Secrets) -> Result<()>;
 
-    /// A release.
+    /// A release; shared, since many may work on the same one.
     ///
     /// # Errors
     /// [`ErrorKind::NotFound`], or
     /// [`ErrorKind::Corrupt`] when it does not match its id.
-    async fn get(&self, id: &ReleaseId) -> Result<Release>;
+    async fn get(&self, id: &ReleaseId) -> Result<Arc<Release>>;
 
     /// The values of a release's secrets.
     async fn secrets(&self, id: &ReleaseId) -> Result<Secrets>;

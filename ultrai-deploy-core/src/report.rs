@@ -135,95 +135,11 @@ pub struct TestReport {
 impl Report {
     /// The report of a run with these records.
     pub fn from_records(run: &RunId, records: &[Record]) -> Self {
-        let mut report = Self::empty(run);
-        let mut stage_began = None;
-        let mut checked = None;
+        let mut growing = Growing::new(run);
         for record in records {
-            let began = *report.started.get_or_insert(record.at);
-            report.millis = millis(began, record.at);
-            let stage_took = millis(stage_began.unwrap_or(record.at), record.at);
-            match &record.event {
-                Event::Created { target, kind, version, initiator, .. } => {
-                    report.target = Some(target.clone());
-                    report.kind = Some(kind.clone());
-                    report.version.clone_from(version);
-                    report.initiator = Some(initiator.clone());
-                }
-                Event::StageStarted { stage } => {
-                    stage_began = Some(record.at);
-                    report.stage(*stage, StageStatus::Unfinished, 0, None);
-                }
-                Event::StageSkipped { stage, why } => {
-                    report.stage(*stage, StageStatus::Skipped, 0, Some(why.clone()));
-                }
-                Event::StageFinished { stage } => {
-                    report.stage(*stage, StageStatus::Done, stage_took, None);
-                }
-                Event::StageFailed { stage, .. } => {
-                    report.stage(*stage, StageStatus::Failed, stage_took, None);
-                }
-                Event::FailureIgnored { stage, failure } => {
-                    report.stage(*stage, StageStatus::Ignored, stage_took, None);
-                    report
-                        .notes
-                        .push(format!("warning: {stage} failed and was ignored: {failure}"));
-                }
-                Event::Observed { serving, version, proven, supersedes } => {
-                    report.notes.extend(supersedes.as_ref().map(|held| {
-                        format!("takes the place of the held run {held} when it changes something")
-                    }));
-                    report.previous.clone_from(serving);
-                    report.previous_version.clone_from(version);
-                    report.previous_proven = *proven;
-                }
-                Event::BackedUp { backup, .. } => report.backup = Some(backup.clone()),
-                Event::ImageResolved { image, built: true, .. }
-                    if !report.built.contains(image) =>
-                {
-                    report.built.push(image.clone());
-                }
-                Event::Sealed { release } => {
-                    report.release = Some(release.clone());
-                    checked = Some(release.clone());
-                }
-                Event::Planned { plan } => report.plan = Some(plan.clone()),
-                Event::Checked { check, role, verdict, looks, millis, evidence } => {
-                    report.checks.push(CheckReport {
-                        check: check.clone(),
-                        release: checked.clone(),
-                        role: *role,
-                        verdict: *verdict,
-                        looks: *looks,
-                        millis: *millis,
-                        evidence: evidence.clone(),
-                    });
-                }
-                Event::TaskEnded { task, exit_code, tail } => report.tests.push(TestReport {
-                    test: task.clone(),
-                    exit_code: *exit_code,
-                    tail: tail.clone(),
-                }),
-                Event::CancelRequested { .. } => report.cancelled = true,
-                Event::Held { until, cause } => {
-                    report.held_until = Some(*until);
-                    report.held_for = Some(cause.clone());
-                }
-                Event::HoldReleased { proceed, initiator } => {
-                    report.held_until = None;
-                    let by = initiator.as_ref().map_or("", |initiator| initiator.user.as_str());
-                    report.notes.extend(proceed.then(|| format!("{by} accepted the held release")));
-                }
-                Event::RollbackDecided { to, .. } => checked.clone_from(to),
-                Event::Note { message } => report.notes.push(message.clone()),
-                Event::Ended { ending } => {
-                    report.held_until = None;
-                    report.ending = Some(ending.clone());
-                }
-                Event::RollbackRetried { .. } => report.ending = None,
-                _ => {}
-            }
+            growing.add(record);
         }
-        report
+        growing.into_report()
     }
 
     /// What went wrong, if anything did.
@@ -268,6 +184,108 @@ impl Report {
         match self.stages.iter_mut().find(|known| known.stage == stage) {
             Some(known) => *known = report,
             None => self.stages.push(report),
+        }
+    }
+}
+
+/// A report that grows with its run, which then need not keep its records.
+#[derive(Debug)]
+pub(crate) struct Growing {
+    report: Report,
+    stage_began: Option<Timestamp>,
+    /// The release that checks are about.
+    checked: Option<ReleaseId>,
+}
+
+impl Growing {
+    pub(crate) fn new(run: &RunId) -> Self {
+        Self { report: Report::empty(run), stage_began: None, checked: None }
+    }
+
+    pub(crate) fn into_report(self) -> Report {
+        self.report
+    }
+
+    pub(crate) fn add(&mut self, record: &Record) {
+        let report = &mut self.report;
+        let began = *report.started.get_or_insert(record.at);
+        report.millis = millis(began, record.at);
+        let stage_took = millis(self.stage_began.unwrap_or(record.at), record.at);
+        match &record.event {
+            Event::Created { target, kind, version, initiator, .. } => {
+                report.target = Some(target.clone());
+                report.kind = Some(kind.clone());
+                report.version.clone_from(version);
+                report.initiator = Some(initiator.clone());
+            }
+            Event::StageStarted { stage } => {
+                self.stage_began = Some(record.at);
+                report.stage(*stage, StageStatus::Unfinished, 0, None);
+            }
+            Event::StageSkipped { stage, why } => {
+                report.stage(*stage, StageStatus::Skipped, 0, Some(why.clone()));
+            }
+            Event::StageFinished { stage } => {
+                report.stage(*stage, StageStatus::Done, stage_took, None);
+            }
+            Event::StageFailed { stage, .. } => {
+                report.stage(*stage, StageStatus::Failed, stage_took, None);
+            }
+            Event::FailureIgnored { stage, failure } => {
+                report.stage(*stage, StageStatus::Ignored, stage_took, None);
+                report.notes.push(format!("warning: {stage} failed and was ignored: {failure}"));
+            }
+            Event::Observed { serving, version, proven, supersedes } => {
+                report.notes.extend(supersedes.as_ref().map(|held| {
+                    format!("takes the place of the held run {held} when it changes something")
+                }));
+                report.previous.clone_from(serving);
+                report.previous_version.clone_from(version);
+                report.previous_proven = *proven;
+            }
+            Event::BackedUp { backup, .. } => report.backup = Some(backup.clone()),
+            Event::ImageResolved { image, built: true, .. } if !report.built.contains(image) => {
+                report.built.push(image.clone());
+            }
+            Event::Sealed { release } => {
+                report.release = Some(release.clone());
+                self.checked = Some(release.clone());
+            }
+            Event::Planned { plan } => report.plan = Some(plan.clone()),
+            Event::Checked { check, role, verdict, looks, millis, evidence } => {
+                report.checks.push(CheckReport {
+                    check: check.clone(),
+                    release: self.checked.clone(),
+                    role: *role,
+                    verdict: *verdict,
+                    looks: *looks,
+                    millis: *millis,
+                    evidence: evidence.clone(),
+                });
+            }
+            Event::TaskEnded { task, exit_code, tail } => report.tests.push(TestReport {
+                test: task.clone(),
+                exit_code: *exit_code,
+                tail: tail.clone(),
+            }),
+            Event::CancelRequested { .. } => report.cancelled = true,
+            Event::Held { until, cause } => {
+                report.held_until = Some(*until);
+                report.held_for = Some(cause.clone());
+            }
+            Event::HoldReleased { proceed, initiator } => {
+                report.held_until = None;
+                let by = initiator.as_ref().map_or("", |initiator| initiator.user.as_str());
+                report.notes.extend(proceed.then(|| format!("{by} accepted the held release")));
+            }
+            Event::RollbackDecided { to, .. } => self.checked.clone_from(to),
+            Event::Note { message } => report.notes.push(message.clone()),
+            Event::Ended { ending } => {
+                report.held_until = None;
+                report.ending = Some(ending.clone());
+            }
+            Event::RollbackRetried { .. } => report.ending = None,
+            _ => {}
         }
     }
 }

@@ -101,7 +101,7 @@ async fn a_changed_release_is_noticed() {
     assert_eq!(error.kind(), ErrorKind::Unsupported);
 
     fixture.put("1.0.0", &[]).await;
-    assert_eq!(fixture.state.releases.get(&release.id).await.unwrap(), release);
+    assert_eq!(*fixture.state.releases.get(&release.id).await.unwrap(), release);
 }
 
 #[tokio::test]

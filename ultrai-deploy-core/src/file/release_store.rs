@@ -136,9 +136,9 @@ impl release_store::ReleaseStore for ReleaseStore {
         self.change(PUT, move |disk| disk.put(&release, &secrets)).await
     }
 
-    async fn get(&self, id: &ReleaseId) -> Result<Release> {
+    async fn get(&self, id: &ReleaseId) -> Result<Arc<Release>> {
         let id = id.clone();
-        self.look(move |disk| disk.get(&id)).await
+        self.look(move |disk| disk.get(&id).map(Arc::new)).await
     }
 
     async fn secrets(&self, id: &ReleaseId) -> Result<Secrets> {

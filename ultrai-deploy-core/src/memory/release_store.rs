@@ -25,7 +25,7 @@ pub struct ReleaseStore(Arc<Mutex<Releases>>);
 
 #[derive(Debug, Default)]
 struct Releases {
-    kept: BTreeMap<ReleaseId, (Release, Secrets)>,
+    kept: BTreeMap<ReleaseId, (Arc<Release>, Secrets)>,
     current: Option<ReleaseId>,
     key: Option<FingerprintKey>,
 }
@@ -63,14 +63,17 @@ impl release_store::ReleaseStore for ReleaseStore {
     }
 
     async fn put(&self, release: &Release, secrets: &Secrets) -> Result<()> {
-        let entry = (release.clone(), secrets.clone());
-        self.releases().kept.insert(release.id.clone(), entry);
+        let mut releases = self.releases();
+        let known = releases.kept.get(&release.id).filter(|(known, _)| **known == *release);
+        let release =
+            known.map_or_else(|| Arc::new(release.clone()), |(known, _)| Arc::clone(known));
+        releases.kept.insert(release.id.clone(), (release, secrets.clone()));
         Ok(())
     }
 
-    async fn get(&self, id: &ReleaseId) -> Result<Release> {
+    async fn get(&self, id: &ReleaseId) -> Result<Arc<Release>> {
         let releases = self.releases();
-        let found = releases.kept.get(id).map(|(release, _)| release.clone());
+        let found = releases.kept.get(id).map(|(release, _)| Arc::clone(release));
         found.ok_or_else(|| absent(id, "read the release"))
     }
 

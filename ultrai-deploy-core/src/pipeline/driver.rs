@@ -95,33 +95,38 @@ impl Driver {
             // The run is over and durable; a lease that cannot be given up runs out by itself.
             tracing::warn!(run = %self.run(), error = %Chain(&error), "lease not released");
         }
-        Ok(Report::from_records(self.run(), &self.log.records().await))
+        Ok(self.log.take_report().await)
     }
 
     /// Drives the run to its end. The lease stays held.
     pub(super) async fn drive(&mut self) -> Result<()> {
         loop {
-            let found = self.log.state().await;
-            match found.next() {
-                Next::Create => self.create().await?,
-                Next::Run(stage) => self.stage(stage).await?,
-                Next::Reconcile(step) => self.reconcile(step).await?,
-                Next::Refuse => self.refuse().await?,
-                Next::GoBack => self.go_back().await?,
-                Next::Undo => self.undo().await?,
-                Next::Prove => self.prove_undone().await?,
+            // Each in a box of its own: a run that waits holds what it waits in, and no room for
+            // all the rest.
+            let next = self.log.state().await.next();
+            match next {
+                Next::Create => Box::pin(self.create()).await?,
+                Next::Run(stage) => Box::pin(self.stage(stage)).await?,
+                Next::Reconcile(step) => Box::pin(self.reconcile(step)).await?,
+                Next::Refuse => Box::pin(self.refuse()).await?,
+                Next::GoBack => Box::pin(self.go_back()).await?,
+                Next::Undo => Box::pin(self.undo()).await?,
+                Next::Prove => Box::pin(self.prove_undone()).await?,
                 Next::Wait => {
-                    let Phase::Held { until, .. } = found.phase() else { return Ok(()) };
                     self.log.record_cancellation(&self.cancel).await?;
-                    let decided = self.log.state().await.is_cancelled();
-                    if !decided && self.parts.clock.now() < *until {
+                    let state = self.log.state().await;
+                    let is_over = match state.phase() {
+                        Phase::Held { until, .. } => self.parts.clock.now() >= *until,
+                        _ => false,
+                    };
+                    if !is_over && !state.is_cancelled() {
                         return Ok(());
                     }
                     let over = Event::HoldReleased { proceed: false, initiator: None };
                     self.log.record(over).await?;
                 }
                 Next::Conclude => {
-                    let changed = found.plan().is_none_or(|plan| !plan.unchanged);
+                    let changed = self.log.state().await.plan().is_none_or(|plan| !plan.unchanged);
                     self.end(Ending::Succeeded { changed }).await?;
                 }
                 Next::Nothing => return Ok(()),
@@ -136,9 +141,13 @@ impl Driver {
         let version = match job {
             Job::Deploy(request) => Some(request.spec.version.clone()),
             // An unknown release is a failure of preflight, which is journaled.
-            Job::Rollback(request) => {
-                self.parts.releases.get(&request.to).await.ok().map(|release| release.version)
-            }
+            Job::Rollback(request) => self
+                .parts
+                .releases
+                .get(&request.to)
+                .await
+                .ok()
+                .map(|release| release.version.clone()),
         };
         let initiator = Initiator { reason: job.reason().cloned(), ..self.parts.initiator.clone() };
         self.log
@@ -157,14 +166,17 @@ impl Driver {
 
     /// Runs a stage and records what came of it.
     async fn stage(&mut self, stage: Stage) -> Result<()> {
-        let before = self.log.state().await;
-        if *before.phase() == Phase::Ready(stage)
-            && let Some(why) = self.reason_to_skip(stage, &before)
-        {
+        let skip = {
+            let before = self.log.state().await;
+            let is_new = *before.phase() == Phase::Ready(stage);
+            is_new.then(|| self.reason_to_skip(stage, &before)).flatten()
+        };
+        if let Some(why) = skip {
             return self.log.record(Event::StageSkipped { stage, why }).await;
         }
         self.log.record(Event::StageStarted { stage }).await?;
-        let result = if let Some(stop) = self.reason_to_stop(stage, &before) {
+        let stop = self.reason_to_stop(stage, &self.log.state().await);
+        let result = if let Some(stop) = stop {
             Err(stop)
         } else {
             let span = tracing::info_span!("stage", name = %stage);
@@ -222,26 +234,26 @@ impl Driver {
         let cx = self.context(stage.as_str());
         if stage == Stage::Lock {
             // It may have to finish other runs, which keep to deadlines of their own.
-            return self.lock(&cx).await;
+            return Box::pin(self.lock(&cx)).await;
         }
         if stage == Stage::Watch {
             // How long it may take depends on its checks.
-            return self.watch(&cx).await;
+            return Box::pin(self.watch(&cx)).await;
         }
         let cx = cx.with_timeout(self.parts.policy.deadline(stage));
         // Twice the grace: a step in it is cut off first, and journaled.
         cut_off(&cx, 2 * GRACE, async {
             match stage {
-                Stage::Preflight => self.preflight(&cx).await,
-                Stage::Backup => self.backup(&cx).await,
-                Stage::Configure => self.configure(&cx).await,
-                Stage::Build => self.build(&cx).await,
-                Stage::Push => self.seal(&cx).await,
-                Stage::PreDeployTests => self.pre_deploy_tests(&cx).await,
-                Stage::Deploy => self.deploy(&cx).await,
-                Stage::Verify => self.verify(&cx).await,
-                Stage::PostDeployTests => self.post_deploy_tests(&cx).await,
-                Stage::Finalise => self.finalise().await,
+                Stage::Preflight => Box::pin(self.preflight(&cx)).await,
+                Stage::Backup => Box::pin(self.backup(&cx)).await,
+                Stage::Configure => Box::pin(self.configure(&cx)).await,
+                Stage::Build => Box::pin(self.build(&cx)).await,
+                Stage::Push => Box::pin(self.seal(&cx)).await,
+                Stage::PreDeployTests => Box::pin(self.pre_deploy_tests(&cx)).await,
+                Stage::Deploy => Box::pin(self.deploy(&cx)).await,
+                Stage::Verify => Box::pin(self.verify(&cx)).await,
+                Stage::PostDeployTests => Box::pin(self.post_deploy_tests(&cx)).await,
+                Stage::Finalise => Box::pin(self.finalise()).await,
                 // Two are above; the report is made of the records once the run is over.
                 Stage::Lock | Stage::Watch | Stage::Report => Ok(()),
             }

@@ -1,6 +1,9 @@
 //! What a deploy would change, found out without taking the lease and without changing anything.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use super::{DeployRequest, Parts, Pipeline, seal::named};
 use crate::{
@@ -105,8 +108,8 @@ impl Pipeline {
             resources: plan.resources,
             not_undoable: plan.not_undoable,
             rollback_point: baseline.map(|(release, proven)| RollbackPoint {
-                release: release.id,
-                version: release.version,
+                release: release.id.clone(),
+                version: release.version.clone(),
                 proven,
             }),
             unfinished,
@@ -181,7 +184,7 @@ impl Parts {
         &self,
         current: &Current,
         redactor: &mut Redactor,
-    ) -> Result<Option<(Release, bool)>> {
+    ) -> Result<Option<(Arc<Release>, bool)>> {
         Ok(match &current.serving {
             Serving::Nothing => None,
             Serving::Release(id) => {
@@ -189,7 +192,7 @@ impl Parts {
                 let proven = history::is_proven(self.journal.as_ref(), id).await?;
                 Some((self.releases.get(id).await?, proven))
             }
-            Serving::Unmanaged(release) => Some((Release::clone(release), false)),
+            Serving::Unmanaged(release) => Some((Arc::new(Release::clone(release)), false)),
         })
     }
 }
@@ -213,14 +216,14 @@ impl NewImage {
 /// What is compared.
 struct Scene<'a> {
     current: &'a Current,
-    baseline: Option<&'a (Release, bool)>,
+    baseline: Option<&'a (Arc<Release>, bool)>,
     release: &'a Release,
     images: BTreeMap<ServiceName, NewImage>,
 }
 
 impl Scene<'_> {
     fn old(&self) -> Option<&Release> {
-        self.baseline.map(|(release, _)| release)
+        self.baseline.map(|(release, _)| release.as_ref())
     }
 
     fn secrecy<'b>(&'b self, redactor: &'b Redactor) -> Secrecy<'b> {

@@ -1,6 +1,6 @@
 //! Proving a release: what runs is what is intended, and every check passes.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use futures_util::{StreamExt, stream::FuturesUnordered};
 use serde::Serialize;
@@ -104,7 +104,7 @@ impl Pipeline {
     ///
     /// # Errors
     /// [`ErrorKind::NotFound`] when nothing is deployed; everything about checks is in the proof.
-    pub async fn verify(&self, cx: &Context) -> Result<(Release, Proof)> {
+    pub async fn verify(&self, cx: &Context) -> Result<(Arc<Release>, Proof)> {
         let parts = &self.parts;
         let current = cx.bounded(parts.deployer.current(cx)).await?;
         let (release, redactor) = match current.serving {
@@ -118,7 +118,7 @@ impl Pipeline {
                 let redactor = Redactor::new(&parts.releases.secrets(&id).await?);
                 (parts.releases.get(&id).await?, redactor)
             }
-            Serving::Unmanaged(release) => (*release, Redactor::default()),
+            Serving::Unmanaged(release) => (Arc::from(release), Redactor::default()),
         };
         let whens = [When::Verify, When::Post];
         let proof = parts.prove(cx, &release, Role::Live, &whens, Patience::All, None).await;

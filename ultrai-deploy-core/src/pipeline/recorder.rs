@@ -14,6 +14,7 @@ use crate::{
     lease::Fence,
     name::RunId,
     redact::Redactor,
+    report::{Growing, Report},
     state::{Phase, State},
     task::TaskOutput,
 };
@@ -32,18 +33,20 @@ pub(crate) struct Recorder {
 
 #[derive(Debug)]
 struct Log {
-    records: Vec<Record>,
+    /// The number of the last record.
+    seq: u64,
+    report: Growing,
     fence: Fence,
     redactor: Redactor,
     broken: bool,
     /// A record that is on its way, with the state that it leads to. It is still here when whoever
     /// awaited the append was dropped: a deadline, a cancellation.
-    unsettled: Option<(Record, State)>,
+    unsettled: Option<Box<(Record, State)>>,
 }
 
 impl Recorder {
     pub(crate) fn new(parts: Arc<Parts>, run: RunId) -> Self {
-        Self::resumed(parts, run, State::new(), Vec::new(), Fence(0))
+        Self::resumed(parts, run, State::new(), &[], Fence(0))
     }
 
     /// Goes on with a run that another driver left. `fence` is the new driver's.
@@ -51,11 +54,16 @@ impl Recorder {
         parts: Arc<Parts>,
         run: RunId,
         state: State,
-        records: Vec<Record>,
+        records: &[Record],
         fence: Fence,
     ) -> Self {
+        let mut report = Growing::new(&run);
+        for record in records {
+            report.add(record);
+        }
+        let seq = records.len() as u64;
         let redactor = Redactor::default();
-        let log = Log { records, fence, redactor, broken: false, unsettled: None };
+        let log = Log { seq, report, fence, redactor, broken: false, unsettled: None };
         Self { parts, run, log: Mutex::new(log), state: watch::Sender::new(state) }
     }
 
@@ -73,8 +81,10 @@ impl Recorder {
         self.state.subscribe()
     }
 
-    pub(crate) async fn records(&self) -> Vec<Record> {
-        self.log.lock().await.records.clone()
+    /// The report of what is durable; asked for once, when nothing is written any more.
+    pub(crate) async fn take_report(&self) -> Report {
+        let nothing = Growing::new(&self.run);
+        std::mem::replace(&mut self.log.lock().await.report, nothing).into_report()
     }
 
     /// The fence of the lease that this driver took; 0 before.
@@ -98,8 +108,12 @@ impl Recorder {
 
     /// Makes an event durable.
     pub(crate) async fn record(&self, event: Event) -> Result<()> {
-        let mut log = self.log.lock().await;
-        self.append(&mut log, event).await
+        // In a box: every future that records something has room for a pointer, not for a state.
+        Box::pin(async move {
+            let mut log = self.log.lock().await;
+            self.append(&mut log, event).await
+        })
+        .await
     }
 
     /// Makes it durable that somebody asked to stop, unless it is already.
@@ -115,7 +129,7 @@ impl Recorder {
             return Ok(());
         }
         let why = "it was asked to stop".to_owned();
-        self.append(&mut log, Event::CancelRequested { why }).await
+        Box::pin(self.append(&mut log, Event::CancelRequested { why })).await
     }
 
     async fn append(&self, log: &mut Log, event: Event) -> Result<()> {
@@ -129,9 +143,9 @@ impl Recorder {
         if let Event::Locked { fence, .. } | Event::Adopted { fence, .. } = &event {
             log.fence = *fence;
         }
-        let seq = log.records.len() as u64 + 1;
+        let seq = log.seq + 1;
         let record = Record { seq, at: self.parts.clock.now(), fence: log.fence, event };
-        log.unsettled = Some((record.clone(), state));
+        log.unsettled = Some(Box::new((record.clone(), state)));
         let appended = self.parts.journal.append(&self.run, &record).await;
         self.appended(log, appended)
     }
@@ -146,7 +160,7 @@ impl Recorder {
                 format!("run {} is not this driver's any more", self.run),
             ));
         }
-        let Some((record, _)) = &log.unsettled else { return Ok(()) };
+        let Some((record, _)) = log.unsettled.as_deref() else { return Ok(()) };
         let appended = match self.parts.journal.append(&self.run, record).await {
             Err(error) if error.kind() == ErrorKind::Conflict => {
                 match self.parts.journal.load(&self.run).await {
@@ -161,7 +175,8 @@ impl Recorder {
     }
 
     fn appended(&self, log: &mut Log, appended: Result<()>) -> Result<()> {
-        let Some((record, state)) = log.unsettled.take() else { return appended };
+        let Some(unsettled) = log.unsettled.take() else { return appended };
+        let (record, state) = *unsettled;
         if appended.is_err() {
             log.broken = true;
             return appended;
@@ -170,7 +185,8 @@ impl Recorder {
         for observer in &self.parts.observers {
             observer.on_record(&self.run, &record);
         }
-        log.records.push(record);
+        log.seq = record.seq;
+        log.report.add(&record);
         Ok(())
     }
 

@@ -1,6 +1,6 @@
 //! The steps that change the platform, each between a durable intent and its result.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use tokio::time::Instant;
 
@@ -25,15 +25,14 @@ use crate::{
 impl Driver {
     /// Stages, looks at what was staged, switches.
     pub(super) async fn deploy(&self, cx: &Context) -> Result<()> {
-        let state = self.log.state().await;
-        if state.is_done(Step::Switch) {
+        if self.is_done(Step::Switch).await {
             return Ok(());
         }
         if self.parts.deployer.capabilities().staging {
-            if !state.is_done(Step::Stage) {
+            if !self.is_done(Step::Stage).await {
                 self.step(cx, Step::Stage).await?;
             }
-            self.prove(cx, Role::Staged, &[]).await?;
+            Box::pin(self.prove(cx, Role::Staged, &[])).await?;
         }
         self.step(cx, Step::Switch).await
     }
@@ -74,6 +73,10 @@ impl Driver {
         cut_off(&cx, GRACE, looked).await?.into_result()
     }
 
+    async fn is_done(&self, step: Step) -> bool {
+        self.log.state().await.is_done(step)
+    }
+
     async fn prove(&self, cx: &Context, role: Role, whens: &[When]) -> Result<()> {
         let release = self.release().await?;
         let proof =
@@ -86,7 +89,7 @@ impl Driver {
     pub(super) async fn finalise(&self) -> Result<()> {
         let limit = self.parts.policy.deadline(Stage::Finalise);
         let cx = self.uncancelled(Stage::Finalise.as_str()).with_timeout(limit);
-        if !self.log.state().await.is_done(Step::Retire) {
+        if !self.is_done(Step::Retire).await {
             let retired = self.insist(&cx, Step::Retire, limit).await;
             self.housekeep("the old release was not removed", retired).await?;
         }
@@ -113,12 +116,15 @@ impl Driver {
 
     /// Performs a step: reads what undo will need, makes the intent durable, acts, records.
     async fn step(&self, cx: &Context, step: Step) -> Result<()> {
-        let state = self.log.state().await;
-        let attempt = state.next_attempt(step);
+        let (attempt, mut scene) = {
+            let state = self.log.state().await;
+            (state.next_attempt(step), Box::pin(self.scene(step, &state)).await?)
+        };
         let cx = cx.for_step(step.as_str(), attempt);
-        let scene = self.scene(step, &state).await?;
         let record = cx.bounded(self.parts.deployer.prepare(&cx, step, &scene.work())).await?;
-        self.inherit(&state).await?;
+        if Box::pin(self.inherit()).await? {
+            scene.inherited = self.log.state().await.inherited().unwrap_or_default().to_vec();
+        }
         self.log.record(Event::Intent { step, attempt, record: record.clone() }).await?;
         let result = cut_off(&cx, GRACE, self.act(&cx, step, &scene, &record)).await;
         if self.log.is_broken().await {
@@ -190,7 +196,7 @@ impl Driver {
     async fn scene(&self, step: Step, state: &State) -> Result<Scene> {
         let release = self.release().await?;
         let previous = self.previous().await?;
-        let plan = state.plan().cloned().ok_or_else(|| {
+        let plan = state.shared_plan().ok_or_else(|| {
             Error::new(ErrorKind::Unexpected, "read the plan", "the run has not made one")
         })?;
         let records =
@@ -207,9 +213,9 @@ impl Driver {
 /// What a step works on, owned.
 #[derive(Debug)]
 struct Scene {
-    from: Option<Release>,
-    to: Option<Release>,
-    plan: Plan,
+    from: Option<Arc<Release>>,
+    to: Option<Arc<Release>>,
+    plan: Arc<Plan>,
     records: Vec<(Step, StepRecord)>,
     inherited: Vec<Inherited>,
 }
@@ -217,8 +223,8 @@ struct Scene {
 impl Scene {
     fn work(&self) -> Work<'_> {
         Work {
-            from: self.from.as_ref(),
-            to: self.to.as_ref(),
+            from: self.from.as_deref(),
+            to: self.to.as_deref(),
             plan: &self.plan,
             records: &self.records,
             inherited: &self.inherited,

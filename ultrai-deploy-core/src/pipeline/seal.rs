@@ -1,6 +1,6 @@
 //! From a spec to a sealed, stored release and its binding plan: configure, build, push.
 
-use std::{collections::BTreeMap, path::PathBuf};
+use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
 
 use super::{Driver, Parts, driver::Job};
 use crate::{
@@ -99,7 +99,7 @@ impl Driver {
                 self.log.record(Event::Sealed { release: release.id.clone() }).await?;
                 release
             }
-            _ => self.seal_spec(cx).await?,
+            _ => Arc::new(self.seal_spec(cx).await?),
         };
         let current = cx.bounded(self.parts.deployer.current(cx)).await?;
         let mut plan = self.parts.deployer.plan(&current, &release)?;
@@ -111,7 +111,11 @@ impl Driver {
             expected.check_release(&release)?;
             expected.check_plan(&plan)?;
         }
-        self.log.record(Event::Planned { plan }).await
+        self.log.record(Event::Planned { plan }).await?;
+        // From here on all that the run needs is stored.
+        self.job = None;
+        self.draft = Draft::default();
+        Ok(())
     }
 
     async fn seal_spec(&mut self, cx: &Context) -> Result<Release> {
@@ -171,7 +175,7 @@ impl Driver {
     }
 
     /// The release that the run brings.
-    pub(super) async fn release(&self) -> Result<Release> {
+    pub(super) async fn release(&self) -> Result<Arc<Release>> {
         let state = self.log.state().await;
         let id = state.release().ok_or_else(|| {
             Error::new(ErrorKind::Unexpected, "read the release", "the run has not sealed one")
@@ -180,7 +184,7 @@ impl Driver {
     }
 
     /// The release that served before, if any.
-    pub(super) async fn previous(&self) -> Result<Option<Release>> {
+    pub(super) async fn previous(&self) -> Result<Option<Arc<Release>>> {
         let state = self.log.state().await;
         match state.baseline().and_then(|baseline| baseline.release.as_ref()) {
             Some(id) => Ok(Some(self.parts.releases.get(id).await?)),

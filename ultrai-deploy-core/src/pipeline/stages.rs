@@ -1,5 +1,7 @@
 //! The stages that change nothing on the platform: preflight, lock, backup, tests.
 
+use std::sync::Arc;
+
 use super::{
     BackupPolicy, DeployRequest, Driver, OnUnfinished, Parts,
     deadline::{GRACE, cut_off},
@@ -131,10 +133,11 @@ impl Driver {
             }
             Serving::Unmanaged(release) => {
                 self.parts.releases.put(&release, &Secrets::new()).await?;
-                (Some(*release), false)
+                (Some(Arc::from(release)), false)
             }
         };
-        let (serving, version) = release.map(|release| (release.id, release.version)).unzip();
+        let (serving, version) =
+            release.map(|release| (release.id.clone(), release.version.clone())).unzip();
         let observed = match held {
             None => Event::Observed { serving, version, proven, supersedes: None },
             // What is held is no place to go back to: what served before it is.

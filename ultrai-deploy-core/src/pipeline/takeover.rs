@@ -184,7 +184,8 @@ impl Driver {
         }
         let limit = self.parts.policy.deadline(Stage::Verify);
         let cx = self.uncancelled("accept").with_timeout(limit);
-        let outcome = self.parts.compare(&cx, &self.release().await?).await?;
+        let release = self.release().await?;
+        let outcome = self.parts.compare(&cx, &release).await?;
         if let (false, Some(why)) = (outcome.verdict == Verdict::Pass, outcome.why) {
             return Err(Error::new(ErrorKind::Unhealthy, "accept the release", why)
                 .with_advice("go back with `ultrai rollback`")
@@ -195,11 +196,12 @@ impl Driver {
     }
 
     /// Takes the place of the held run that this one supersedes, before its first step: from here
-    /// on it answers for what that one did.
-    pub(super) async fn inherit(&self, state: &State) -> Result<()> {
-        let Some(from) = state.supersedes() else { return Ok(()) };
+    /// on it answers for what that one did. Says whether it took it just now.
+    pub(super) async fn inherit(&self) -> Result<bool> {
+        let state = self.log.state().await;
+        let Some(from) = state.supersedes() else { return Ok(false) };
         if state.inherited().is_some() {
-            return Ok(());
+            return Ok(false);
         }
         let held = load(self.parts.journal.as_ref(), from).await?;
         if held.held_until().is_none() {
@@ -217,7 +219,8 @@ impl Driver {
         self.log.record(Event::Inherited { from: from.clone(), steps }).await?;
         let holder = self.parts.holder(self.run());
         let fence = self.log.fence().await;
-        supersede(&self.parts, held, self.run(), fence, &holder).await
+        supersede(&self.parts, held, self.run(), fence, &holder).await?;
+        Ok(true)
     }
 
     /// Finishes or undoes runs that other drivers left, under this run's lease. Gives the one that
@@ -345,7 +348,7 @@ async fn take_over(
     }
     parts.journal.repair(&run).await?;
     let holder = Holder { run: run.clone(), ..holder.clone() };
-    let recorder = Arc::new(Recorder::resumed(Arc::clone(parts), run, state, records, fence));
+    let recorder = Arc::new(Recorder::resumed(Arc::clone(parts), run, state, &records, fence));
     recorder.record(Event::Adopted { fence, holder }).await?;
     Ok(Driver::new(Arc::clone(parts), recorder, cancel.clone(), None))
 }

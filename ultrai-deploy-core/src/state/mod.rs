@@ -252,6 +252,10 @@ impl State {
         self.plan.as_deref()
     }
 
+    pub(crate) fn shared_plan(&self) -> Option<Arc<Plan>> {
+        self.plan.clone()
+    }
+
     /// All attempts of steps, oldest first.
     pub fn attempts(&self) -> &[Attempt] {
         &self.attempts

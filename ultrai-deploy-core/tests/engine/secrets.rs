@@ -150,5 +150,5 @@ async fn a_release_holds_fingerprints_only() {
     let report = lab.deploy(shop("1.0.0", json!({}))).await;
     let release = lab.releases.get(report.release.as_ref().unwrap()).await.unwrap();
     assert_eq!(release.secret_names().len(), 1);
-    assert_clean("a release", &serde_json::to_string(&release).unwrap());
+    assert_clean("a release", &serde_json::to_string(&*release).unwrap());
 }

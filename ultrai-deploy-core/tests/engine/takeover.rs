@@ -147,6 +147,8 @@ async fn two_drivers_take_turns() {
     let (one, two) = (lab.process(), lab.process());
     let mut second = DeployRequest::new(shop("1.2.0", json!({})));
     second.wait = Wait::AtMost(Duration::from_mins(10));
+    // With a fresh budget the first one comes to the lease before the second one begins.
+    tokio::task::yield_now().await;
     let (first, second, third) = tokio::join!(
         one.deploy(DeployRequest::new(slow)).join(),
         two.deploy(second).join(),

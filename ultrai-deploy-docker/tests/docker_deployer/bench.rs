@@ -192,7 +192,9 @@ impl Bench {
         let current = self.current().await;
         let plan = self.deployer.plan(&current, &release).unwrap();
         let before = match current.serving {
-            Serving::Release(id) => Some(self.state.releases.get(&id).await.unwrap()),
+            Serving::Release(id) => {
+                Some(Release::clone(&*self.state.releases.get(&id).await.unwrap()))
+            }
             Serving::Unmanaged(found) => {
                 self.state.releases.put(&found, &Secrets::new()).await.unwrap();
                 Some(*found)

@@ -1,6 +1,6 @@
 //! One run against an environment, step by step.
 
-use std::{fs, future::Future, path::Path, time::Duration};
+use std::{fs, future::Future, path::Path, sync::Arc, time::Duration};
 
 use tokio::time::Instant;
 use ultrai_deploy_core::{
@@ -24,7 +24,7 @@ pub(crate) struct Drive<'a> {
     pub(crate) cx: Context,
     pub(crate) plan: Plan,
     pub(crate) records: Vec<(Step, StepRecord)>,
-    before: Option<Release>,
+    before: Option<Arc<Release>>,
     release: &'a Release,
 }
 
@@ -47,8 +47,8 @@ impl<'a> Drive<'a> {
 
     fn work(&self, step: Step) -> Work<'_> {
         let (from, to) = match step {
-            Step::Rollback => (Some(self.release), self.before.as_ref()),
-            _ => (self.before.as_ref(), Some(self.release)),
+            Step::Rollback => (Some(self.release), self.before.as_deref()),
+            _ => (self.before.as_deref(), Some(self.release)),
         };
         Work { from, to, plan: &self.plan, records: &self.records, inherited: &[] }
     }

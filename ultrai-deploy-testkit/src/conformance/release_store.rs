@@ -62,13 +62,13 @@ async fn a_release_comes_back(open: Open<'_>) {
     let (one, two) = (release("1.0.0", &[]), release("1.1.0", &[]));
     for release in [&one, &two] {
         ok(store.put(release, &Secrets::new()).await);
-        assert_eq!(ok(store.get(&release.id).await), *release);
+        assert_eq!(*ok(store.get(&release.id).await), *release);
     }
     let mut ids = vec![one.id.clone(), two.id];
     ids.sort();
     let reopened = open("release");
     assert_eq!(ok(reopened.list().await), ids);
-    assert_eq!(ok(reopened.get(&one.id).await), one);
+    assert_eq!(*ok(reopened.get(&one.id).await), one);
 }
 
 async fn secrets_come_back(open: Open<'_>) {
@@ -125,7 +125,7 @@ async fn a_removed_release_is_gone(open: Open<'_>) {
     fails(store.secrets(&one.id).await, ErrorKind::NotFound);
     assert_eq!(ok(open("removed").list().await), [two.id]);
     ok(store.put(&one, &Secrets::new()).await);
-    assert_eq!(ok(store.get(&one.id).await), one);
+    assert_eq!(*ok(store.get(&one.id).await), one);
 }
 
 async fn the_current_one_stays(open: Open<'_>) {
@@ -134,7 +134,7 @@ async fn the_current_one_stays(open: Open<'_>) {
     ok(store.put(&release, &Secrets::new()).await);
     ok(store.set_current(Some(&release.id)).await);
     fails(store.remove(&release.id).await, ErrorKind::Conflict);
-    assert_eq!(ok(store.get(&release.id).await), release);
+    assert_eq!(*ok(store.get(&release.id).await), release);
     ok(store.set_current(None).await);
     ok(store.remove(&release.id).await);
 }
@@ -218,7 +218,7 @@ async fn shared_files_stay(open: Open<'_>, scratch: &Path) {
     if let Some(path) = store.file_path(&first) {
         assert!(!path.exists(), "{} is used by nobody", path.display());
     }
-    assert_eq!(ok(store.get(&two.id).await), two);
+    assert_eq!(*ok(store.get(&two.id).await), two);
 }
 
 async fn put(store: &dyn ReleaseStore, path: &Path) -> String {

@@ -52,7 +52,9 @@ impl<'a> Run<'a> {
         let current = ok(deployer.current(&cx).await);
         let plan = ok(deployer.plan(&current, &release));
         let before = match current.serving {
-            Serving::Release(id) => Some(ok(environment.releases().get(&id).await)),
+            Serving::Release(id) => {
+                Some(Release::clone(&*ok(environment.releases().get(&id).await)))
+            }
             Serving::Unmanaged(found) => {
                 let none = Secrets::new();
                 ok(environment.releases().put(&found, &none).await);
