@@ -161,6 +161,10 @@ impl journal::Journal for Journal {
         self.inner.repair(run).await
     }
 
+    async fn remove(&self, run: &RunId) -> Result<()> {
+        self.inner.remove(run).await
+    }
+
     async fn runs(&self) -> Result<Vec<RunId>> {
         self.inner.runs().await
     }

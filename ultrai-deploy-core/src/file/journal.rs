@@ -17,7 +17,10 @@ use async_trait::async_trait;
 use tokio::sync::{Mutex, OwnedMutexGuard};
 
 use super::{
-    durable::{FileLock, blocking, failure, ignore_missing, publish, write_new},
+    durable::{
+        FileLock, blocking, failure, ignore_missing, publish, remove_file, sync_directory,
+        write_new,
+    },
     frame::{self, Chain, Damage, Scan},
     scratch::Scratch,
 };
@@ -31,6 +34,7 @@ const SUFFIX: &str = ".journal";
 const APPEND: &str = "append to the journal";
 const LOAD: &str = "read the journal";
 const REPAIR: &str = "repair the journal";
+const REMOVE: &str = "remove the journal";
 /// Others hold the lock for one append; one that takes longer is stopped or its disk hangs.
 const LOCK_LIMIT: Duration = Duration::from_secs(10);
 
@@ -141,6 +145,18 @@ impl journal::Journal for Journal {
         blocking(move || {
             appender.forget(&run);
             let result = runs.repair(&run);
+            drop((appender, lock));
+            result
+        })
+        .await
+    }
+
+    async fn remove(&self, run: &RunId) -> Result<()> {
+        let (lock, mut appender) = self.lock(REMOVE).await?;
+        let (runs, run) = (self.runs.clone(), run.clone());
+        blocking(move || {
+            appender.forget(&run);
+            let result = runs.remove(&run);
             drop((appender, lock));
             result
         })
@@ -266,6 +282,13 @@ impl Runs {
                 .with_source(damage)
                 .without_effect()
         })
+    }
+
+    fn remove(&self, run: &RunId) -> Result<()> {
+        let path = self.path(run);
+        remove_file(&path)
+            .and_then(|()| sync_directory(&self.directory))
+            .map_err(|error| failure(REMOVE, &path, error))
     }
 
     /// Header and first record appear together.

@@ -52,6 +52,11 @@ pub trait Journal: fmt::Debug + Send + Sync + 'static {
     /// Cuts off a torn tail. Only the holder of the lease may call it.
     async fn repair(&self, run: &RunId) -> Result<()>;
 
+    /// Removes a run with all its records; durable on return. Removing what is not there is fine.
+    /// Only the holder of the lease may call it, and only for a run that is over and that no
+    /// rollback needs.
+    async fn remove(&self, run: &RunId) -> Result<()>;
+
     /// All runs, oldest first.
     async fn runs(&self) -> Result<Vec<RunId>>;
 }

@@ -43,6 +43,11 @@ impl journal::Journal for Journal {
         Err(journal::unknown(run, "repair the journal"))
     }
 
+    async fn remove(&self, run: &RunId) -> Result<()> {
+        self.runs().remove(run);
+        Ok(())
+    }
+
     async fn runs(&self) -> Result<Vec<RunId>> {
         Ok(Self::runs(self).keys().cloned().collect())
     }

@@ -299,6 +299,9 @@ impl Journal for Deadly {
     async fn repair(&self, run: &RunId) -> Result<()> {
         self.suffer(self.next(Operation::Repair, None), self.inner.repair(run)).await
     }
+    async fn remove(&self, run: &RunId) -> Result<()> {
+        self.inner.remove(run).await
+    }
     async fn runs(&self) -> Result<Vec<RunId>> {
         self.suffer(self.next(Operation::Runs, None), self.inner.runs()).await
     }

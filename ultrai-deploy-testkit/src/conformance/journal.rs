@@ -34,6 +34,7 @@ pub async fn journal(open: impl Fn(&str) -> Arc<dyn Journal>) -> usize {
     cases.run("a dropped append is whole or not", a_dropped_append_is_whole_or_not(open)).await;
     cases.run("runs are apart and in order", runs_are_apart_and_in_order(open)).await;
     cases.run("repair leaves good records", repair_leaves_good_records(open)).await;
+    cases.run("a removed run is gone", a_removed_run_is_gone(open)).await;
     cases.ran
 }
 
@@ -160,4 +161,23 @@ async fn repair_leaves_good_records(open: Open<'_>) {
     ok(journal.repair(&run("a")).await);
     fill(&*journal, &run("a"), &[record(3, 1)]).await;
     assert_eq!(ok(journal.load(&run("a")).await).len(), 3);
+}
+
+async fn a_removed_run_is_gone(open: Open<'_>) {
+    let journal = open("remove");
+    for id in ["a", "b"] {
+        fill(&*journal, &run(id), &[record(1, 1), record(2, 1)]).await;
+    }
+    ok(journal.remove(&run("a")).await);
+    ok(journal.remove(&run("a")).await);
+    ok(journal.remove(&run("c")).await);
+    for journal in [&journal, &open("remove")] {
+        assert_eq!(ok(journal.runs().await), [run("b")]);
+        fails(journal.load(&run("a")).await, ErrorKind::NotFound);
+        fails(journal.append(&run("a"), &record(3, 1)).await, ErrorKind::Invalid);
+        assert_eq!(ok(journal.load(&run("b")).await), [record(1, 1), record(2, 1)]);
+    }
+    fill(&*journal, &run("b"), &[record(3, 1)]).await;
+    fill(&*journal, &run("a"), &[record(1, 2)]).await;
+    assert_eq!(ok(journal.load(&run("a")).await), [record(1, 2)]);
 }
