@@ -1,22 +1,67 @@
 //! What happened in an environment: a query over its journals.
 
+mod bad;
+mod line;
+
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use serde::Serialize;
+
+pub(crate) use bad::{Bad, Verdict, bad as bad_of};
+use line::line;
+pub(crate) use line::{Success, forgettable};
 
 use crate::{
     context::Context,
     current::Serving,
     ending::Ending,
     error::{Error, ErrorKind, Failure, Result},
-    journal::{Journal, Kind},
+    journal::{Journal, Kind, Record},
     name::{ReleaseId, RunId},
     pipeline::Pipeline,
-    release::Release,
     report::Report,
+    state::State,
     version::Version,
 };
+
+/// Which runs are asked for; all of them by default.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Query {
+    /// Those of this version.
+    pub version: Option<Version>,
+    /// Those of this release.
+    pub release: Option<ReleaseId>,
+    /// Those that came out so.
+    pub outcome: Option<Outcome>,
+    /// Those that began at this time or later.
+    pub since: Option<Timestamp>,
+    /// Those that began before this time.
+    pub until: Option<Timestamp>,
+    /// At most so many, the newest.
+    pub limit: Option<usize>,
+}
+
+/// How a run came out: its [`Ending`] without particulars.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Outcome {
+    /// [`Ending::Succeeded`], whether anything changed or not.
+    Succeeded,
+    /// [`Ending::Refused`].
+    Refused,
+    /// [`Ending::RolledBack`].
+    RolledBack,
+    /// [`Ending::Stuck`].
+    Stuck,
+    /// [`Ending::Abandoned`].
+    Abandoned,
+    /// [`Ending::Superseded`].
+    Superseded,
+    /// It has no ending: it is under way, held, or its process died.
+    Unfinished,
+}
 
 /// One run of the past, or the one under way.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -41,28 +86,94 @@ pub struct Entry {
     /// How it ended; nothing while it is unfinished, or when it died before it had the lease: such
     /// a run changed nothing, and nobody has to finish it.
     pub ending: Option<Ending>,
+    /// Why nothing else is known of the run: its journal is damaged, or of a newer version of this
+    /// program.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub damage: Option<Failure>,
+}
+
+impl Entry {
+    /// How the run came out; nothing when its journal is damaged.
+    pub fn outcome(&self) -> Option<Outcome> {
+        if self.damage.is_some() {
+            return None;
+        }
+        Some(match &self.ending {
+            None => Outcome::Unfinished,
+            Some(Ending::Succeeded { .. }) => Outcome::Succeeded,
+            Some(Ending::Refused { .. }) => Outcome::Refused,
+            Some(Ending::RolledBack { .. }) => Outcome::RolledBack,
+            Some(Ending::Stuck { .. }) => Outcome::Stuck,
+            Some(Ending::Abandoned { .. }) => Outcome::Abandoned,
+            Some(Ending::Superseded { .. }) => Outcome::Superseded,
+        })
+    }
+
+    fn new(report: Report) -> Self {
+        Self {
+            user: report.initiator.as_ref().map(|initiator| initiator.user.clone()),
+            reason: report.initiator.and_then(|initiator| initiator.reason),
+            run: report.run,
+            started: report.started,
+            millis: report.millis,
+            kind: report.kind,
+            version: report.version,
+            release: report.release,
+            ending: report.ending,
+            damage: None,
+        }
+    }
+
+    fn damaged(run: &RunId, error: &Error) -> Self {
+        let nothing = Report::from_records(run, &[]);
+        Self { damage: Some(Failure::from(error)), ..Self::new(nothing) }
+    }
+}
+
+impl Query {
+    fn asks_for(&self, entry: &Entry) -> bool {
+        fn is<T: PartialEq>(wanted: Option<&T>, found: Option<&T>) -> bool {
+            wanted.is_none() || wanted == found
+        }
+        is(self.version.as_ref(), entry.version.as_ref())
+            && is(self.release.as_ref(), entry.release.as_ref())
+            && is(self.outcome.as_ref(), entry.outcome().as_ref())
+            && self.since.is_none_or(|since| entry.started.is_some_and(|at| at >= since))
+            && self.until.is_none_or(|until| entry.started.is_some_and(|at| at < until))
+    }
 }
 
 impl Pipeline {
-    /// All runs, newest first.
+    /// The runs of this environment that `query` asks for, newest first.
+    ///
+    /// A run whose journal is damaged is among them whatever is asked for, as far back as the
+    /// limit lets the query look: nobody can say that it was not meant.
     ///
     /// # Errors
-    /// When a journal cannot be read.
-    pub async fn history(&self) -> Result<Vec<Entry>> {
-        let mut entries = Vec::new();
-        for run in self.parts.journal.runs().await?.into_iter().rev() {
-            let report = self.report(&run).await?;
-            entries.push(Entry {
-                user: report.initiator.as_ref().map(|initiator| initiator.user.clone()),
-                reason: report.initiator.and_then(|initiator| initiator.reason),
-                run: report.run,
-                started: report.started,
-                millis: report.millis,
-                kind: report.kind,
-                version: report.version,
-                release: report.release,
-                ending: report.ending,
-            });
+    /// When the journals cannot be reached.
+    pub async fn history(&self, query: &Query) -> Result<Vec<Entry>> {
+        let journal = self.parts.journal.as_ref();
+        let (mut entries, mut left) = (Vec::new(), query.limit.unwrap_or(usize::MAX));
+        let mut runs = journal.runs().await?;
+        while left > 0
+            && let Some(run) = runs.pop()
+        {
+            match read(journal, &run).await {
+                Ok(Some((_, records))) => {
+                    let entry = Entry::new(Report::from_records(&run, &records));
+                    if query.asks_for(&entry) {
+                        entries.push(entry);
+                        left -= 1;
+                    }
+                }
+                Ok(None) => {}
+                Err(error)
+                    if matches!(error.kind(), ErrorKind::Corrupt | ErrorKind::Unsupported) =>
+                {
+                    entries.push(Entry::damaged(&run, &error));
+                }
+                Err(error) => return Err(error),
+            }
         }
         Ok(entries)
     }
@@ -97,8 +208,9 @@ impl Pipeline {
             // After all that was proven.
             Serving::Nothing | Serving::Unmanaged(_) => None,
         };
-        let mut line = line(parts.journal.as_ref()).await?;
-        if let Some(at) = line.iter().rposition(|known| Some(known) == current.as_ref()) {
+        let successes = successes(parts.journal.as_ref()).await?;
+        let mut line = line(&successes);
+        if let Some(at) = line.iter().rposition(|known| Some(*known) == current.as_ref()) {
             line.truncate(at);
         }
         let stored = parts.releases.list().await?;
@@ -106,7 +218,7 @@ impl Pipeline {
         let usable = |id: &ReleaseId| {
             Some(id) != current.as_ref() && stored.contains(id) && !bad.contains_key(id)
         };
-        line.into_iter().rev().find(usable).ok_or_else(|| {
+        line.into_iter().rev().find(|id| usable(id)).cloned().ok_or_else(|| {
             let message = match &current {
                 Some(id) => format!("nothing was proven in {} before release {id}", parts.target),
                 None => format!("nothing was proven in {} yet", parts.target),
@@ -157,96 +269,52 @@ impl Pipeline {
     }
 }
 
-/// A run that has proven a release.
-struct Success {
-    kind: Option<Kind>,
-    release: ReleaseId,
-    version: Option<Version>,
+/// A run's state and records; nothing when it was removed since it was listed.
+///
+/// # Errors
+/// [`ErrorKind::Corrupt`] also when the records cannot have happened in this order.
+pub(crate) async fn read(
+    journal: &dyn Journal,
+    run: &RunId,
+) -> Result<Option<(State, Vec<Record>)>> {
+    let Some(records) = load(journal, run).await? else { return Ok(None) };
+    let state = State::replay(&records).map_err(|source| {
+        Error::new(ErrorKind::Corrupt, "replay the journal", format!("of run {run}"))
+            .with_advice("look at what runs, then move this journal away")
+            .without_effect()
+            .with_source(source)
+    })?;
+    Ok(Some((state, records)))
 }
 
-/// The runs that have proven a release, in the order in which they had the environment.
+async fn load(journal: &dyn Journal, run: &RunId) -> Result<Option<Vec<Record>>> {
+    match journal.load(run).await {
+        Ok(records) => Ok(Some(records)),
+        // Only what is over and needed by nobody is ever removed.
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// All runs that have proven a release, in their order.
 async fn successes(journal: &dyn Journal) -> Result<Vec<Success>> {
     let mut successes = Vec::new();
     for run in journal.runs().await? {
-        let records = journal.load(&run).await?;
-        let Some(fence) = records.last().map(|last| last.fence) else { continue };
-        let Report { ending, kind, release, version, .. } = Report::from_records(&run, &records);
-        if let (Some(Ending::Succeeded { .. }), Some(release)) = (ending, release) {
-            successes.push((fence, Success { kind, release, version }));
-        }
+        let Some((state, _)) = read(journal, &run).await? else { continue };
+        successes.extend(Success::of(&run, &state));
     }
-    // Ids do not tell the order: a run may have waited long for the lease.
-    successes.sort_by_key(|(fence, _)| *fence);
-    Ok(successes.into_iter().map(|(_, success)| success).collect())
+    successes.sort_by_key(|success| success.fence);
+    Ok(successes)
 }
 
-/// The proven releases that led to the last one, oldest first: a deploy goes on from what is
-/// there, a rollback takes back what came after its target.
-async fn line(journal: &dyn Journal) -> Result<Vec<ReleaseId>> {
-    let mut line: Vec<ReleaseId> = Vec::new();
-    for Success { kind, release, .. } in successes(journal).await? {
-        let known = line.iter().rposition(|known| *known == release);
-        match (kind, known) {
-            (Some(Kind::Rollback { .. }), Some(at)) => line.truncate(at + 1),
-            _ if line.last() != Some(&release) => line.push(release),
-            _ => {}
-        }
-    }
-    Ok(line)
-}
-
-/// A release that failed, and was taken back for it.
-#[derive(Clone, Debug)]
-pub(crate) struct Bad {
-    /// By which run.
-    pub(crate) run: RunId,
-    /// Why.
-    pub(crate) cause: Failure,
-}
-
-impl Bad {
-    /// Refuses to bring it again.
-    pub(crate) fn refusal(&self, operation: &'static str, release: &Release) -> Error {
-        let Release { id, version, .. } = release;
-        let message = format!("run {} took {version} ({id}) back: {}", self.run, self.cause);
-        Error::new(ErrorKind::Unhealthy, operation, message)
-            .with_advice(format!(
-                "change what is wrong with it, or name it to allow it once more: \
-                 --allow-failed {version}"
-            ))
-            .without_effect()
-    }
-}
-
-/// The releases that failed, and were taken back by the last run that brought them. A run that
-/// failed for another reason, such as a platform that did not answer, says nothing about them.
+/// The releases that failed, and were taken back by the last run that brought them.
 pub(crate) async fn bad(journal: &dyn Journal) -> Result<BTreeMap<ReleaseId, Bad>> {
     let mut verdicts = Vec::new();
     for run in journal.runs().await? {
-        let records = journal.load(&run).await?;
-        let Some(fence) = records.last().map(|last| last.fence) else { continue };
-        let report = Report::from_records(&run, &records);
-        let Some(release) = report.release else { continue };
-        match report.ending {
-            Some(Ending::Succeeded { .. }) => verdicts.push((fence, release, None)),
-            // One that came back by itself and passed its checks is well.
-            Some(Ending::RolledBack { to, cause })
-                if cause.kind == ErrorKind::Unhealthy && to.as_ref() != Some(&release) =>
-            {
-                verdicts.push((fence, release, Some(Bad { run, cause })));
-            }
-            _ => {}
-        }
+        let Some((state, _)) = read(journal, &run).await? else { continue };
+        verdicts.extend(Verdict::of(&run, &state));
     }
-    verdicts.sort_by_key(|(fence, ..)| *fence);
-    let mut bad = BTreeMap::new();
-    for (_, release, verdict) in verdicts {
-        match verdict {
-            Some(verdict) => bad.insert(release, verdict),
-            None => bad.remove(&release),
-        };
-    }
-    Ok(bad)
+    Ok(bad_of(verdicts).into_iter().map(|(release, (_, bad))| (release, bad)).collect())
 }
 
 /// Whether a run has proven `release`.
@@ -265,7 +333,8 @@ pub(crate) async fn proven(
     while !enough(&releases)
         && let Some(run) = runs.pop()
     {
-        let report = Report::from_records(&run, &journal.load(&run).await?);
+        let Some(records) = load(journal, &run).await? else { continue };
+        let report = Report::from_records(&run, &records);
         if let (Some(Ending::Succeeded { .. }), Some(release)) = (report.ending, report.release)
             && !releases.contains(&release)
         {

@@ -51,8 +51,8 @@ pub enum Command {
     Verify(Where),
     /// Tell what runs and what to do next.
     Status(Where),
-    /// List past runs.
-    History(Where),
+    /// List past runs, newest first.
+    History(History),
     /// Finish or undo a run that was left unfinished, or accept one that is held.
     Resume(Resume),
     /// Stop a run or take a held one back; what it changed is rolled back.
@@ -145,6 +145,52 @@ pub struct Rollback {
     pub reason: Option<String>,
 }
 
+/// Options of `history`.
+#[derive(Debug, Args)]
+pub struct History {
+    /// Where.
+    #[command(flatten)]
+    pub at: Where,
+    /// Only runs of this version.
+    #[arg(long, value_name = "V")]
+    pub version: Option<String>,
+    /// Only runs of this release.
+    #[arg(long, value_name = "ID")]
+    pub release: Option<String>,
+    /// Only runs that came out so.
+    #[arg(long, value_name = "O", value_enum)]
+    pub outcome: Option<Outcome>,
+    /// Only runs that began at this time or later: 2026-01-31, 2026-01-31T12:00:00Z, or a duration
+    /// before now such as 7d. Without a zone it is UTC.
+    #[arg(long, value_name = "T")]
+    pub since: Option<String>,
+    /// Only runs that began before this time.
+    #[arg(long, value_name = "T")]
+    pub until: Option<String>,
+    /// At most so many, the newest.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub limit: Option<u32>,
+}
+
+/// How a run came out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Outcome {
+    /// All checks passed.
+    Succeeded,
+    /// The environment was not touched.
+    Refused,
+    /// What served before serves again.
+    RolledBack,
+    /// Going back failed.
+    Stuck,
+    /// Closed by a person.
+    Abandoned,
+    /// A newer run took its place.
+    Superseded,
+    /// It is under way, held, or its process died.
+    Unfinished,
+}
+
 /// Options of `resume`.
 #[derive(Debug, Args)]
 pub struct Resume {
@@ -178,13 +224,10 @@ impl Command {
             Self::Plan(plan) => Some(&plan.at),
             Self::Deploy(deploy) => Some(&deploy.at),
             Self::Rollback(rollback) => Some(&rollback.at),
+            Self::History(history) => Some(&history.at),
             Self::Resume(resume) => Some(&resume.at),
             Self::Abandon(abandon) => Some(&abandon.at),
-            Self::Backups(at)
-            | Self::Verify(at)
-            | Self::Status(at)
-            | Self::History(at)
-            | Self::Cancel(at) => Some(at),
+            Self::Backups(at) | Self::Verify(at) | Self::Status(at) | Self::Cancel(at) => Some(at),
         }
     }
 }

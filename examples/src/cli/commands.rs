@@ -200,35 +200,6 @@ pub(super) async fn verify(
     Ok(if passed { exit::OK } else { exit::REFUSED })
 }
 
-pub(super) async fn history(
-    cli: &Cli,
-    at: &Where,
-    around: &Surroundings,
-    output: &Output,
-) -> Result<u8> {
-    let setup = setup::look(cli, at, around)?;
-    let entries = setup.pipeline.history().await?;
-    let mut text = String::new();
-    for entry in &entries {
-        let started = entry.started.map(|at| format!("{at:.0}")).unwrap_or_default();
-        let version = entry.version.as_ref().map_or("-", |version| version.as_str());
-        let release = entry.release.as_ref().map_or("-", |release| release.as_str());
-        let ending = entry.ending.as_ref().map_or("unfinished", Ending::as_str);
-        let user = entry.user.as_deref().unwrap_or("-");
-        let reason = entry.reason.as_deref().unwrap_or("");
-        let _infallible = writeln!(
-            text,
-            "{started}  {version:<12} {release:<16} {ending:<26} {user} {reason}  {}",
-            entry.run
-        );
-    }
-    if entries.is_empty() {
-        text = format!("no runs in {} yet", setup.state.target);
-    }
-    output.either(&text, &entries);
-    Ok(exit::OK)
-}
-
 pub(super) async fn resume(
     cli: &Cli,
     args: &args::Resume,

@@ -3,6 +3,7 @@
 pub mod args;
 mod commands;
 pub mod exit;
+mod history;
 mod output;
 mod plan;
 mod progress;
@@ -53,7 +54,7 @@ async fn dispatch(cli: &Cli, around: &Surroundings, output: &Output) -> Result<u
         Command::Backups(at) => commands::backups(cli, at, around, output).await,
         Command::Verify(at) => commands::verify(cli, at, around, output).await,
         Command::Status(at) => status::run(cli, at, around, output).await,
-        Command::History(at) => commands::history(cli, at, around, output).await,
+        Command::History(args) => history::history(cli, args, around, output).await,
         Command::Resume(args) => commands::resume(cli, args, around, output).await,
         Command::Cancel(at) => commands::cancel(cli, at, around, output).await,
         Command::Abandon(args) => commands::abandon(cli, args, around, output).await,

@@ -11,7 +11,7 @@ const MAX: Duration = Duration::from_hours(24 * 366);
 ///
 /// # Errors
 /// What to write instead.
-pub(super) fn parse(text: &str) -> Result<Duration, String> {
+pub(crate) fn parse(text: &str) -> Result<Duration, String> {
     let example =
         || "write a number with a unit (ms, s, m, h or d), for example \"30s\" or \"1h30m\"";
     let mut rest = text.trim();

@@ -17,7 +17,7 @@
 //! ```
 
 mod check;
-mod duration;
+pub(crate) mod duration;
 mod environment;
 mod expect;
 mod files;

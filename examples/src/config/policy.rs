@@ -44,6 +44,9 @@ pub(super) fn read(mut table: Table<'_>) -> (Policy, Option<Duration>) {
     if let Some(keep) = table.take("keep_backups").and_then(|field| field.number(1..=1000_u16)) {
         policy.keep_backups = keep.into();
     }
+    if let Some(keep) = table.take("keep_runs").and_then(|field| field.number(1..=10_000_u16)) {
+        policy.keep_runs = keep.into();
+    }
     if let Some(watch) = table.take("watch").and_then(|field| field.duration()) {
         policy.watch = watch;
     }

@@ -126,6 +126,7 @@ impl Driver {
                     self.log.record(over).await?;
                 }
                 Next::Conclude => {
+                    Box::pin(self.prune_journals()).await?;
                     let changed = self.log.state().await.plan().is_none_or(|plan| !plan.unchanged);
                     self.end(Ending::Succeeded { changed }).await?;
                 }

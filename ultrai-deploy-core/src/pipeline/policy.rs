@@ -31,6 +31,9 @@ pub struct Policy {
     pub keep_releases: usize,
     /// Of how many releases the backups are kept: 10.
     pub keep_backups: usize,
+    /// How many runs are kept in the history, besides those that are not over and those that kept
+    /// releases were proven by: 200.
+    pub keep_runs: usize,
     /// How often the lease is renewed: every 5 s.
     pub renew_every: Duration,
 }
@@ -117,6 +120,7 @@ impl Default for Policy {
             watch: Duration::ZERO,
             keep_releases: 5,
             keep_backups: 10,
+            keep_runs: 200,
             renew_every: Duration::from_secs(5),
         }
     }

@@ -1,9 +1,15 @@
-//! Housekeeping after success: old releases and backups. It never changes the outcome.
+//! Housekeeping after success: old releases, backups and journals. It never changes the outcome.
 
-use std::collections::BTreeSet;
+use std::{cmp::Reverse, collections::BTreeSet};
 
 use super::Driver;
-use crate::{context::Context, error::Result, history, name::ReleaseId};
+use crate::{
+    context::Context,
+    error::Result,
+    history::{self, Bad, Success, Verdict},
+    name::ReleaseId,
+    stage::Stage,
+};
 
 impl Driver {
     /// Removes what no rollback could need any more; what cannot be removed is named in a note.
@@ -12,6 +18,62 @@ impl Driver {
         self.housekeep("old backups were not removed", backups).await?;
         let releases = cx.bounded(self.prune_releases(cx)).await;
         self.housekeep("old releases were not removed", releases).await
+    }
+
+    /// Removes old journals; after every success: runs that change nothing have some, too.
+    pub(super) async fn prune_journals(&self) -> Result<()> {
+        let limit = self.parts.policy.deadline(Stage::Report);
+        let cx = self.uncancelled(Stage::Report.as_str()).with_timeout(limit);
+        let journals = cx.bounded(self.prune_runs(&cx)).await;
+        self.housekeep("old journals were not removed", journals).await
+    }
+
+    /// Keeps the newest runs; of the older ones those that are not over, those that tell of a
+    /// release that is kept that it is proven and where it stands in the line of rollbacks, and
+    /// those for which a release is refused, the newest of them up to the same number.
+    async fn prune_runs(&self, cx: &Context) -> Result<()> {
+        let journal = self.parts.journal.as_ref();
+        let runs = journal.runs().await?;
+        let excess = runs.len().saturating_sub(self.parts.policy.keep_runs);
+        if excess == 0 {
+            return Ok(());
+        }
+        let (mut old, mut successes, mut verdicts) = (BTreeSet::new(), Vec::new(), Vec::new());
+        for (at, run) in runs.iter().enumerate().filter(|(_, run)| *run != self.run()) {
+            let Some((state, _)) = history::read(journal, run).await? else { continue };
+            successes.extend(Success::of(run, &state));
+            verdicts.extend(Verdict::of(run, &state));
+            if at < excess && state.is_final() {
+                old.insert(run.clone());
+            }
+        }
+        successes.sort_by_key(|success| success.fence);
+        let forgettable = history::forgettable(&successes, &old, &self.kept_releases().await?);
+        for Success { run, .. } in &successes {
+            if !forgettable.contains(run) {
+                old.remove(run);
+            }
+        }
+        let mut bad: Vec<_> = history::bad_of(verdicts).into_values().collect();
+        bad.sort_by_key(|(fence, _)| Reverse(*fence));
+        for (_, Bad { run, .. }) in bad.iter().take(self.parts.policy.keep_runs) {
+            old.remove(run);
+        }
+        for run in &old {
+            cx.guard().await?;
+            journal.remove(run).await?;
+        }
+        Ok(())
+    }
+
+    /// The releases that a rollback can return to: stored ones, and those of backups.
+    async fn kept_releases(&self) -> Result<BTreeSet<ReleaseId>> {
+        let mut kept: BTreeSet<_> = self.parts.releases.list().await?.into_iter().collect();
+        if let Some(store) = &self.parts.backups {
+            let backups = store.list(&self.parts.target).await?;
+            kept.extend(backups.into_iter().filter_map(|backup| backup.request.release));
+        }
+        Ok(kept)
     }
 
     /// Keeps the newest backups; those of one release count once.

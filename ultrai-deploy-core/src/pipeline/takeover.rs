@@ -11,6 +11,7 @@ use crate::{
     ending::Ending,
     error::{Error, ErrorKind, Result},
     health::Verdict,
+    history,
     journal::{Event, Journal, Record},
     lease::{Fence, Holder, Wait},
     name::RunId,
@@ -203,13 +204,19 @@ impl Driver {
         if state.inherited().is_some() {
             return Ok(false);
         }
-        let held = load(self.parts.journal.as_ref(), from).await?;
-        if held.held_until().is_none() {
+        let held = history::read(self.parts.journal.as_ref(), from).await?;
+        let held = held.map(|(state, records)| Unfinished {
+            run: from.clone(),
+            state,
+            records,
+            held: None,
+        });
+        let Some(held) = held.filter(|held| held.held_until().is_some()) else {
             let message = format!("run {from} is not held any more");
             return Err(Error::new(ErrorKind::Conflict, "take its place", message)
                 .with_advice("deploy again")
                 .without_effect());
-        }
+        };
         let mut steps = held.state.inherited().unwrap_or_default().to_vec();
         steps.extend(held.state.attempts().iter().map(|attempt| Inherited {
             run: from.clone(),
@@ -365,17 +372,6 @@ async fn supersede(
     driver.end(Ending::Superseded { by: by.clone() }).await
 }
 
-async fn load(journal: &dyn Journal, run: &RunId) -> Result<Unfinished> {
-    let records = journal.load(run).await?;
-    let state = State::replay(&records).map_err(|source| {
-        Error::new(ErrorKind::Corrupt, "replay the journal", format!("of run {run}"))
-            .with_advice("look at what runs, then move this journal away")
-            .without_effect()
-            .with_source(source)
-    })?;
-    Ok(Unfinished { run: run.clone(), state, records, held: None })
-}
-
 /// All runs that had the environment and are not over. The one with work to finish comes last;
 /// those before it died while they were taking it over, and have only to be closed.
 ///
@@ -387,9 +383,9 @@ async fn find(journal: &dyn Journal, except: Option<&RunId>) -> Result<Vec<Unfin
         if Some(&run) == except {
             continue;
         }
-        let found = load(journal, &run).await?;
-        if found.state.was_locked() && !found.state.is_final() {
-            unfinished.push(found);
+        let Some((state, records)) = history::read(journal, &run).await? else { continue };
+        if state.was_locked() && !state.is_final() {
+            unfinished.push(Unfinished { run, state, records, held: None });
         }
     }
     // A held one belongs to the run that is about to take its place, as long as that is not over.

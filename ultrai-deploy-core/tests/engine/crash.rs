@@ -146,7 +146,7 @@ async fn operations(scenario: &Scenario) -> Vec<Operation> {
 fn ways(operation: Operation) -> Vec<(Kill, Recovery)> {
     let flavours: &[Kill] = match operation {
         Operation::Append => &FLAVOURS,
-        Operation::Repair => &FLAVOURS[..2],
+        Operation::Repair | Operation::Remove => &FLAVOURS[..2],
         Operation::Load | Operation::Runs => &FLAVOURS[..1],
     };
     flavours.iter().map(|kill| (*kill, Resume)).collect()

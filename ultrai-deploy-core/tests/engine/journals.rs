@@ -74,6 +74,10 @@ impl Journal for Paper {
         }
         self.whole.repair(run).await
     }
+    async fn remove(&self, run: &RunId) -> Result<()> {
+        self.torn.lock().unwrap().remove(run);
+        self.whole.remove(run).await
+    }
     async fn runs(&self) -> Result<Vec<RunId>> {
         let mut runs: BTreeSet<_> = self.torn.lock().unwrap().clone();
         runs.extend(self.whole.runs().await?);
@@ -123,6 +127,10 @@ impl Journal for Files {
     async fn repair(&self, run: &RunId) -> Result<()> {
         self.file.repair(run).await
     }
+    async fn remove(&self, run: &RunId) -> Result<()> {
+        self.file.remove(run).await?;
+        self.copy.remove(run).await
+    }
     async fn runs(&self) -> Result<Vec<RunId>> {
         self.file.runs().await
     }
@@ -137,6 +145,7 @@ pub(crate) enum Operation {
     Append,
     Load,
     Repair,
+    Remove,
     Runs,
 }
 
@@ -300,7 +309,7 @@ impl Journal for Deadly {
         self.suffer(self.next(Operation::Repair, None), self.inner.repair(run)).await
     }
     async fn remove(&self, run: &RunId) -> Result<()> {
-        self.inner.remove(run).await
+        self.suffer(self.next(Operation::Remove, None), self.inner.remove(run)).await
     }
     async fn runs(&self) -> Result<Vec<RunId>> {
         self.suffer(self.next(Operation::Runs, None), self.inner.runs()).await

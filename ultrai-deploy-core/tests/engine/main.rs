@@ -13,6 +13,8 @@ mod failures;
 #[cfg(test)]
 mod faults;
 #[cfg(test)]
+mod history;
+#[cfg(test)]
 mod hold;
 #[cfg(test)]
 mod journals;

@@ -6,6 +6,7 @@ use serde_json::json;
 use ultrai_deploy_core::{
     Ending, ErrorKind,
     backup::BackupStore,
+    history::Query,
     journal::{Event, Kind, Record},
     name::{ReleaseId, RunId},
     observer::Observer,
@@ -54,7 +55,7 @@ async fn first_deploy_upgrade_and_the_same_again() {
         "nothing was even begun"
     );
 
-    let history = lab.process().history().await.unwrap();
+    let history = lab.process().history(&Query::default()).await.unwrap();
     let seen: Vec<_> = history.iter().map(|entry| entry.ending.as_ref().unwrap()).collect();
     assert_eq!(
         seen,
@@ -343,7 +344,7 @@ async fn verify_sees_what_is_wrong_and_changes_nothing() {
     let (_, proof) = pipeline.verify(&pipeline.look()).await.unwrap();
     assert!(proof.outcomes.iter().all(|one| one.why.is_some()), "{:?}", proof.outcomes);
     assert_eq!(lab.stamps(), stamps);
-    let histories = pipeline.history().await.unwrap();
+    let histories = pipeline.history(&Query::default()).await.unwrap();
     assert_eq!(histories.len(), 1, "looking is not a run");
 }
 

@@ -4,8 +4,8 @@ use std::sync::{Arc, Mutex};
 
 use serde_json::json;
 use ultrai_deploy_core::{
-    Chain, deployer::Step, journal::Record, lease::Wait, name::RunId, observer::Observer,
-    pipeline::DeployRequest, release_store::ReleaseStore, verification::When,
+    Chain, deployer::Step, history::Query, journal::Record, lease::Wait, name::RunId,
+    observer::Observer, pipeline::DeployRequest, release_store::ReleaseStore, verification::When,
 };
 
 use crate::{
@@ -54,7 +54,10 @@ async fn assert_clean_lab(what: &str, lab: &Lab) {
         assert_clean(what, &serde_json::to_string(&report).unwrap());
         assert_clean(what, &format!("{report} {report:?}"));
     }
-    assert_clean(what, &serde_json::to_string(&pipeline.history().await.unwrap()).unwrap());
+    assert_clean(
+        what,
+        &serde_json::to_string(&pipeline.history(&Query::default()).await.unwrap()).unwrap(),
+    );
 }
 
 /// The wrapper's errors, evidence and causes all quote the value.
