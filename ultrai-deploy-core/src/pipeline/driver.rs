@@ -207,6 +207,16 @@ impl Driver {
         }
     }
 
+    /// Why a stage is left out, if it is.
+    fn reason_to_skip(&self, stage: Stage, before: &State) -> Option<String> {
+        let definition = stage.definition();
+        let mut asked = before.facts().into_iter().flat_map(|facts| &facts.skips);
+        match asked.find(|skip| skip.stage == stage && definition.may_be_skipped) {
+            Some(skip) => Some(skip.why.clone()),
+            None => (definition.skip)(self, before).map(str::to_owned),
+        }
+    }
+
     /// Why the run does not go forward, if it does not.
     fn reason_to_stop(&self, stage: Stage, found: &State) -> Option<Error> {
         if found.is_past_return() {
@@ -232,34 +242,14 @@ impl Driver {
     }
 
     async fn perform(&mut self, stage: Stage) -> Result<()> {
+        let definition = stage.definition();
         let cx = self.context(stage.as_str());
-        if stage == Stage::Lock {
-            // It may have to finish other runs, which keep to deadlines of their own.
-            return Box::pin(self.lock(&cx)).await;
-        }
-        if stage == Stage::Watch {
-            // How long it may take depends on its checks.
-            return Box::pin(self.watch(&cx)).await;
+        if definition.is_self_bounded {
+            return (definition.run)(self, &cx).await;
         }
         let cx = cx.with_timeout(self.parts.policy.deadline(stage));
         // Twice the grace: a step in it is cut off first, and journaled.
-        cut_off(&cx, 2 * GRACE, async {
-            match stage {
-                Stage::Preflight => Box::pin(self.preflight(&cx)).await,
-                Stage::Backup => Box::pin(self.backup(&cx)).await,
-                Stage::Configure => Box::pin(self.configure(&cx)).await,
-                Stage::Build => Box::pin(self.build(&cx)).await,
-                Stage::Push => Box::pin(self.seal(&cx)).await,
-                Stage::PreDeployTests => Box::pin(self.pre_deploy_tests(&cx)).await,
-                Stage::Deploy => Box::pin(self.deploy(&cx)).await,
-                Stage::Verify => Box::pin(self.verify(&cx)).await,
-                Stage::PostDeployTests => Box::pin(self.post_deploy_tests(&cx)).await,
-                Stage::Finalise => Box::pin(self.finalise()).await,
-                // Two are above; the report is made of the records once the run is over.
-                Stage::Lock | Stage::Watch | Stage::Report => Ok(()),
-            }
-        })
-        .await
+        cut_off(&cx, 2 * GRACE, (definition.run)(self, &cx)).await
     }
 
     /// Ends a run that touched nothing, after removing what its tests left.
@@ -276,14 +266,6 @@ impl Driver {
     pub(super) async fn end(&self, ending: Ending) -> Result<()> {
         self.log.record_cancellation(&self.cancel).await?;
         self.log.record(Event::Ended { ending }).await
-    }
-
-    /// Removes what tests of this run left behind.
-    pub(super) async fn clean_tasks(&self) -> Result<()> {
-        let Some(tasks) = &self.parts.tasks else { return Ok(()) };
-        let cx = self.uncancelled("clean").with_timeout(self.parts.policy.rollback_deadline);
-        let cleaned = cut_off(&cx, GRACE, tasks.clean(&cx)).await;
-        self.housekeep("tests left something behind", cleaned).await
     }
 
     /// Turns a failure that changes no outcome into a note.

@@ -3,6 +3,7 @@
 mod backoff;
 mod deadline;
 mod driver;
+pub(crate) mod machine;
 mod planning;
 mod policy;
 mod proof;
@@ -11,8 +12,8 @@ mod recorder;
 mod rollout;
 mod run;
 mod seal;
-mod stages;
 mod takeover;
+mod tasks;
 mod undo;
 
 use std::sync::Arc;

@@ -10,7 +10,9 @@ use crate::stage::Stage;
 pub struct Policy {
     /// Whether a backup must exist and verify before anything is changed.
     pub backup: BackupPolicy,
-    /// Longest times of the stages that do not have that of [`Policy::deadline`].
+    /// Longest times of stages, instead of the usual ones: 2 minutes for preflight; 10 for backup,
+    /// configure, finalise and report; 15 for verify; 30 for lock, push and deploy; an hour for
+    /// build and both kinds of tests; for watch the window itself and 5 minutes.
     pub stage_deadlines: BTreeMap<Stage, Duration>,
     /// Longest time of one attempt to go back: 30 minutes.
     pub rollback_deadline: Duration,
@@ -83,15 +85,7 @@ impl Policy {
         if let Some(limit) = self.stage_deadlines.get(&stage) {
             return *limit;
         }
-        let minutes = match stage {
-            Stage::Preflight => 2,
-            Stage::Backup | Stage::Configure | Stage::Finalise | Stage::Report => 10,
-            Stage::Verify => 15,
-            Stage::Lock | Stage::Push | Stage::Deploy => 30,
-            Stage::Build | Stage::PreDeployTests | Stage::PostDeployTests => 60,
-            Stage::Watch => return self.watch + Duration::from_mins(5),
-        };
-        Duration::from_mins(minutes)
+        (stage.definition().deadline)(self)
     }
 
     /// What a failure of `stage` leads to.

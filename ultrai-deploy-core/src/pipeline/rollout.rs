@@ -17,84 +17,20 @@ use crate::{
     journal::Event,
     plan::Plan,
     release::Release,
-    stage::Stage,
     state::State,
     verification::When,
 };
 
 impl Driver {
-    /// Stages, looks at what was staged, switches.
-    pub(super) async fn deploy(&self, cx: &Context) -> Result<()> {
-        if self.is_done(Step::Switch).await {
-            return Ok(());
-        }
-        if self.parts.deployer.capabilities().staging {
-            if !self.is_done(Step::Stage).await {
-                self.step(cx, Step::Stage).await?;
-            }
-            Box::pin(self.prove(cx, Role::Staged, &[])).await?;
-        }
-        self.step(cx, Step::Switch).await
-    }
-
-    /// Compares what runs with what is intended, and runs all checks.
-    pub(super) async fn verify(&self, cx: &Context) -> Result<()> {
-        self.prove(cx, Role::Live, &[When::Verify]).await
-    }
-
-    pub(super) async fn post_deploy_tests(&self, cx: &Context) -> Result<()> {
-        let release = self.release().await?;
-        let checks = self.parts.named_checks(&release, &[When::Post])?;
-        let looked = self.parts.look_at(
-            cx,
-            checks,
-            Role::Live,
-            &release,
-            Patience::FailFast,
-            Some(&self.log),
-        );
-        looked.await?.into_result()?;
-        self.tests(cx, When::Post).await
-    }
-
-    /// Every check must stay well for the whole window.
-    pub(super) async fn watch(&self, cx: &Context) -> Result<()> {
-        let release = self.release().await?;
-        let mut checks = self.parts.deployer.declared_checks(&release)?;
-        checks.extend(self.parts.named_checks(&release, &[When::Verify])?);
-        // A failure that begins at the end of the window still gets its time.
-        let timings = checks.iter().map(|check| &check.timing);
-        let decided = timings.map(|timing| timing.failing_for() + timing.timeout).max();
-        let limit = self.parts.policy.deadline(Stage::Watch) + decided.unwrap_or_default();
-        let cx = cx.clone().with_timeout(limit);
-        let patience = Patience::Watch(self.parts.policy.watch);
-        let looked =
-            self.parts.look_at(&cx, checks, Role::Live, &release, patience, Some(&self.log));
-        cut_off(&cx, GRACE, looked).await?.into_result()
-    }
-
-    async fn is_done(&self, step: Step) -> bool {
+    pub(super) async fn is_done(&self, step: Step) -> bool {
         self.log.state().await.is_done(step)
     }
 
-    async fn prove(&self, cx: &Context, role: Role, whens: &[When]) -> Result<()> {
+    pub(super) async fn prove(&self, cx: &Context, role: Role, whens: &[When]) -> Result<()> {
         let release = self.release().await?;
         let proof =
             self.parts.prove(cx, &release, role, whens, Patience::FailFast, Some(&self.log));
         proof.await?.into_result()
-    }
-
-    /// Retires the old release. The new one is proven, so nothing fails here any more: what cannot
-    /// be removed is named in a note.
-    pub(super) async fn finalise(&self) -> Result<()> {
-        let limit = self.parts.policy.deadline(Stage::Finalise);
-        let cx = self.uncancelled(Stage::Finalise.as_str()).with_timeout(limit);
-        if !self.is_done(Step::Retire).await {
-            let retired = self.insist(&cx, Step::Retire, limit).await;
-            self.housekeep("the old release was not removed", retired).await?;
-        }
-        self.clean_tasks().await?;
-        self.prune(&cx).await
     }
 
     /// Performs a step until it works or the policy's attempts are used up, each within `limit`.
@@ -115,7 +51,7 @@ impl Driver {
     }
 
     /// Performs a step: reads what undo will need, makes the intent durable, acts, records.
-    async fn step(&self, cx: &Context, step: Step) -> Result<()> {
+    pub(super) async fn step(&self, cx: &Context, step: Step) -> Result<()> {
         let (attempt, mut scene) = {
             let state = self.log.state().await;
             (state.next_attempt(step), Box::pin(self.scene(step, &state)).await?)

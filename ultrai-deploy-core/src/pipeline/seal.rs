@@ -7,10 +7,9 @@ use crate::{
     context::Context,
     error::{Error, ErrorKind, Result},
     history,
-    journal::Event,
     name::{ReleaseId, SecretName},
     redact::Redactor,
-    release::{Image, Release, Seal},
+    release::{Release, Seal},
     secret::{Fingerprint, Secrets},
     spec::ReleaseSpec,
 };
@@ -23,7 +22,7 @@ pub(super) struct Draft {
 }
 
 impl Driver {
-    fn spec(&self) -> Result<&ReleaseSpec> {
+    pub(super) fn spec(&self) -> Result<&ReleaseSpec> {
         match &self.job {
             Some(Job::Deploy(request)) => Ok(&request.spec),
             _ => Err(Error::new(ErrorKind::Unexpected, "seal", "there is no spec to seal")
@@ -39,111 +38,6 @@ impl Driver {
         let found = self.parts.find_secrets(cx, spec).await?;
         self.log.redact(Redactor::new(&found.secrets)).await;
         found.all()
-    }
-
-    /// Gathers files and secrets.
-    pub(super) async fn configure(&mut self, cx: &Context) -> Result<()> {
-        let spec = self.spec()?;
-        let secrets = self.secrets_of(cx, spec).await?;
-        let prints = self.parts.fingerprints(&secrets).await?;
-        let mut seal = Seal { secrets: prints, ..Seal::default() };
-        for (name, service) in &spec.services {
-            if !service.files.is_empty() {
-                cx.check()?;
-                let stored = self.parts.releases.put_files(&service.files).await?;
-                seal.files.insert(name.clone(), stored);
-            }
-        }
-        seal.sources = self.parts.releases.put_files(&named(&spec.sources)).await?;
-        self.draft = Draft { seal, secrets };
-        Ok(())
-    }
-
-    /// Builds the images that are built; each one once, however many services share it.
-    pub(super) async fn build(&mut self, cx: &Context) -> Result<()> {
-        let Some(images) = self.parts.images.clone() else { return Ok(()) };
-        let spec = self.spec()?.clone();
-        let mut built: BTreeMap<String, Image> = BTreeMap::new();
-        for (name, service) in &spec.services {
-            let Some(wanted) = service.image.as_ref().filter(|image| image.build.is_some()) else {
-                continue;
-            };
-            let image = if let Some(image) = built.get(&wanted.reference) {
-                image.clone()
-            } else {
-                let output = self.log.output(name.as_str()).await;
-                let built = cx.bounded(images.build(cx, name, wanted, &output)).await;
-                built.map_err(|error| error.at(spec.place(name, "build")))?
-            };
-            built.insert(wanted.reference.clone(), image.clone());
-            self.log
-                .record(Event::ImageResolved {
-                    service: name.clone(),
-                    image: image.clone(),
-                    built: true,
-                })
-                .await?;
-            self.draft.seal.images.insert(name.clone(), image);
-        }
-        Ok(())
-    }
-
-    /// Finds the images that were not built, seals and stores the release, makes the plan.
-    pub(super) async fn seal(&mut self, cx: &Context) -> Result<()> {
-        let state = self.log.state().await;
-        let release = match (&self.job, state.release()) {
-            (_, Some(sealed)) => self.parts.releases.get(sealed).await?,
-            (Some(Job::Rollback(request)), None) => {
-                let release = self.parts.releases.get(&request.to).await?;
-                self.redact_release(&release.id).await?;
-                self.log.record(Event::Sealed { release: release.id.clone() }).await?;
-                release
-            }
-            _ => Arc::new(self.seal_spec(cx).await?),
-        };
-        let current = cx.bounded(self.parts.deployer.current(cx)).await?;
-        let mut plan = self.parts.deployer.plan(&current, &release)?;
-        // Also the very release that is held is brought again: its old one is still to be retired.
-        plan.unchanged &= state.supersedes().is_none();
-        plan.from = state.baseline().and_then(|baseline| baseline.release.clone());
-        if let Some(expected) = self.expected() {
-            expected.check_world(&current)?;
-            expected.check_release(&release)?;
-            expected.check_plan(&plan)?;
-        }
-        self.log.record(Event::Planned { plan }).await?;
-        // From here on all that the run needs is stored.
-        self.job = None;
-        self.draft = Draft::default();
-        Ok(())
-    }
-
-    async fn seal_spec(&mut self, cx: &Context) -> Result<Release> {
-        let spec = self.spec()?.clone();
-        if let Some(images) = self.parts.images.clone() {
-            for (name, service) in &spec.services {
-                let Some(wanted) = &service.image else { continue };
-                if self.draft.seal.images.contains_key(name) {
-                    continue;
-                }
-                let output = self.log.output(&wanted.reference).await;
-                let found = cx.bounded(images.resolve(cx, wanted, &output)).await;
-                let image = found.map_err(|error| error.at(spec.place(name, "image")))?;
-                self.log
-                    .record(Event::ImageResolved {
-                        service: name.clone(),
-                        image: image.clone(),
-                        built: false,
-                    })
-                    .await?;
-                self.draft.seal.images.insert(name.clone(), image);
-            }
-        }
-        let release = Release::seal(&spec, &self.draft.seal)?;
-        self.refuse_bad("deploy it again", &release).await?;
-        self.parts.releases.put(&release, &self.draft.secrets).await?;
-        self.log.record(Event::Sealed { release: release.id.clone() }).await?;
-        Ok(release)
     }
 
     /// Refuses a release that failed and was taken back, unless it is allowed by name.

@@ -2,10 +2,10 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::{
-    deployer::Observation,
-    error::{Effect, ErrorKind},
-    journal::Event,
-    name::{EnvironmentName, ProjectName, RunId},
+    deployer::StepRecord,
+    error::ErrorKind,
+    journal::{Initiator, Kind},
+    name::{EnvironmentName, ProjectName, Target},
 };
 
 fn failure(effect: Effect) -> Failure {

@@ -1,0 +1,65 @@
+//! What would be lost is kept, and verified.
+
+use std::time::Duration;
+
+use super::{Definition, State};
+use crate::{
+    backup::BackupRequest,
+    context::Context,
+    error::Result,
+    journal::{Event, Kind},
+    name::BackupId,
+    pipeline::{BackupPolicy, Driver},
+};
+
+pub(super) const STAGE: Definition = Definition {
+    name: "backup",
+    deadline: |_| Duration::from_mins(10),
+    is_self_bounded: false,
+    may_be_skipped: false,
+    may_be_ignored: false,
+    skip: reason_to_skip,
+    run: |driver, cx| Box::pin(driver.back_up(cx)),
+};
+
+fn reason_to_skip(driver: &Driver, state: &State) -> Option<&'static str> {
+    if driver.parts.policy.backup == BackupPolicy::Off {
+        return Some("the policy asks for none");
+    }
+    let nothing_before = state.supersedes().is_none()
+        && state.baseline().is_some_and(|baseline| baseline.release.is_none());
+    nothing_before.then_some("nothing runs yet")
+}
+
+impl Driver {
+    /// Keeps what would be lost.
+    async fn back_up(&self, cx: &Context) -> Result<()> {
+        let state = self.log.state().await;
+        let (Some(store), Some(baseline)) = (&self.parts.backups, state.baseline()) else {
+            return Ok(());
+        };
+        let at = self.parts.clock.now();
+        let stamp = at.strftime("%Y%m%dT%H%M%SZ");
+        let id = BackupId::new(format!("{stamp}-{}", self.run().short()))?;
+        let version = state.facts().and_then(|facts| facts.version.clone());
+        let request = BackupRequest {
+            id: id.clone(),
+            target: self.parts.target.clone(),
+            run: self.run().clone(),
+            at,
+            release: baseline.release.clone(),
+            version: baseline.version.clone(),
+            reason: match (state.facts().map(|facts| &facts.kind), version) {
+                (Some(Kind::Rollback { .. }), Some(version)) => {
+                    format!("before rollback to {version}")
+                }
+                (_, Some(version)) => format!("before deploy of {version}"),
+                (_, None) => "before a run".to_owned(),
+            },
+        };
+        let backup = cx.bounded(store.create(cx, &request, &self.parts.sources)).await?;
+        cx.bounded(store.verify(&self.parts.target, &id)).await?;
+        let bytes = backup.parts.iter().map(|part| part.size).sum();
+        self.log.record(Event::BackedUp { backup: id, parts: backup.parts.len(), bytes }).await
+    }
+}

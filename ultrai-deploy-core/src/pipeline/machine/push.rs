@@ -1,0 +1,82 @@
+//! The images that were not built are found, the release is sealed and stored, the plan is made.
+
+use std::{sync::Arc, time::Duration};
+
+use super::Definition;
+use crate::{
+    context::Context,
+    error::Result,
+    journal::Event,
+    pipeline::{Driver, driver::Job, seal::Draft},
+    release::Release,
+};
+
+pub(super) const STAGE: Definition = Definition {
+    name: "push",
+    deadline: |_| Duration::from_mins(30),
+    is_self_bounded: false,
+    may_be_skipped: false,
+    may_be_ignored: false,
+    skip: |_, _| None,
+    run: |driver, cx| Box::pin(driver.seal(cx)),
+};
+
+impl Driver {
+    /// Finds the images that were not built, seals and stores the release, makes the plan.
+    async fn seal(&mut self, cx: &Context) -> Result<()> {
+        let state = self.log.state().await;
+        let release = match (&self.job, state.release()) {
+            (_, Some(sealed)) => self.parts.releases.get(sealed).await?,
+            (Some(Job::Rollback(request)), None) => {
+                let release = self.parts.releases.get(&request.to).await?;
+                self.redact_release(&release.id).await?;
+                self.log.record(Event::Sealed { release: release.id.clone() }).await?;
+                release
+            }
+            _ => Arc::new(self.seal_spec(cx).await?),
+        };
+        let current = cx.bounded(self.parts.deployer.current(cx)).await?;
+        let mut plan = self.parts.deployer.plan(&current, &release)?;
+        // Also the very release that is held is brought again: its old one is still to be retired.
+        plan.unchanged &= state.supersedes().is_none();
+        plan.from = state.baseline().and_then(|baseline| baseline.release.clone());
+        if let Some(expected) = self.expected() {
+            expected.check_world(&current)?;
+            expected.check_release(&release)?;
+            expected.check_plan(&plan)?;
+        }
+        self.log.record(Event::Planned { plan }).await?;
+        // From here on all that the run needs is stored.
+        self.job = None;
+        self.draft = Draft::default();
+        Ok(())
+    }
+
+    async fn seal_spec(&mut self, cx: &Context) -> Result<Release> {
+        let spec = self.spec()?.clone();
+        if let Some(images) = self.parts.images.clone() {
+            for (name, service) in &spec.services {
+                let Some(wanted) = &service.image else { continue };
+                if self.draft.seal.images.contains_key(name) {
+                    continue;
+                }
+                let output = self.log.output(&wanted.reference).await;
+                let found = cx.bounded(images.resolve(cx, wanted, &output)).await;
+                let image = found.map_err(|error| error.at(spec.place(name, "image")))?;
+                self.log
+                    .record(Event::ImageResolved {
+                        service: name.clone(),
+                        image: image.clone(),
+                        built: false,
+                    })
+                    .await?;
+                self.draft.seal.images.insert(name.clone(), image);
+            }
+        }
+        let release = Release::seal(&spec, &self.draft.seal)?;
+        self.refuse_bad("deploy it again", &release).await?;
+        self.parts.releases.put(&release, &self.draft.secrets).await?;
+        self.log.record(Event::Sealed { release: release.id.clone() }).await?;
+        Ok(release)
+    }
+}
