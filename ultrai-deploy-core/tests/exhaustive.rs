@@ -54,6 +54,8 @@ enum At {
     Calling,
     /// It has an answer to journal.
     Answered(Answer),
+    /// It got none, and waits until it can see what became of the call.
+    Unanswered,
     /// It has looked at what serves.
     Looked { well: bool },
 }
@@ -206,8 +208,9 @@ impl World {
             }
             let mut callers = next.drivers.iter_mut().flatten();
             if let Some(caller) = callers.find(|driver| driver.fence == fence) {
-                assert_eq!(caller.at, At::Calling);
-                caller.at = At::Answered(answer);
+                if caller.at == At::Calling {
+                    caller.at = At::Answered(answer);
+                }
             }
             all.push(next);
         }
@@ -279,7 +282,8 @@ impl World {
                 let fence = Fence(driver.fence);
                 self.writes(at, &Event::Adopted { fence, holder: holder() }, all);
             }
-            At::Calling => {}
+            // No answer comes in time.
+            At::Calling => self.moves(at, At::Unanswered, all),
             At::Answered(answer) => {
                 let step = state.open_attempt().unwrap().step;
                 let failed = |effect| Event::StepFailed { step, failure: failure(effect) };
@@ -289,6 +293,14 @@ impl World {
                     Answer::Nothing => failed(Effect::None),
                 };
                 self.writes(at, &event, all);
+            }
+            At::Unanswered => {
+                // While something is in flight it is in progress, and nothing is recorded.
+                if self.in_flight.is_none() {
+                    let step = state.open_attempt().unwrap().step;
+                    let observation = self.observe(step);
+                    self.writes(at, &Event::Reconciled { step, observation }, all);
+                }
             }
             At::Looked { well } => self.tells(at, state, well, all),
             At::Loop => self.decides(at, driver, all),
@@ -317,6 +329,10 @@ impl World {
                 self.writes(at, &Event::Ended { ending }, all);
             }
             Next::GoBack => {
+                if state.is_done(Step::Switch) && !state.is_hold_over() {
+                    let until = jiff::Timestamp::UNIX_EPOCH;
+                    self.writes(at, &Event::Held { until, cause: cause(state) }, all);
+                }
                 let to = Some(release("old"));
                 self.writes(at, &Event::RollbackDecided { cause: cause(state), to }, all);
             }
@@ -328,6 +344,16 @@ impl World {
             Next::Conclude => {
                 let ending = Ending::Succeeded { changed: true };
                 self.writes(at, &Event::Ended { ending }, all);
+            }
+            Next::Wait => {
+                // A person accepts it after a look, or time or a person takes it back.
+                let over = |proceed| Event::HoldReleased { proceed, initiator: None };
+                self.writes(at, &over(false), all);
+                if self.serves == Serves::New {
+                    let mut accepted = self.clone();
+                    accepted.proven = true;
+                    accepted.writes(at, &over(true), all);
+                }
             }
             Next::Nothing => {
                 let retried = Event::RollbackRetried { initiator: Initiator::default() };
@@ -483,7 +509,8 @@ impl World {
         });
         let phase = (state.phase().describe(), state.was_locked(), state.baseline().is_some());
         let open = state.open_attempt().map(|one| one.step);
-        let steps = (state.release().is_some(), open, touched, done, state.is_past_return());
+        let held = state.is_hold_over();
+        let steps = (held, state.release().is_some(), open, touched, done, state.is_past_return());
         let platform = (self.serves, self.staged, self.retired, self.proven);
         format!("{phase:?} {steps:?} {platform:?} {drivers:?} {caller:?}")
     }
@@ -553,7 +580,7 @@ fn no_state_breaks_its_word_and_each_can_reach_an_ending() {
     };
     let endings = ["succeeded", "refused", "rolled back", "stuck"].map(|name| (name, ended(name)));
     println!(
-        "two drivers, every crash and every loss of the lease: {} states, {} steps between them; \
+        "two drivers, every crash, every loss of the lease, a hold: {} states, {} steps between them; \
          endings: {endings:?}",
         search.worlds.len(),
         search.steps

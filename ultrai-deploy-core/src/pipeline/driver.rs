@@ -2,6 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+use tokio::time::Instant;
 use tracing::Instrument;
 
 use super::{
@@ -181,7 +182,7 @@ impl Driver {
             Err(stop)
         } else {
             let span = tracing::info_span!("stage", name = %stage);
-            self.perform(stage).instrument(span).await
+            self.insist_on_answers(stage).instrument(span).await
         };
         match result {
             Ok(()) => self.log.record(Event::StageFinished { stage }).await,
@@ -241,13 +242,28 @@ impl Driver {
         None
     }
 
-    async fn perform(&mut self, stage: Stage) -> Result<()> {
+    /// Performs a stage. When the answer to a step did not come, finds out what became of it before
+    /// anything is decided; what turns out to be done is gone on from while there is time.
+    async fn insist_on_answers(&mut self, stage: Stage) -> Result<()> {
+        let until = Instant::now() + self.parts.policy.deadline(stage);
+        loop {
+            let Err(error) = self.perform(stage, until).await else { return Ok(()) };
+            let goes_on = self.settle(&error).await?.is_some()
+                && Instant::now() < until
+                && self.reason_to_stop(stage, &self.log.state().await).is_none();
+            if !goes_on {
+                return Err(error);
+            }
+        }
+    }
+
+    async fn perform(&mut self, stage: Stage, until: Instant) -> Result<()> {
         let definition = stage.definition();
         let cx = self.context(stage.as_str());
         if definition.is_self_bounded {
             return (definition.run)(self, &cx).await;
         }
-        let cx = cx.with_timeout(self.parts.policy.deadline(stage));
+        let cx = cx.with_timeout(until - Instant::now());
         // Twice the grace: a step in it is cut off first, and journaled.
         cut_off(&cx, 2 * GRACE, (definition.run)(self, &cx)).await
     }

@@ -12,7 +12,7 @@ use super::{
 use crate::{
     context::Context,
     deployer::{Inherited, Observation, Step, StepRecord, Work},
-    error::{Error, ErrorKind, Failure, Result},
+    error::{Chain, Effect, Error, ErrorKind, Failure, Result},
     health::Role,
     journal::Event,
     plan::Plan,
@@ -41,6 +41,9 @@ impl Driver {
         loop {
             let cx = cx.clone().with_timeout(limit);
             let Err(error) = self.step(&cx, step).await else { return Ok(()) };
+            if self.settle(&error).await? == Some(step) {
+                return Ok(());
+            }
             failed += 1;
             let hopeless = error.kind() == ErrorKind::Unsupported || self.log.is_broken().await;
             if hopeless || !retry.goes_on(failed) {
@@ -51,6 +54,9 @@ impl Driver {
     }
 
     /// Performs a step: reads what undo will need, makes the intent durable, acts, records.
+    ///
+    /// After a call that nobody knows the outcome of the attempt stays open, for
+    /// [`settle`](Self::settle).
     pub(super) async fn step(&self, cx: &Context, step: Step) -> Result<()> {
         let (attempt, mut scene) = {
             let state = self.log.state().await;
@@ -70,6 +76,7 @@ impl Driver {
         }
         match result {
             Ok(()) => self.log.record(Event::StepDone { step }).await,
+            Err(error) if may_be_under_way(&error) => Err(error),
             Err(error) => {
                 let failure = Failure::from(&error);
                 self.log.record(Event::StepFailed { step, failure }).await?;
@@ -95,23 +102,50 @@ impl Driver {
         }
     }
 
-    /// Finds out what became of a step that another driver began. A call that still may take
-    /// effect gets the policy's time to settle.
+    /// Finds out what became of the step that failed with `error`, if it was left open. Gives the
+    /// step when it turns out to be done.
+    pub(super) async fn settle(&self, error: &Error) -> Result<Option<Step>> {
+        let open = self.log.state().await.open_attempt().map(|attempt| attempt.step);
+        let (Some(step), false) = (open, self.log.is_broken().await) else { return Ok(None) };
+        let mut failure = Failure::from(error);
+        match Box::pin(self.observe(step)).await {
+            Ok(observation @ Observation::Done) => {
+                self.note(format!("{step} is done, although no answer came: {}", Chain(error)))
+                    .await?;
+                self.log.record(Event::Reconciled { step, observation }).await?;
+                return Ok(Some(step));
+            }
+            Ok(Observation::NotDone) => failure.effect = Effect::None,
+            // It may have done anything: that is what going back is made for.
+            Ok(Observation::Partial | Observation::InProgress) | Err(_) => {}
+        }
+        self.log.record(Event::StepFailed { step, failure }).await?;
+        Ok(None)
+    }
+
+    /// Finds out what became of a step that another driver began.
     pub(super) async fn reconcile(&self, step: Step) -> Result<()> {
+        let observation = self.observe(step).await?;
+        self.log.record(Event::Reconciled { step, observation }).await
+    }
+
+    /// Looks at what became of the open attempt of `step`. A call that still may take effect gets
+    /// the policy's time to settle; what is under way then is taken for half done.
+    async fn observe(&self, step: Step) -> Result<Observation> {
         let state = self.log.state().await;
-        let Some(open) = state.open_attempt() else { return Ok(()) };
+        let Some(open) = state.open_attempt() else { return Ok(Observation::NotDone) };
         let settle = self.parts.policy.settle;
         let cx = self.uncancelled(step.as_str()).for_step(step.as_str(), open.number);
         let scene = self.scene(step, &state).await?;
         let give_up = Instant::now() + settle;
         let mut asked_before = 0;
-        let observation = loop {
+        loop {
             let look = cx.clone().with_timeout(settle.max(GRACE));
             let work = scene.work();
             let asked = self.parts.deployer.observe(&look, step, &work, &open.record);
             match look.bounded(asked).await {
                 Ok(Observation::InProgress) if Instant::now() >= give_up => {
-                    break Observation::Partial;
+                    return Ok(Observation::Partial);
                 }
                 Err(error) if !error.is_retryable() || Instant::now() >= give_up => {
                     return Err(error);
@@ -122,10 +156,9 @@ impl Driver {
                         self.parts.policy.retry.pause(asked_before, self.parts.randomness.as_ref());
                     tokio::time::sleep_until(give_up.min(Instant::now() + pause)).await;
                 }
-                Ok(observation) => break observation,
+                Ok(observation) => return Ok(observation),
             }
-        };
-        self.log.record(Event::Reconciled { step, observation }).await
+        }
     }
 
     /// Everything that a step works on.
@@ -144,6 +177,13 @@ impl Driver {
         };
         Ok(Scene { from, to, plan, records, inherited })
     }
+}
+
+/// Whether a call that failed so may still take effect, or has: its answer did not come.
+fn may_be_under_way(error: &Error) -> bool {
+    let unanswered =
+        matches!(error.kind(), ErrorKind::Timeout | ErrorKind::Cancelled | ErrorKind::Unavailable);
+    unanswered && error.effect() == Effect::Unknown
 }
 
 /// What a step works on, owned.

@@ -75,7 +75,8 @@ async fn another_content_of_the_version_is_another_release() {
 async fn a_failure_of_the_platform_is_not_the_release_s() {
     let lab = Lab::new();
     lab.deploy(shop("1.0.0", json!({}))).await;
-    let parts = faulty(&lab, |_, call| (call == Call::Act(Step::Switch)).then_some(How::After));
+    let parts =
+        faulty(&lab, |_, call| (call == Call::Act(Step::Switch)).then_some(How::HangsAfter));
     let request = DeployRequest::new(shop("1.1.0", json!({})));
     let failed = parts.start().deploy(request).join().await.unwrap();
     assert_eq!(ended(&failed), "rolled back");

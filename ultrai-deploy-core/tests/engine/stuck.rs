@@ -121,7 +121,8 @@ async fn the_same_release_is_no_way_back_when_it_was_down() {
     lab.deploy(shop("1.0.0", json!({ "healthy": "once" }))).await;
     let live = lab.world.live();
     lab.world.crash(&live.iter().find(|one| one.service.as_str() == "backend").unwrap().id);
-    let parts = faulty(&lab, |_, call| (call == Call::Act(Step::Switch)).then_some(How::After));
+    let parts =
+        faulty(&lab, |_, call| (call == Call::Act(Step::Switch)).then_some(How::HangsAfter));
     let request = DeployRequest::new(shop("1.0.0", json!({ "healthy": "once" })));
     let report = parts.start().deploy(request).join().await.unwrap();
     assert_eq!(ended(&report), "stuck", "{report}");
