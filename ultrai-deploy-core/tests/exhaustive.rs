@@ -207,10 +207,10 @@ impl World {
                 next.take_effect(step, whole);
             }
             let mut callers = next.drivers.iter_mut().flatten();
-            if let Some(caller) = callers.find(|driver| driver.fence == fence) {
-                if caller.at == At::Calling {
-                    caller.at = At::Answered(answer);
-                }
+            if let Some(caller) = callers.find(|driver| driver.fence == fence)
+                && caller.at == At::Calling
+            {
+                caller.at = At::Answered(answer);
             }
             all.push(next);
         }
