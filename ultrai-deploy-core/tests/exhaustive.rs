@@ -7,7 +7,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a helper of a test fails as the test does")]
 
-use std::collections::HashMap;
+use std::{collections::HashMap, sync::Arc};
 
 use ultrai_deploy_core::{
     Ending, ErrorKind,
@@ -409,7 +409,7 @@ impl World {
 
     fn intends(&self, at: usize, driver: &Driver, step: Step, all: &mut Vec<Self>) {
         let attempt = driver.state.next_attempt(step);
-        let record = StepRecord::new(1, serde_json::Value::Null);
+        let record = Arc::new(StepRecord::new(1, serde_json::Value::Null));
         self.writes(at, &Event::Intent { step, attempt, record }, all);
     }
 

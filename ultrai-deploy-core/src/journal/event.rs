@@ -1,5 +1,7 @@
 //! What a record says. The same vocabulary is the progress stream, the report and the history.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -166,7 +168,7 @@ pub enum Event {
         /// Which attempt, from 1.
         attempt: u32,
         /// What was seen before, and all that undo needs.
-        record: StepRecord,
+        record: Arc<StepRecord>,
     },
     /// A single effect of a step is about to happen.
     Effect {

@@ -64,10 +64,11 @@ impl Driver {
         };
         let cx = cx.for_step(step.as_str(), attempt);
         let record = cx.bounded(self.parts.deployer.prepare(&cx, step, &scene.work())).await?;
+        let record = Arc::new(record);
         if Box::pin(self.inherit()).await? {
             scene.inherited = self.log.state().await.inherited().unwrap_or_default().to_vec();
         }
-        self.log.record(Event::Intent { step, attempt, record: record.clone() }).await?;
+        self.log.record(Event::Intent { step, attempt, record: Arc::clone(&record) }).await?;
         let result = cut_off(&cx, GRACE, self.act(&cx, step, &scene, &record)).await;
         if self.log.is_broken().await {
             return Err(result.err().unwrap_or_else(|| {

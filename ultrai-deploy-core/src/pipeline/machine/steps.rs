@@ -83,12 +83,12 @@ impl Steps {
     }
 
     /// Opens an attempt; false while another one is open, or when it is not the next one.
-    pub(super) fn begin(&mut self, step: Step, number: u32, record: &StepRecord) -> bool {
+    pub(super) fn begin(&mut self, step: Step, number: u32, record: &Arc<StepRecord>) -> bool {
         let legal = self.open().is_none() && number == self.next_attempt(step);
         self.attempts.push(Attempt {
             step,
             number,
-            record: Arc::new(record.clone()),
+            record: Arc::clone(record),
             status: StepStatus::Open,
             has_effects: false,
         });

@@ -46,7 +46,7 @@ fn release(id: &str) -> ReleaseId {
 }
 
 fn intent(step: Step, attempt: u32) -> Event {
-    Event::Intent { step, attempt, record: StepRecord::new(1, serde_json::Value::Null) }
+    Event::Intent { step, attempt, record: Arc::new(StepRecord::new(1, serde_json::Value::Null)) }
 }
 
 fn effect(number: u64) -> Event {
