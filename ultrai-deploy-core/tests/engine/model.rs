@@ -18,15 +18,18 @@ use ultrai_deploy_core::{
     deployer::Step,
     lease::Wait,
     name::ReleaseId,
-    pipeline::{DeployRequest, Unfinished},
+    pipeline::{DeployRequest, FailureAction, Pipeline, Run, Unfinished},
     spec::ReleaseSpec,
+    stage::Stage,
+    verification::When,
 };
 
 use crate::{
     failures::faulty,
     faults::{Call, How},
     journals::{At, Deadly, Kill},
-    lab::{CancelAt, Lab, Parts, ended, shop},
+    lab::{CancelAt, Lab, Parts, ended, fails, shop, with_test},
+    policies,
 };
 
 /// What is deployed: a version of its own that is good or not.
@@ -56,6 +59,10 @@ enum Command {
     Pause(What, u64),
     /// A bad deploy whose rollback fails.
     GetStuck(u32),
+    /// A deploy whose tests fail, and that waits for a person.
+    Hold(u32),
+    /// The person accepts it.
+    Accept,
     Resume,
     Retry,
     Abandon,
@@ -72,6 +79,10 @@ struct Model {
     /// A run may be unfinished.
     unfinished: bool,
     stuck: bool,
+    /// It waits for a person, and serves.
+    held: Option<u32>,
+    /// Versions that a person accepted although their tests fail.
+    accepted: BTreeSet<u32>,
     /// A person gave a run up: what it left is left.
     abandoned: bool,
     /// And nobody has brought anything good since: what serves may be no way back.
@@ -89,7 +100,7 @@ impl Model {
 
     fn certainly(&mut self, version: u32) {
         self.serving = BTreeSet::from([version]);
-        (self.unfinished, self.broken) = (false, false);
+        (self.unfinished, self.broken, self.held) = (false, false, None);
         self.known.retain(|known| *known != version);
         self.known.push(version);
         if self.known.len() > 3 {
@@ -108,6 +119,8 @@ impl ReferenceStateMachine for Model {
             known: Vec::new(),
             unfinished: false,
             stuck: false,
+            held: None,
+            accepted: BTreeSet::new(),
             abandoned: false,
             broken: false,
             next: 1,
@@ -132,6 +145,8 @@ impl ReferenceStateMachine for Model {
             2 => (what.clone(), at.clone()).prop_map(|(what, at)| Command::Cancel(what, at)),
             2 => (what, at).prop_map(|(what, at)| Command::Pause(what, at)),
             1 => Just(Command::GetStuck(version)),
+            3 => Just(Command::Hold(version)),
+            2 => Just(Command::Accept),
             3 => Just(Command::Resume),
             2 => Just(Command::Retry),
             1 => Just(Command::Abandon),
@@ -140,15 +155,20 @@ impl ReferenceStateMachine for Model {
     }
 
     fn preconditions(state: &Self, command: &Command) -> bool {
-        let settled = !state.unfinished && !state.stuck;
+        let settled = !state.unfinished && !state.stuck && state.held.is_none();
         match command {
             Command::Deploy(what) if state.broken => what.good,
             _ if state.broken => false,
-            Command::Again | Command::GetStuck(_) => {
-                settled && !state.abandoned && !state.serving.contains(&0)
+            Command::Again => {
+                let sound =
+                    !state.serving.contains(&0) && state.serving.is_disjoint(&state.accepted);
+                settled && !state.abandoned && sound
             }
+            Command::GetStuck(_) => settled && !state.abandoned && !state.serving.contains(&0),
+            Command::Hold(_) => settled && !state.abandoned,
+            Command::Accept => state.held.is_some(),
             Command::Rollback(to) => state.known.contains(to),
-            Command::Abandon => state.unfinished || state.stuck,
+            Command::Abandon => state.unfinished || state.stuck || state.held.is_some(),
             _ => true,
         }
     }
@@ -161,28 +181,45 @@ impl ReferenceStateMachine for Model {
                 if what.good {
                     state.certainly(what.version);
                 }
-                state.unfinished = false;
+                // One that fails goes back to what served before the held one.
+                (state.unfinished, state.held) = (false, None);
             }
             Command::Rollback(to) if !state.stuck => state.certainly(*to),
             Command::Crash(what, ..) => {
                 state.may_bring(*what);
                 state.unfinished |= !state.stuck;
+                state.held = None;
             }
             Command::Cancel(what, _) | Command::Pause(what, _) => {
                 state.may_bring(*what);
                 state.unfinished &= state.stuck;
+                state.held = None;
             }
             Command::GetStuck(_) => state.stuck = true,
-            Command::Resume => state.unfinished = false,
-            Command::Retry => (state.unfinished, state.stuck) = (false, false),
+            Command::Hold(version) => state.held = Some(*version),
+            Command::Accept => {
+                state.accepted.extend(state.held);
+                state.serving = state.held.take().into_iter().collect();
+            }
+            Command::Resume => (state.unfinished, state.held) = (false, None),
+            Command::Retry => (state.unfinished, state.stuck, state.held) = (false, false, None),
             Command::Abandon => {
-                (state.unfinished, state.stuck) = (false, false);
+                (state.unfinished, state.stuck, state.held) = (false, false, None);
                 (state.abandoned, state.broken) = (true, true);
             }
             Command::Deploy(_) | Command::Rollback(_) | Command::Again => {}
         }
         state
     }
+}
+
+/// Its tests fail after the switch.
+fn doubtful(version: u32) -> ReleaseSpec {
+    with_test(shop(&format!("1.{version}.0"), fails(When::Post)), When::Post)
+}
+
+fn holding(lab: &Lab) -> Pipeline {
+    policies::parts(lab, Stage::PostDeployTests, FailureAction::Hold).start()
 }
 
 struct Sut {
@@ -261,9 +298,18 @@ impl Sut {
                 assert_eq!(ended(&run.join().await.unwrap()), "stuck");
                 self.stuck = true;
             }
+            Command::Hold(version) => {
+                let report = holding(lab).deploy(DeployRequest::new(doubtful(version)));
+                assert!(report.join().await.unwrap().held_until.is_some());
+            }
+            Command::Accept => {
+                let accepted = lab.process().accept(Wait::No).await.unwrap();
+                assert_eq!(ended(&accepted.join().await.unwrap()), "succeeded");
+            }
             Command::Resume => self.close().await,
             Command::Retry => {
                 while let Some(run) = lab.process().resume(true, Wait::No).await.unwrap() {
+                    self.take_back(&run).await;
                     assert_ne!(ended(&run.join().await.unwrap()), "stuck");
                 }
                 self.stuck = false;
@@ -277,12 +323,23 @@ impl Sut {
         }
     }
 
+    /// A run that is held goes back; any other is let be.
+    async fn take_back(&self, run: &Run) {
+        let found = self.lab.process().unfinished().await.unwrap();
+        if found.is_some_and(|found| found.held_until().is_some()) {
+            run.cancel().cancel();
+        }
+    }
+
     /// Finishes what is unfinished; what is stuck is refused.
     async fn close(&self) {
         loop {
             match self.lab.process().resume(false, Wait::No).await {
                 Ok(None) => return,
-                Ok(Some(run)) => drop(run.join().await.unwrap()),
+                Ok(Some(run)) => {
+                    self.take_back(&run).await;
+                    drop(run.join().await.unwrap());
+                }
                 Err(error) => {
                     assert!(self.stuck && error.kind() == ErrorKind::Stuck, "{error}");
                     return;
@@ -331,6 +388,7 @@ impl StateMachineTest for Sut {
                 | Command::Cancel(what, _)
                 | Command::Pause(what, _) => Some(*what),
                 Command::GetStuck(version) => Some(What { version: *version, good: false }),
+                Command::Hold(version) => Some(What { version: *version, good: true }),
                 _ => None,
             };
             let text = format!("{command:?}");
@@ -340,6 +398,12 @@ impl StateMachineTest for Sut {
             }
             let unfinished = sut.lab.process().unfinished().await.unwrap();
             assert_eq!(unfinished.as_ref().is_some_and(Unfinished::is_stuck), model.stuck);
+            let held = unfinished.as_ref().is_some_and(|found| found.held_until().is_some());
+            if let Some(version) = model.held {
+                assert!(held, "after {text}");
+                assert_eq!(sut.serving().await, version, "after {text}");
+                return;
+            }
             if model.stuck || model.unfinished || model.abandoned {
                 return;
             }
