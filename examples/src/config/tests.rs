@@ -85,8 +85,8 @@ fn every_problem_names_line_field_and_remedy() {
         (
             "[policy]\ncolour = 1".to_owned(),
             "2:1: policy.colour: unknown field; known here: attempts, backup, deadlines, \
-             health_deadline, hold, keep_backups, keep_releases, longest_pause, on_failure, pause, \
-             rollback_deadline, stage_deadline, watch",
+             health_deadline, hold, keep_backups, keep_releases, keep_runs, longest_pause, \
+             on_failure, pause, rollback_deadline, stage_deadline, watch",
         ),
         (
             format!("{check}timout = \"5s\""),
@@ -413,6 +413,7 @@ fn a_whole_file() {
         backup = "off"
         keep_releases = 3
         keep_backups = 4
+        keep_runs = 50
         watch = "1m"
         stage_deadline = "10m"
         deadlines = { build = "2h", post_deploy_tests = "90s" }
@@ -476,6 +477,7 @@ fn a_whole_file() {
     assert_eq!(config.version.as_ref().unwrap().as_str(), "v1.0.0");
     assert_eq!(config.policy.backup, BackupPolicy::Off);
     assert_eq!((config.policy.keep_releases, config.policy.keep_backups), (3, 4));
+    assert_eq!(config.policy.keep_runs, 50);
     assert_eq!(config.policy.watch, Duration::from_mins(1));
     for (stage, limit) in [
         (Stage::Build, Duration::from_hours(2)),
