@@ -86,6 +86,9 @@ pub struct Entry {
     /// How it ended; nothing while it is unfinished, or when it died before it had the lease: such
     /// a run changed nothing, and nobody has to finish it.
     pub ending: Option<Ending>,
+    /// Until when it waits for a person, if it is held.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub held_until: Option<Timestamp>,
     /// Why nothing else is known of the run: its journal is damaged, or of a newer version of this
     /// program.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -120,6 +123,7 @@ impl Entry {
             version: report.version,
             release: report.release,
             ending: report.ending,
+            held_until: report.held_until,
             damage: None,
         }
     }

@@ -195,11 +195,13 @@ pub(crate) struct Growing {
     stage_began: Option<Timestamp>,
     /// The release that checks are about.
     checked: Option<ReleaseId>,
+    /// The held run whose place it may take and has not taken yet.
+    held: Option<RunId>,
 }
 
 impl Growing {
     pub(crate) fn new(run: &RunId) -> Self {
-        Self { report: Report::empty(run), stage_began: None, checked: None }
+        Self { report: Report::empty(run), stage_began: None, checked: None, held: None }
     }
 
     pub(crate) fn into_report(self) -> Report {
@@ -233,12 +235,11 @@ impl Growing {
             }
             Event::FailureIgnored { stage, failure } => {
                 report.stage(*stage, StageStatus::Ignored, stage_took, None);
-                report.notes.push(format!("warning: {stage} failed and was ignored: {failure}"));
+                let message = format!("warning: {stage} FAILED, which was ignored: {failure}");
+                report.notes.push(message);
             }
             Event::Observed { serving, version, proven, supersedes } => {
-                report.notes.extend(supersedes.as_ref().map(|held| {
-                    format!("takes the place of the held run {held} when it changes something")
-                }));
+                self.held.clone_from(supersedes);
                 report.previous.clone_from(serving);
                 report.previous_version.clone_from(version);
                 report.previous_proven = *proven;
@@ -276,12 +277,21 @@ impl Growing {
             Event::HoldReleased { proceed, initiator } => {
                 report.held_until = None;
                 let by = initiator.as_ref().map_or("", |initiator| initiator.user.as_str());
-                report.notes.extend(proceed.then(|| format!("{by} accepted the held release")));
+                let cause = report.held_for.as_ref().filter(|_| *proceed);
+                report.notes.extend(cause.map(|cause| {
+                    format!("{by} accepted the held release although it failed: {cause}")
+                }));
+            }
+            Event::Inherited { from, .. } => {
+                self.held = None;
+                report.notes.push(format!("took the place of run {from}, which was held"));
             }
             Event::RollbackDecided { to, .. } => self.checked.clone_from(to),
             Event::Note { message } => report.notes.push(message.clone()),
             Event::Ended { ending } => {
                 report.held_until = None;
+                let left = self.held.take();
+                report.notes.extend(left.map(|held| format!("run {held} is still held")));
                 report.ending = Some(ending.clone());
             }
             Event::RollbackRetried { .. } => report.ending = None,

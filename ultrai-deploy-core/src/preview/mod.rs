@@ -131,7 +131,7 @@ impl Preview {
             Some(run) => {
                 let message = format!("run {run} is not over, and may leave something else");
                 Err(Error::new(ErrorKind::Fenced, "save the plan", message)
-                    .with_advice("see `ultrai status`; `ultrai resume` finishes or undoes it")
+                    .with_advice("`ultrai status` tells what it waits for and how to end it")
                     .without_effect())
             }
         }
