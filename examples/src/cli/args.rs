@@ -43,13 +43,13 @@ pub enum Command {
     Plan(Plan),
     /// Deploy a version.
     Deploy(Deploy),
-    /// Return to a release that was proven before.
+    /// Return to a release that was proven before, or take back a run that is held or unfinished.
     Rollback(Rollback),
     /// List backups.
     Backups(Where),
     /// Run all checks of what is deployed.
     Verify(Where),
-    /// Tell what runs and what to do next.
+    /// Tell what runs and what to do next; a held run whose time is over is taken back.
     Status(Where),
     /// List past runs, newest first.
     History(History),
@@ -57,7 +57,7 @@ pub enum Command {
     Resume(Resume),
     /// Stop a run or take a held one back; what it changed is rolled back.
     Cancel(Where),
-    /// Close a stuck run without touching anything.
+    /// Close a stuck, held or unfinished run without touching anything.
     Abandon(Abandon),
     /// The demonstration application, run by `quickstart`.
     #[command(hide = true)]
@@ -131,7 +131,8 @@ pub struct Rollback {
     /// Where.
     #[command(flatten)]
     pub at: Where,
-    /// The version to return to; the last proven release before this one when left out.
+    /// The version to return to; when left out, what served before a run that is held or
+    /// unfinished, else the last proven release before this one.
     #[arg(long, value_name = "VERSION", conflicts_with = "backup")]
     pub to: Option<String>,
     /// The backup to return to.

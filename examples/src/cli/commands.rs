@@ -2,6 +2,7 @@
 
 use std::{fmt::Write, time::Duration};
 
+use jiff::Timestamp;
 use serde_json::json;
 use ultrai_deploy_core::{
     Ending, Error, ErrorKind, Result,
@@ -39,6 +40,7 @@ pub(super) async fn deploy(
     let tag = args.tag.as_deref().or(planned);
     let mut setup = setup::deploy(cli, &args.at, around, tag)?;
     let Some(spec) = setup.spec.take() else { return Err(setup::invalid("nothing to deploy")) };
+    let allow_failed = allowed(args.allow_failed.as_deref(), Some(&spec.version))?;
     let mut request = DeployRequest::new(spec);
     if let Some(plan) = saved {
         request = request.with_plan(plan);
@@ -52,7 +54,7 @@ pub(super) async fn deploy(
         skip(Stage::Build, "--skip-build");
     }
     request.reason.clone_from(&args.reason);
-    request.allow_failed = args.allow_failed.as_deref().map(Version::parse).transpose()?;
+    request.allow_failed = allow_failed;
     if let Some(seconds) = args.wait {
         request.wait = Wait::AtMost(Duration::from_secs(seconds));
     }
@@ -70,11 +72,13 @@ pub(super) async fn rollback(
     around: &Surroundings,
     output: &Output,
 ) -> Result<u8> {
+    let asked = args.to.as_deref().map(Version::parse).transpose()?;
+    let allow_failed = allowed(args.allow_failed.as_deref(), asked.as_ref())?;
     let setup = setup::look(cli, &args.at, around)?;
     let to = if let Some(id) = &args.backup {
         release_of_backup(&setup, id).await?
-    } else if let Some(version) = &args.to {
-        setup.pipeline.release_of_version(&Version::parse(version)?).await?
+    } else if let Some(version) = &asked {
+        setup.pipeline.release_of_version(version).await?
     } else if let Some(code) = undo_unfinished(&setup, output).await? {
         return Ok(code);
     } else {
@@ -82,10 +86,20 @@ pub(super) async fn rollback(
     };
     let mut request = RollbackRequest::new(to);
     request.reason.clone_from(&args.reason);
-    request.allow_failed = args.allow_failed.as_deref().map(Version::parse).transpose()?;
+    request.allow_failed = allow_failed;
     let report = signal::drive(setup.pipeline.rollback(request)).await?;
     output.result(&report);
     Ok(exit::of_report(&report))
+}
+
+/// The version of `--allow-failed`, which is the one that is asked for where that is known already.
+fn allowed(named: Option<&str>, asked: Option<&Version>) -> Result<Option<Version>> {
+    let Some(named) = named.map(Version::parse).transpose()? else { return Ok(None) };
+    if let Some(asked) = asked.filter(|asked| **asked != named) {
+        return Err(invalid(&format!("--allow-failed names {named}, and {asked} is asked for"))
+            .with_advice(format!("write --allow-failed {asked}, or leave it out")));
+    }
+    Ok(Some(named))
 }
 
 /// Going back from a deploy that was left half-way is undoing it: what served before it serves
@@ -207,6 +221,21 @@ pub(super) async fn resume(
     output: &Output,
 ) -> Result<u8> {
     let setup = setup::look(cli, &args.at, around)?;
+    let found = setup.pipeline.unfinished().await?;
+    let held = found.and_then(|found| Some((found.held_until()?, found.run)));
+    if let (true, Some((_, run))) = (args.retry, &held) {
+        return Err(invalid(&format!(
+            "run {run} is held and not stuck: there is nothing to retry"
+        ))
+        .with_advice(
+            "accept it with `ultrai resume --proceed`, or go back with `ultrai rollback`",
+        ));
+    }
+    if let (true, Some((until, run))) = (args.proceed, &held)
+        && *until <= Timestamp::now()
+    {
+        say(&format!("run {run} was held until {until:.0}; it is too late to accept it"));
+    }
     let run = if args.proceed {
         Some(setup.pipeline.accept(Wait::No).await?)
     } else {

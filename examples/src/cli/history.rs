@@ -48,7 +48,12 @@ fn line(entry: &Entry) -> String {
     let started = entry.started.map(|at| format!("{at:.0}")).unwrap_or_default();
     let version = entry.version.as_ref().map_or("-", |version| version.as_str());
     let release = entry.release.as_ref().map_or("-", |release| release.as_str());
-    let ending = entry.ending.as_ref().map_or("unfinished", Ending::as_str);
+    let ending = match (&entry.ending, entry.held_until) {
+        (Some(Ending::Superseded { by }), _) => format!("superseded by {}", by.short()),
+        (Some(ending), _) => ending.as_str().to_owned(),
+        (None, Some(until)) => format!("held until {until:.0}"),
+        (None, None) => "unfinished".to_owned(),
+    };
     let user = entry.user.as_deref().unwrap_or("-");
     let reason = entry.reason.as_deref().unwrap_or("");
     let _infallible = writeln!(
@@ -60,12 +65,22 @@ fn line(entry: &Entry) -> String {
 }
 
 fn query(args: &args::History, now: Timestamp) -> Result<Query> {
+    let since = args.since.as_deref().map(|text| time("--since", text, now)).transpose()?;
+    let until = args.until.as_deref().map(|text| time("--until", text, now)).transpose()?;
+    if let (Some(since), Some(until)) = (since, until)
+        && since >= until
+    {
+        let message = format!("--since {since:.0} is not before --until {until:.0}");
+        return Err(Error::new(ErrorKind::Invalid, "read the history", message)
+            .with_advice("exchange them; of two durations before now the longer one is earlier")
+            .without_effect());
+    }
     Ok(Query {
         version: args.version.as_deref().map(Version::parse).transpose()?,
         release: args.release.as_deref().map(ReleaseId::new).transpose()?,
         outcome: args.outcome.map(outcome),
-        since: args.since.as_deref().map(|text| time("--since", text, now)).transpose()?,
-        until: args.until.as_deref().map(|text| time("--until", text, now)).transpose()?,
+        since,
+        until,
         limit: args.limit.map(|limit| usize::try_from(limit).unwrap_or(usize::MAX)),
     })
 }

@@ -4,6 +4,7 @@ pub mod args;
 mod commands;
 pub mod exit;
 mod history;
+mod next;
 mod output;
 mod plan;
 mod progress;

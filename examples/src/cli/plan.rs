@@ -16,6 +16,7 @@ use super::{
     Surroundings,
     args::{self, Cli},
     exit,
+    next::{command, quoted_path},
     output::Output,
     progress::say,
     setup,
@@ -37,9 +38,14 @@ pub(super) async fn run(
     if let Some(path) = &args.save {
         write(path, &preview.to_saved()?.to_text()).map_err(|source| {
             let message = format!("{} cannot be written", path.display());
-            Error::new(ErrorKind::Io, "save the plan", message).without_effect().with_source(source)
+            Error::new(ErrorKind::Invalid, "save the plan", message)
+                .with_advice("name a file in a directory that exists and that you may write to")
+                .without_effect()
+                .with_source(source)
         })?;
-        say(&format!("saved to {}; apply it with `ultrai deploy --plan`", path.display()));
+        let apply = command("deploy", cli, &args.at);
+        let file = quoted_path(path);
+        say(&format!("saved to {}; apply it with `{apply} --plan {file}`", path.display()));
     }
     output.result(&preview);
     Ok(exit::OK)
@@ -51,12 +57,16 @@ pub(super) async fn run(
 /// [`ErrorKind::Invalid`] for a file that is missing or no plan that can be applied.
 pub(super) fn read(path: &Path) -> Result<SavedPlan> {
     let text = std::fs::read_to_string(path).map_err(|source| {
-        setup::invalid(&format!("the plan {} cannot be read", path.display())).with_source(source)
-    })?;
-    SavedPlan::read(&text).map_err(|source| {
-        setup::invalid(&format!("the plan {} cannot be applied", path.display()))
+        invalid(path, "cannot be read")
+            .with_advice("name a file that `ultrai plan --save` wrote")
             .with_source(source)
-    })
+    })?;
+    SavedPlan::read(&text).map_err(|source| invalid(path, "cannot be applied").with_source(source))
+}
+
+fn invalid(path: &Path, what: &str) -> Error {
+    let message = format!("{} {what}", path.display());
+    Error::new(ErrorKind::Invalid, "read the plan", message).without_effect()
 }
 
 /// Its configuration is for the eyes of whoever deploys.

@@ -1,11 +1,8 @@
 //! What serves, what is unfinished, and what to do next.
 
-use std::{
-    collections::BTreeMap,
-    fmt::{self, Write},
-    path::Path,
-};
+use std::{collections::BTreeMap, fmt};
 
+use jiff::Timestamp;
 use serde::Serialize;
 use ultrai_deploy_core::{
     Ending, Error, Result,
@@ -16,12 +13,14 @@ use ultrai_deploy_core::{
     pipeline::Unfinished,
     release_store::ReleaseStore,
     state::Phase,
+    version::Version,
 };
 
 use super::{
     Surroundings,
     args::{Cli, Where},
     exit,
+    next::command,
     output::Output,
     progress::say,
     setup::{self, Setup},
@@ -39,6 +38,8 @@ struct Status {
     unfinished: Option<Open>,
     /// The command that goes on from here.
     next: Option<String>,
+    /// The command in place of `next` where a person has to choose: it goes back.
+    or: Option<String>,
     /// Why the platform does not answer; then the release is the one of the last record.
     unreachable: Option<Failure>,
 }
@@ -50,6 +51,12 @@ struct Open {
     phase: String,
     stuck: bool,
     held: bool,
+    /// When a held run goes back.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    held_until: Option<Timestamp>,
+    /// The version that a held run goes back to; nothing when it was the first.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    back_to: Option<Version>,
     /// Why it failed, and why going back did, where it is stuck.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     causes: Vec<String>,
@@ -73,11 +80,14 @@ pub(super) async fn run(
     let seen = setup.deployer.current(&setup.pipeline.look()).await;
     let code = match &seen {
         _ if open.as_ref().is_some_and(|open| open.stuck) => exit::STUCK,
-        Ok(_) => exit::OK,
         Err(error) => exit::of_error(error),
+        Ok(_) if open.as_ref().is_some_and(|open| open.held) => exit::HELD,
+        Ok(_) => exit::OK,
     };
+    let is_to_choose = holder.is_none() && open.as_ref().is_some_and(|open| open.held);
     let next = next(open.as_ref(), holder.as_ref()).map(|name| command(name, cli, at));
-    let status = Status::new(&setup, holder, open, seen, next).await?;
+    let or = is_to_choose.then(|| command("rollback", cli, at));
+    let status = Status { next, or, ..Status::new(&setup, holder, open, seen).await? };
     output.result(&status);
     Ok(code)
 }
@@ -88,7 +98,6 @@ impl Status {
         holder: Option<Holder>,
         unfinished: Option<Open>,
         seen: Result<Current, Error>,
-        next: Option<String>,
     ) -> Result<Self> {
         let (release, serving, services, unreachable) = match seen {
             Ok(current) => {
@@ -105,7 +114,17 @@ impl Status {
             }
         };
         let target = setup.state.target.clone();
-        Ok(Self { target, release, serving, services, holder, unfinished, next, unreachable })
+        Ok(Self {
+            target,
+            release,
+            serving,
+            services,
+            holder,
+            unfinished,
+            next: None,
+            or: None,
+            unreachable,
+        })
     }
 }
 
@@ -118,32 +137,6 @@ fn next(unfinished: Option<&Open>, holder: Option<&Holder>) -> Option<&'static s
         (Some(_), None) => Some("resume"),
         (None, _) => None,
     }
-}
-
-/// A command on the same environment: what was said to find it is said again.
-fn command(name: &str, cli: &Cli, at: &Where) -> String {
-    let mut text = format!("ultrai {name} --environment {}", quoted(&at.environment));
-    for (flag, path) in
-        [("--compose", &at.compose), ("--config", &cli.config), ("--state", &cli.state)]
-    {
-        if let Some(path) = path {
-            let _infallible = write!(text, " {flag} {}", quoted_path(path));
-        }
-    }
-    text
-}
-
-fn quoted_path(path: &Path) -> String {
-    quoted(&path.to_string_lossy())
-}
-
-/// As one word of a shell.
-fn quoted(text: &str) -> String {
-    let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_./:@%+=,".contains(c);
-    if !text.is_empty() && text.chars().all(is_plain) {
-        return text.to_owned();
-    }
-    format!("'{}'", text.replace('\'', r"'\''"))
 }
 
 async fn serving(setup: &Setup, serving: &Serving) -> (Option<ReleaseId>, String) {
@@ -180,6 +173,11 @@ impl Open {
             phase: found.state.phase().describe(),
             stuck: found.is_stuck(),
             held: found.held_until().is_some(),
+            held_until: found.held_until(),
+            back_to: found
+                .held_until()
+                .and_then(|_| found.state.baseline())
+                .and_then(|before| before.version.clone()),
             causes,
         }
     }
@@ -206,7 +204,17 @@ impl fmt::Display for Status {
             }
             (Some(open), None) if open.held => {
                 writeln!(f, "run {} is {}: {}", open.run, open.phase, open.causes.join("\n  "))?;
-                writeln!(f, "accept it, or go back with `ultrai rollback`")?;
+                let back = match &open.back_to {
+                    Some(version) => format!("goes back to {version}, which is kept"),
+                    None => "removes it: it is the first".to_owned(),
+                };
+                writeln!(f, "It serves until then; the next status, resume or deploy after it")?;
+                writeln!(f, "{back}. Decide before that:")?;
+                let choices = [("accept it", &self.next), ("go back", &self.or)];
+                for (what, choice) in choices {
+                    writeln!(f, "  {what:<10} {}", choice.as_deref().unwrap_or_default())?;
+                }
+                return Ok(());
             }
             (Some(open), None) => {
                 writeln!(f, "run {} was left unfinished, {}", open.run, open.phase)?;
@@ -218,58 +226,5 @@ impl fmt::Display for Status {
             writeln!(f, "next: {next}")?;
         }
         Ok(())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use clap::Parser;
-
-    use super::*;
-
-    fn next_of(words: &[&str]) -> String {
-        let cli = Cli::parse_from(words);
-        let at = cli.command.at().unwrap();
-        command("resume --retry", &cli, at)
-    }
-
-    #[test]
-    fn the_next_command_says_where_as_this_one_did() {
-        assert_eq!(
-            next_of(&["ultrai", "status", "-e", "staging"]),
-            "ultrai resume --retry --environment staging"
-        );
-        assert_eq!(
-            next_of(&[
-                "ultrai",
-                "--state",
-                "/var/lib/x",
-                "status",
-                "-e",
-                "staging",
-                "--config",
-                "my deploy.toml",
-                "--compose",
-                "it's/$here.yml",
-            ]),
-            r"ultrai resume --retry --environment staging --compose 'it'\''s/$here.yml' --config 'my deploy.toml' --state /var/lib/x"
-        );
-    }
-
-    #[test]
-    fn the_next_command_is_another_command_on_the_same_environment() {
-        let said = next_of(&["ultrai", "status", "-e", "prod", "--state", "a", "--compose", "b"]);
-        let again = Cli::parse_from(said.split(' '));
-        assert!(matches!(&again.command, super::super::args::Command::Resume(args) if args.retry));
-        assert_eq!(again.state.as_deref(), Some(Path::new("a")));
-        assert_eq!(again.command.at().unwrap().compose.as_deref(), Some(Path::new("b")));
-    }
-
-    #[test]
-    fn a_word_of_a_shell() {
-        assert_eq!(quoted("a-b_c/d.yml"), "a-b_c/d.yml");
-        assert_eq!(quoted(""), "''");
-        assert_eq!(quoted("~/x"), "'~/x'");
-        assert_eq!(quoted("a\nb"), "'a\nb'");
     }
 }
