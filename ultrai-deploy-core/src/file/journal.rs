@@ -274,7 +274,11 @@ impl Runs {
                 Damage::Newer(_) | Damage::Unknown { .. } => {
                     (ErrorKind::Unsupported, "use the newer version of this program that wrote it")
                 }
-                _ => (ErrorKind::Corrupt, "put the file back from a copy of the state directory"),
+                _ => (
+                    ErrorKind::Corrupt,
+                    "put the file back from a copy of the state directory; without one look at \
+                     what runs, then move it away",
+                ),
             };
             let message = format!("{} is not readable", self.path(run).display());
             Error::new(kind, operation, message)
