@@ -2,7 +2,8 @@
 
 use std::{
     fs,
-    net::TcpListener,
+    io::{Read, Write},
+    net::{TcpListener, TcpStream},
     path::{Path, PathBuf},
     process::{Command, Output},
 };
@@ -38,6 +39,37 @@ impl App {
         fs::write(self.path("deploy.toml"), text).unwrap();
     }
 
+    /// The same with a test after the switch that ends with `code`. `policy` are the lines of
+    /// `[policy]`.
+    pub fn configure_tested(&self, version: &str, code: u8, policy: &str) {
+        let env = format!("APP_VERSION = \"{version}\", CODE = \"{code}\"");
+        let more = format!(
+            "[policy]\n{policy}\n[[test]]\nname = \"after\"\nservice = \"web\"\n\
+             command = [\"sh\", \"-c\", \"exit $CODE\"]\nwhen = \"post\"\n"
+        );
+        self.configure(ULTRAI, "port = \"auto\"", &env, &more);
+    }
+
+    /// Adds lines to deploy.toml.
+    pub fn add(&self, lines: &str) {
+        let text = fs::read_to_string(self.path("deploy.toml")).unwrap();
+        fs::write(self.path("deploy.toml"), format!("{text}{lines}\n")).unwrap();
+    }
+
+    /// The version that whoever has the traffic answers.
+    pub fn version(&self) -> String {
+        let ports = fs::read(self.path("state/shop/production/current-ports.json")).unwrap();
+        let ports: Value = serde_json::from_slice(&ports).unwrap();
+        let port = ports["web"]["port"].as_u64().unwrap();
+        let mut stream = TcpStream::connect(("127.0.0.1", u16::try_from(port).unwrap())).unwrap();
+        write!(stream, "GET /api/v1/version HTTP/1.0\r\n\r\n").unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        let (_, body) = answer.split_once("\r\n\r\n").unwrap();
+        let body: Value = serde_json::from_str(body).unwrap();
+        body["version"].as_str().unwrap().to_owned()
+    }
+
     /// `ultrai` with these words, its results in JSON.
     pub fn ultrai(&self, words: &[&str]) -> Output {
         Command::new(ULTRAI)
@@ -57,6 +89,16 @@ impl App {
         let output = self.ultrai(&[words, &["-e", "production"]].concat());
         assert_eq!(output.status.code(), Some(code), "{words:?}: {}", said(&output));
         json(&output)
+    }
+
+    /// A command that was told, as a person would run it.
+    pub fn shell(&self, command: &str) -> Output {
+        Command::new("sh")
+            .args(["-c", command])
+            .current_dir(self.directory.path())
+            .env("PATH", format!("{}:/usr/bin:/bin", Path::new(ULTRAI).parent().unwrap().display()))
+            .output()
+            .unwrap()
     }
 
     pub fn deploy(&self, version: &str, code: i32) -> Value {
@@ -100,9 +142,4 @@ pub fn said(output: &Output) -> String {
 /// A port that nothing listens on.
 pub fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
-}
-
-/// The directory of the program, for a `PATH`.
-pub fn directory_of_ultrai() -> &'static Path {
-    Path::new(ULTRAI).parent().unwrap()
 }

@@ -10,7 +10,10 @@
 )]
 
 mod app;
+mod failure;
 mod faults;
+mod history;
+mod hold;
 mod plan;
 mod story;
 mod stuck;

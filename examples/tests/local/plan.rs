@@ -57,6 +57,36 @@ fn a_plan_is_shown_saved_and_applied() {
     assert_eq!(serving(&app), after);
 }
 
+/// What is told beside a saved plan is the whole command that applies it.
+#[test]
+fn a_plan_is_refused_once_another_deploy_came_between() {
+    let app = App::new();
+    app.configure(ULTRAI, AUTO, "GREETING = \"a\"", "");
+    app.deploy("1.0.0", 0);
+    let words = ["plan", "--tag", "1.1.0", "-e", "production", "--save", "my plan.json"];
+    let told = said(&app.ultrai(&words));
+    let (_, command) = told.split_once("apply it with `").unwrap();
+    let command = command.split_once('`').unwrap().0.replace("ultrai ", "ultrai --format json ");
+    app.deploy("1.0.1", 0);
+    let before = serving(&app);
+    let stale = app.shell(&command);
+    assert_eq!(stale.status.code(), Some(1), "{command}: {}", said(&stale));
+    assert!(said(&stale).contains("has changed since the plan was made"), "{}", said(&stale));
+    assert_eq!(serving(&app), before);
+    assert_eq!(app.expect(0, &["rollback"])["version"], "1.0.0");
+    assert_eq!(app.shell(&command).status.code(), Some(0), "what it stands on is back");
+
+    for (wrong, why) in [
+        (&["plan", "--tag", "1.2.0", "--save", "nowhere/plan.json"][..], "a directory that exists"),
+        (&["deploy", "--plan", "nowhere.json"], "that `ultrai plan --save` wrote"),
+    ] {
+        let told = app.expect(2, wrong).to_string();
+        assert!(told.contains(why), "{told}");
+    }
+    let both = app.ultrai(&["deploy", "-e", "production", "--plan", "x", "--skip-build"]);
+    assert_eq!(both.status.code(), Some(2), "{}", said(&both));
+}
+
 #[test]
 fn a_plan_that_cannot_be_applied_is_a_wrong_input() {
     let app = App::new();
@@ -75,7 +105,6 @@ fn a_plan_that_cannot_be_applied_is_a_wrong_input() {
         let refused = app.expect(2, &APPLY).to_string();
         assert!(refused.contains(field), "{field}: {refused}");
     }
-    app.expect(2, &["deploy", "--plan", "nowhere.json"]);
     fs::write(app.path("plan.json"), whole).unwrap();
     let elsewhere = app.ultrai(&[&APPLY[..], &["-e", "staging"]].concat());
     assert_eq!(elsewhere.status.code(), Some(2), "{}", said(&elsewhere));

@@ -1,8 +1,8 @@
 //! A run that cannot go back: told by exit code and `status`, healed by the command that it names.
 
-use std::{fs, os::unix::fs::symlink, process::Command};
+use std::{fs, os::unix::fs::symlink};
 
-use crate::app::{App, ULTRAI, directory_of_ultrai, free_port, said};
+use crate::app::{App, ULTRAI, free_port, said};
 
 #[test]
 fn a_stuck_run_is_told_and_healed() {
@@ -37,12 +37,7 @@ fn a_stuck_run_is_told_and_healed() {
     assert_eq!(again["ending"]["kind"], "stuck", "{again}");
 
     symlink(ULTRAI, &program).unwrap();
-    let healed = Command::new("sh")
-        .args(["-c", &next])
-        .current_dir(app.path(""))
-        .env("PATH", format!("{}:/usr/bin:/bin", directory_of_ultrai().display()))
-        .output()
-        .unwrap();
+    let healed = app.shell(&next);
     assert_eq!(healed.status.code(), Some(3), "`{next}`: {}", said(&healed));
     let told = said(&healed);
     assert!(told.contains("Version 1.0.0 serves again; its checks passed"), "{told}");
