@@ -232,3 +232,48 @@ impl Command {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+    use crate::cli::exit;
+
+    const README: &str = include_str!("../../../README.md");
+
+    #[test]
+    fn every_command_and_option_is_in_the_readme() {
+        let cli = Cli::command();
+        for command in cli.get_subcommands().filter(|command| !command.is_hide_set()) {
+            let begin = format!("| `{}` |", command.get_name());
+            let line = README.lines().find(|line| line.starts_with(&begin));
+            let line = line.unwrap_or_else(|| panic!("{begin}"));
+            for option in command.get_arguments().filter_map(clap::Arg::get_long) {
+                let place =
+                    if ["environment", "compose"].contains(&option) { README } else { line };
+                assert!(place.contains(&format!("--{option}")), "{begin}: --{option}");
+            }
+        }
+        for option in cli.get_arguments().filter_map(clap::Arg::get_long) {
+            assert!(README.contains(&format!("--{option}")), "--{option}");
+        }
+    }
+
+    #[test]
+    fn every_exit_code_is_in_the_readme() {
+        let codes = [
+            exit::OK,
+            exit::REFUSED,
+            exit::USAGE,
+            exit::ROLLED_BACK,
+            exit::STUCK,
+            exit::LOCKED,
+            exit::HELD,
+            exit::CANCELLED,
+        ];
+        for code in codes {
+            assert!(README.lines().any(|line| line.starts_with(&format!("| {code} |"))), "{code}");
+        }
+    }
+}

@@ -44,9 +44,9 @@ fn the_history_is_asked_and_a_damaged_journal_is_never_left_out() {
     assert_eq!(versions(&app, &["--until", began]), ["1.1.0", "1.0.0"]);
     assert_eq!(versions(&app, &["--since", "1h"]).len(), 3);
     assert_eq!(versions(&app, &["--until", "1h"]), Vec::<String>::new());
-    let (code, list) = text(&app, &["--version", "1.0.0"]);
+    let (code, lines) = text(&app, &["--version", "1.0.0"]);
     assert_eq!(code, Some(0));
-    assert!(list.contains("succeeded") && list.contains("the beginning"), "{list}");
+    assert!(lines.contains("succeeded") && lines.contains("the beginning"), "{lines}");
     for wrong in [
         &["--since", "1h", "--until", "2h"][..],
         &["--since", "yesterday"],
@@ -69,10 +69,10 @@ fn the_history_is_asked_and_a_damaged_journal_is_never_left_out() {
     let runs: Vec<_> = found.as_array().unwrap().iter().map(|run| run["run"].clone()).collect();
     assert_eq!(runs, [last["run"].clone(), first["run"].clone()], "{found}");
     assert!(found[0]["damage"].is_null() && found[1]["damage"].is_object(), "{found}");
-    let (code, list) = text(&app, &[]);
+    let (code, lines) = text(&app, &[]);
     assert_eq!(code, Some(1));
-    assert!(list.contains(&format!("DAMAGED  {}", first["run"].as_str().unwrap())), "{list}");
-    assert!(list.contains("1.2.0") && list.contains("rolled back"), "{list}");
+    assert!(lines.contains(&format!("DAMAGED  {}", first["run"].as_str().unwrap())), "{lines}");
+    assert!(lines.contains("1.2.0") && lines.contains("rolled back"), "{lines}");
 
     // Nothing is deployed on top of what cannot be read.
     let before = app.processes();
