@@ -8,7 +8,8 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde::Serialize;
 
-pub(crate) use bad::{Bad, Verdict, bad as bad_of};
+pub use bad::Bad;
+pub(crate) use bad::{Verdict, bad as bad_of};
 use line::line;
 pub(crate) use line::{Success, forgettable};
 
@@ -231,6 +232,15 @@ impl Pipeline {
                 .with_advice("see `ultrai history` and `ultrai backups`")
                 .without_effect()
         })
+    }
+
+    /// Why this release is refused unless its version is allowed by name: the last run that brought
+    /// it took it back. Nothing when it is not.
+    ///
+    /// # Errors
+    /// When a journal cannot be read.
+    pub async fn refusal(&self, release: &ReleaseId) -> Result<Option<Bad>> {
+        Ok(bad(self.parts.journal.as_ref()).await?.remove(release))
     }
 
     /// The release that a rollback to a version returns to: the newest one of it that a run has

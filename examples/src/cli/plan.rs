@@ -1,14 +1,20 @@
 //! What a deploy would change, shown and saved.
 
 use std::{
+    fmt,
     fs::OpenOptions,
     io::{self, Write},
     os::unix::fs::OpenOptionsExt,
     path::Path,
 };
 
+use serde::Serialize;
 use ultrai_deploy_core::{
-    Error, ErrorKind, Result, journal::Skip, pipeline::DeployRequest, preview::SavedPlan,
+    Error, ErrorKind, Result,
+    history::Bad,
+    journal::Skip,
+    pipeline::DeployRequest,
+    preview::{Preview, SavedPlan},
     stage::Stage,
 };
 
@@ -47,8 +53,33 @@ pub(super) async fn run(
         let file = quoted_path(path);
         say(&format!("saved to {}; apply it with `{apply} --plan {file}`", path.display()));
     }
-    output.result(&preview);
+    let refusal = match &preview.release {
+        Some(release) => setup.pipeline.refusal(release).await?,
+        None => None,
+    };
+    output.result(&Shown { preview, refusal });
     Ok(exit::OK)
+}
+
+/// A plan, and what speaks against it.
+#[derive(Debug, Serialize)]
+struct Shown {
+    #[serde(flatten)]
+    preview: Preview,
+    /// Why it is deployed only with `--allow-failed`.
+    refusal: Option<Bad>,
+}
+
+impl fmt::Display for Shown {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.preview)?;
+        if let Some(Bad { run, cause, .. }) = &self.refusal {
+            let version = &self.preview.version;
+            writeln!(f, "a deploy is refused without --allow-failed {version}:")?;
+            writeln!(f, "run {run} took this release back: {cause}")?;
+        }
+        Ok(())
+    }
 }
 
 /// Reads a saved plan.

@@ -20,6 +20,17 @@ fn a_release_that_failed_is_refused_until_it_is_allowed_or_mended() {
     assert_eq!(refused["tests"].as_array().unwrap().len(), 0, "{refused}");
     assert_eq!(app.processes(), before, "nothing was touched");
 
+    // A plan tells it, and is applied only where it is allowed.
+    let words = ["plan", "--tag", "1.1.0", "--save", "plan.json"];
+    let plan = app.expect(0, &words);
+    assert_eq!(plan["refusal"]["run"], failed["run"], "{plan}");
+    assert_eq!(plan["release"], failed["release"], "{plan}");
+    let text = ["plan", "--tag", "1.1.0", "-e", "production", "--format", "text"];
+    let text = said(&app.ultrai(&text));
+    assert!(text.contains("a deploy is refused without --allow-failed 1.1.0"), "{text}");
+    let apply = app.expect(1, &["deploy", "--plan", "plan.json"]).to_string();
+    assert!(apply.contains("--allow-failed 1.1.0"), "{apply}");
+
     // To allow another one is a mistake, and no run.
     let runs = app.expect(0, &["history"]);
     for words in [
@@ -32,12 +43,14 @@ fn a_release_that_failed_is_refused_until_it_is_allowed_or_mended() {
     }
     assert_eq!(app.expect(0, &["history"]), runs);
 
-    let allowed = app.expect(3, &["deploy", "--tag", "1.1.0", "--allow-failed", "v1.1.0"]);
+    let words = ["deploy", "--plan", "plan.json", "--allow-failed", "v1.1.0"];
+    let allowed = app.expect(3, &words);
     assert_eq!(allowed["tests"][0]["exit_code"], 7, "it was tried: {allowed}");
     assert_eq!(app.processes(), before);
 
     // Mended it is another release, of the same version.
     app.configure_tested("1.1.0", 0, "");
+    assert!(app.expect(0, &["plan", "--tag", "1.1.0"])["refusal"].is_null());
     let mended = app.deploy("1.1.0", 0);
     assert_ne!(mended["release"], failed["release"]);
     assert_eq!(app.version(), "1.1.0");

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use serde::Serialize;
+
 use crate::{
     ending::Ending,
     error::{Error, ErrorKind, Failure},
@@ -12,12 +14,13 @@ use crate::{
 };
 
 /// A release that failed, and was taken back for it.
-#[derive(Clone, Debug)]
-pub(crate) struct Bad {
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct Bad {
     /// By which run.
-    pub(crate) run: RunId,
+    pub run: RunId,
     /// Why.
-    pub(crate) cause: Failure,
+    pub cause: Failure,
 }
 
 impl Bad {
