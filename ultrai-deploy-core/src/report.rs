@@ -363,7 +363,7 @@ impl Report {
                     }
                     (Some(_), Some(version)) => writeln!(
                         f,
-                        "What ran before ({version}, not deployed by this tool) serves again; \
+                        "What ran before ({version}, which no run had proven) serves again; \
                          its checks passed."
                     )?,
                     (Some(release), None) => {

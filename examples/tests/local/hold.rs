@@ -162,6 +162,23 @@ fn a_newer_deploy_takes_the_place_of_a_held_one() {
     assert_eq!(text.matches("superseded by ").count(), 2, "{text}");
 }
 
+/// Closed by a person it stays, unproven, and is what the next failure goes back to.
+#[test]
+fn an_abandoned_one_serves_on_without_a_proof() {
+    let (app, _) = served();
+    let held = hold(&app, "1.1.0", HOLD);
+    app.expect(0, &["abandon", "--reason", "known"]);
+    assert_eq!(app.expect(0, &["history", "--outcome", "abandoned"])[0]["run"], held["run"]);
+    app.configure_tested("1.2.0", 7, "");
+    let words = ["deploy", "--tag", "1.2.0", "-e", "production", "--format", "text"];
+    let failed = app.ultrai(&words);
+    assert_eq!(failed.status.code(), Some(3), "{}", said(&failed));
+    assert!(said(&failed).contains("(1.1.0, which no run had proven) serves again"));
+    assert_eq!(app.version(), "1.1.0");
+    assert_eq!(app.expect(0, &["rollback"])["version"], "1.0.0");
+    assert_eq!(app.processes().len(), 1, "nothing is left");
+}
+
 #[test]
 fn nobody_decided_in_time() {
     let (app, before) = served();

@@ -206,7 +206,7 @@ async fn what_others_started_comes_back() {
     let live: Vec<_> = lab.world.live().into_iter().map(|one| one.id).collect();
     assert_eq!(live, ids);
     assert_eq!(lab.serving().await, None);
-    assert!(report.to_string().contains("not deployed by this tool"), "{report}");
+    assert!(report.to_string().contains("which no run had proven"), "{report}");
     lab.assert_settled().await;
     // It can be taken over again, and this time for good.
     let report = lab.deploy(shop("1.0.1", json!({}))).await;
