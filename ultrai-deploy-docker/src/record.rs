@@ -1,5 +1,7 @@
 //! What a step leaves in the journal before it begins.
 
+use std::collections::BTreeMap;
+
 use bollard::models::RestartPolicy;
 use serde::{Deserialize, Serialize};
 use ultrai_deploy_core::{
@@ -47,6 +49,9 @@ pub(crate) struct Seen {
     name: String,
     running: bool,
     restart: RestartPolicy,
+    /// Its names on each network.
+    #[serde(default)]
+    names: BTreeMap<String, Vec<String>>,
 }
 
 impl World {
@@ -56,6 +61,7 @@ impl World {
             name: one.name.clone(),
             running: one.state.running,
             restart: one.restart.clone(),
+            names: one.networks.iter().map(|(on, it)| (on.clone(), it.names())).collect(),
         });
         Self { current, containers: containers.collect() }
     }

@@ -135,6 +135,11 @@ impl Attachment {
         self.endpoint.aliases.iter().flatten().any(|alias| alias == name)
     }
 
+    /// The names that the container has on the network.
+    pub(crate) fn names(&self) -> Vec<String> {
+        self.endpoint.aliases.clone().unwrap_or_default()
+    }
+
     fn new(id: &str, settings: EndpointSettings) -> Self {
         let address = settings.ip_address.clone().filter(|address| !address.is_empty());
         // The engine adds the id itself.

@@ -1,5 +1,6 @@
 //! The Docker deployer.
 
+mod beside;
 mod create;
 mod observe;
 mod restore;

@@ -25,7 +25,7 @@ use crate::{
     names::{self, Place},
     order::{self, Dependencies},
     record::Record,
-    snapshot::{Container, Snapshot},
+    snapshot::{Attachment, Container, Snapshot},
 };
 
 /// A container of the release that comes back, as it shall be.
@@ -170,19 +170,9 @@ impl Restore<'_> {
             return Ok(false);
         };
         let detail = || json!({ "container": old.id });
-        for (network, attachment) in &old.networks {
-            if !now.networks.contains_key(network) {
-                let connect = engine.connect(network, &old.id, attachment.endpoint.clone());
-                self.cx
-                    .effect("connect", &old.name, json!({ "network": network }), connect)
-                    .await?;
-            }
-        }
-        // A stop that a driver asked for before it died may still be under way: the engine waits
-        // for the process to end and would end what is started meanwhile. Asking for it again
-        // waits until it is over.
-        let stop_was_asked = matches!(now.place(), Place::Kept(_))
-            && (!old.restarts() || !same(&now.restart, &old.restart));
+        // Asking for it again waits until it is over.
+        let stop_was_asked = stop_was_asked(&now, old);
+        reveal(self.cx, self.backend, old, &now).await?;
         if now.state.running && stop_was_asked && wanted.running {
             let stop = engine.stop(&old.id, now.grace());
             self.cx.effect("stop", &old.name, detail(), stop).await?;
@@ -202,6 +192,45 @@ impl Restore<'_> {
         }
         Ok(starts)
     }
+}
+
+/// Whether a stop that a driver asked for before it died may still be under way: the engine waits for
+/// the process to end and would end what is started meanwhile.
+pub(super) fn stop_was_asked(now: &Container, old: &Container) -> bool {
+    let returns = now.networks.values().any(|one| is_hidden(now, one));
+    matches!(now.place(), Place::Kept(_))
+        && !returns
+        && (!old.restarts() || !same(&now.restart, &old.restart))
+}
+
+/// Whether a kept container is on a network without the names of its service: it was stopped, and
+/// is about to come back beside the new one.
+pub(super) fn is_hidden(now: &Container, on: &Attachment) -> bool {
+    matches!(now.place(), Place::Kept(_)) && on.has_alias(&now.name)
+}
+
+/// Gives a container the names back that it had on its networks.
+pub(super) async fn reveal(
+    cx: &Context,
+    backend: &Backend,
+    old: &Container,
+    now: &Container,
+) -> Result<()> {
+    let engine = &backend.engine;
+    for (network, attachment) in &old.networks {
+        let is_attached = now.networks.get(network);
+        if is_attached.is_some_and(|one| !is_hidden(now, one)) {
+            continue;
+        }
+        let connect = async {
+            if is_attached.is_some() {
+                engine.disconnect(network, &old.id).await?;
+            }
+            engine.connect(network, &old.id, attachment.endpoint.clone()).await
+        };
+        cx.effect("connect", &old.name, json!({ "network": network }), connect).await?;
+    }
+    Ok(())
 }
 
 /// Whether two restart policies mean the same; the engine shows "none" in two ways.

@@ -13,6 +13,7 @@ use ultrai_deploy_core::{
 };
 
 use super::{
+    beside,
     observe::SETTLE,
     restore::{restore, served, wanted},
     set_current,
@@ -40,6 +41,9 @@ pub(super) async fn rollback(
     guard::take(cx, backend, &[work.to, work.from]).await?;
     set_current(cx, backend, work.to).await?;
     let arriving = may_still_arrive(cx, backend, work).await?;
+    if let Some(to) = work.to {
+        beside::bring_back(cx, backend, work, &Definition::read(to)?, &record).await?;
+    }
     remove_brought(cx, backend, work).await?;
     match work.to {
         Some(to) => bring_back(cx, backend, to, &record).await?,
@@ -96,7 +100,8 @@ async fn remove_brought(cx: &Context, backend: &Backend, work: &Work<'_>) -> Res
     .await
 }
 
-async fn remove(cx: &Context, backend: &Backend, one: &Container) -> Result<()> {
+/// Stops and removes a container that a run brought.
+pub(super) async fn remove(cx: &Context, backend: &Backend, one: &Container) -> Result<()> {
     let detail = || json!({ "container": one.id });
     if one.state.running || one.state.restarting {
         let stop = backend.engine.stop(&one.id, one.grace());

@@ -238,6 +238,16 @@ pub(super) fn check(stop: &Cancel) -> Result<()> {
     if stop.is_cancelled() { Err(stopped()) } else { Ok(()) }
 }
 
+/// Lets what is about to go serve for a moment more, so that whoever asks it can notice what took its
+/// place.
+pub(super) async fn drain(cx: &Context, backend: &Backend, stop: &Cancel) {
+    tokio::select! {
+        () = tokio::time::sleep(backend.config.drain) => {}
+        () = stop.cancelled() => {}
+        () = cx.cancel().cancelled() => {}
+    }
+}
+
 fn stopped() -> Error {
     Error::new(ErrorKind::Cancelled, "go on", "another service has failed")
 }

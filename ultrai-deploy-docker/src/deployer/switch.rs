@@ -15,7 +15,7 @@ use ultrai_deploy_core::{
 };
 
 use super::{
-    rollout::{Patience, Rollout, check},
+    rollout::{Patience, Rollout, check, drain},
     set_current,
     stage::{action, create_all, is_awaited},
     target,
@@ -109,11 +109,7 @@ impl Switch<'_> {
         for (old, _) in self.old.values().filter(|(old, _)| old.service == *name) {
             let now = engine.find_container(&old.id).await?.and_then(Container::new);
             if now.is_some_and(|now| now.state.is_up()) {
-                tokio::select! {
-                    () = tokio::time::sleep(self.rollout.backend.config.drain) => {}
-                    () = stop.cancelled() => {}
-                    () = self.rollout.cx.cancel().cancelled() => {}
-                }
+                drain(self.rollout.cx, self.rollout.backend, stop).await;
                 break;
             }
         }

@@ -118,6 +118,12 @@ impl Bench {
         self
     }
 
+    /// What is replaced without downtime serves on for so long.
+    pub(crate) fn with_drain(mut self, drain: Duration) -> Self {
+        self.config.drain = drain;
+        self
+    }
+
     pub(crate) fn path(&self) -> &Path {
         self.directory.path()
     }

@@ -4,6 +4,7 @@
 
 mod adopt;
 mod bench;
+mod beside;
 mod compose;
 mod deploy;
 mod preflight;
