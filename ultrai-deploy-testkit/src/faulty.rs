@@ -1,5 +1,6 @@
-//! A deployer that misbehaves where it is told to, for tests of what drives deployers and of what
-//! is made of their answers.
+//! Backends that misbehave where they are told to, for tests of what drives them and of what is made
+//! of their answers. [`Faulty`] wraps a deployer, a journal, a lease, a release store, a backup store,
+//! an image store, a task runner or a probe.
 //!
 //! | fault | what the caller sees | what was done |
 //! |---|---|---|
@@ -9,7 +10,8 @@
 //! | [`Fault::hang`] | no answer | nothing |
 //! | [`Fault::hang`] + [`after`](Fault::after) | no answer | all |
 //! | [`Fault::slow`] | the answer, late | all |
-//! | [`Fault::lie`] | success, with what was to be said | nothing |
+//! | [`Fault::lie`] | success | nothing |
+//! | [`Fault::lie_about`], [`Fault::lie_about_health`] | what it was told to say | nothing |
 //!
 //! Each is for the first call of its method, or from the call on that [`at`](Fault::at) names, and
 //! for one call or as many as [`times`](Fault::times) says: `times(1)`, the default, lies once. What
@@ -27,7 +29,20 @@
 //!     .with(Fault::of(Method::Switch).after())
 //!     .with(Fault::slow(Method::Current, Duration::from_secs(20)).times(3));
 //! assert_eq!(faulty.calls(Method::Switch), 0);
+//!
+//! let journal = Arc::new(memory::Journal::default());
+//! let disk_full = Faulty::new(journal).with(Fault::of(Method::Append).at(5).times(u64::MAX));
+//! # drop(disk_full);
 //! ```
+
+mod backup_store;
+mod deployer;
+mod image_store;
+mod journal;
+mod lease;
+mod probe;
+mod release_store;
+mod task_runner;
 
 use std::{
     collections::BTreeMap,
@@ -36,21 +51,16 @@ use std::{
     time::Duration,
 };
 
-use async_trait::async_trait;
 use ultrai_deploy_core::{
-    Context, Deployer, Effect, Error, ErrorKind, Result,
-    current::Current,
-    deployer::{Capabilities, Observation, Step, StepRecord, Work},
-    evidence::Evidence,
-    health::{Check, Endpoint, Role},
-    plan::Plan,
-    release::Release,
-    spec::ReleaseSpec,
+    Deployer, Effect, Error, ErrorKind, Result,
+    deployer::{Capabilities, Observation, Step},
+    health::Health,
 };
 
 use crate::crash::When;
 
-/// A method of [`Deployer`] that can be made to fail.
+/// A method that can be made to misbehave, by its name; which seam it is of, the wrapper tells. A
+/// fault of a method that the seam does not have never comes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[non_exhaustive]
 #[expect(missing_docs, reason = "each is the method of its name")]
@@ -66,6 +76,69 @@ pub enum Method {
     Observe,
     DeclaredChecks,
     Endpoints,
+    Append,
+    Load,
+    Repair,
+    Remove,
+    Runs,
+    Acquire,
+    Renew,
+    Release,
+    Holder,
+    PutFiles,
+    FileDigests,
+    Put,
+    Get,
+    Secrets,
+    List,
+    SetCurrent,
+    FingerprintKey,
+    Create,
+    Verify,
+    Restore,
+    Delete,
+    Build,
+    Resolve,
+    IsObtainable,
+    Run,
+    Clean,
+    Check,
+}
+
+impl Method {
+    /// Whether its success says nothing else, so that it can be pretended.
+    fn is_silent(self) -> bool {
+        matches!(
+            self,
+            Self::Preflight
+                | Self::Stage
+                | Self::Switch
+                | Self::Retire
+                | Self::Rollback
+                | Self::Append
+                | Self::Repair
+                | Self::Remove
+                | Self::Renew
+                | Self::Release
+                | Self::Put
+                | Self::SetCurrent
+                | Self::Verify
+                | Self::Restore
+                | Self::Delete
+                | Self::Clean
+        )
+    }
+}
+
+impl From<Step> for Method {
+    fn from(step: Step) -> Self {
+        match step {
+            Step::Stage => Self::Stage,
+            Step::Switch => Self::Switch,
+            Step::Retire => Self::Retire,
+            _ => Self::Rollback,
+        }
+    }
 }
 
 /// How a method misbehaves.
@@ -81,13 +154,14 @@ pub struct Fault {
     manner: Manner,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 enum Manner {
     Fail,
     Hang,
     Slow(Duration),
     Lie,
     Tell(Observation),
+    TellHealth(Health),
 }
 
 impl Fault {
@@ -123,20 +197,25 @@ impl Fault {
         Self::of(method).waiting(Manner::Slow(delay))
     }
 
-    /// The first call of a `step` says that it is done, and nothing was.
-    pub fn lie(step: Step) -> Self {
-        let method = match step {
-            Step::Stage => Method::Stage,
-            Step::Switch => Method::Switch,
-            Step::Retire => Method::Retire,
-            _ => Method::Rollback,
-        };
+    /// The first call of a method, or of a deployer's step, says that it is done, and nothing was.
+    ///
+    /// # Panics
+    /// For a method whose success has more to say.
+    pub fn lie(method: impl Into<Method>) -> Self {
+        let method = method.into();
+        assert!(method.is_silent(), "{method:?} has something to answer: it cannot lie");
         Self { manner: Manner::Lie, ..Self::of(method) }
     }
 
     /// The first [`observe`](Deployer::observe) tells `observation`, whatever there is.
     pub fn lie_about(observation: Observation) -> Self {
         Self { manner: Manner::Tell(observation), ..Self::of(Method::Observe) }
+    }
+
+    /// The first look of a [probe](ultrai_deploy_core::health::HealthProbe) tells `health`, whatever
+    /// there is.
+    pub fn lie_about_health(health: Health) -> Self {
+        Self { manner: Manner::TellHealth(health), ..Self::of(Method::Check) }
     }
 
     fn waiting(self, manner: Manner) -> Self {
@@ -177,17 +256,17 @@ impl Fault {
 
     async fn come(&self) -> Result<()> {
         match self.manner {
-            Manner::Fail | Manner::Lie | Manner::Tell(_) => Err(self.error()),
             Manner::Hang => std::future::pending().await,
             Manner::Slow(delay) => {
                 tokio::time::sleep(delay).await;
                 Ok(())
             }
+            _ => Err(self.error()),
         }
     }
 
     fn error(&self) -> Error {
-        let error = Error::new(self.kind, "reach the platform", "a fault was put here");
+        let error = Error::new(self.kind, "answer", "a fault was put here");
         match self.effect {
             Effect::None => error.without_effect(),
             _ => error,
@@ -195,30 +274,25 @@ impl Fault {
     }
 }
 
-/// A deployer that misbehaves where it is told to; everything else is done by the one inside.
+/// A backend that misbehaves where it is told to; everything else is done by the one inside. It
+/// implements the seam that that one does.
 #[derive(Debug)]
-pub struct Faulty {
-    inner: Arc<dyn Deployer>,
+pub struct Faulty<S: ?Sized = dyn Deployer> {
+    inner: Arc<S>,
     faults: Vec<Fault>,
     claimed: Option<Capabilities>,
     calls: Mutex<BTreeMap<Method, u64>>,
 }
 
-impl Faulty {
+impl<S: ?Sized> Faulty<S> {
     /// `inner`, without faults yet.
-    pub fn new(inner: Arc<dyn Deployer>) -> Self {
+    pub fn new(inner: Arc<S>) -> Self {
         Self { inner, faults: Vec::new(), claimed: None, calls: Mutex::default() }
     }
 
     /// Adds a fault.
     pub fn with(mut self, fault: Fault) -> Self {
         self.faults.push(fault);
-        self
-    }
-
-    /// Claims to be able to do this, whatever the one inside can.
-    pub fn claiming(mut self, capabilities: Capabilities) -> Self {
-        self.claimed = Some(capabilities);
         self
     }
 
@@ -249,12 +323,17 @@ impl Faulty {
         Err(fault.error())
     }
 
-    async fn step(&self, method: Method, work: impl Future<Output = Result<()>>) -> Result<()> {
+    /// A call that has nothing to answer.
+    async fn act(&self, method: Method, work: impl Future<Output = Result<()>>) -> Result<()> {
         let fault = self.enter(method);
-        if fault.is_some_and(|fault| fault.manner == Manner::Lie) {
+        if fault.is_some_and(|fault| matches!(fault.manner, Manner::Lie)) {
             return Ok(());
         }
         suffer(fault, work).await
+    }
+
+    async fn ask<T>(&self, method: Method, work: impl Future<Output = Result<T>>) -> Result<T> {
+        suffer(self.enter(method), work).await
     }
 }
 
@@ -267,79 +346,4 @@ async fn suffer<T>(fault: Option<&Fault>, work: impl Future<Output = Result<T>>)
     let value = work.await?;
     fault.come().await?;
     Ok(value)
-}
-
-#[async_trait]
-#[deny(clippy::missing_trait_methods)]
-impl Deployer for Faulty {
-    fn name(&self) -> &'static str {
-        self.inner.name()
-    }
-
-    fn capabilities(&self) -> Capabilities {
-        self.claimed.clone().unwrap_or_else(|| self.inner.capabilities())
-    }
-
-    async fn preflight(&self, cx: &Context, spec: &ReleaseSpec) -> Result<()> {
-        suffer(self.enter(Method::Preflight), self.inner.preflight(cx, spec)).await
-    }
-
-    async fn current(&self, cx: &Context) -> Result<Current> {
-        suffer(self.enter(Method::Current), self.inner.current(cx)).await
-    }
-
-    fn plan(&self, current: &Current, release: &Release) -> Result<Plan> {
-        self.at_once(Method::Plan, || self.inner.plan(current, release))
-    }
-
-    async fn prepare(&self, cx: &Context, step: Step, work: &Work<'_>) -> Result<StepRecord> {
-        suffer(self.enter(Method::Prepare), self.inner.prepare(cx, step, work)).await
-    }
-
-    async fn stage(&self, cx: &Context, work: &Work<'_>, record: &StepRecord) -> Result<()> {
-        self.step(Method::Stage, self.inner.stage(cx, work, record)).await
-    }
-
-    async fn switch(&self, cx: &Context, work: &Work<'_>, record: &StepRecord) -> Result<()> {
-        self.step(Method::Switch, self.inner.switch(cx, work, record)).await
-    }
-
-    async fn retire(&self, cx: &Context, work: &Work<'_>, record: &StepRecord) -> Result<()> {
-        self.step(Method::Retire, self.inner.retire(cx, work, record)).await
-    }
-
-    async fn rollback(&self, cx: &Context, work: &Work<'_>, record: &StepRecord) -> Result<()> {
-        self.step(Method::Rollback, self.inner.rollback(cx, work, record)).await
-    }
-
-    async fn observe(
-        &self,
-        cx: &Context,
-        step: Step,
-        work: &Work<'_>,
-        record: &StepRecord,
-    ) -> Result<Observation> {
-        let fault = self.enter(Method::Observe);
-        if let Some(Fault { manner: Manner::Tell(observation), .. }) = fault {
-            return Ok(*observation);
-        }
-        suffer(fault, self.inner.observe(cx, step, work, record)).await
-    }
-
-    fn declared_checks(&self, release: &Release) -> Result<Vec<Check>> {
-        self.at_once(Method::DeclaredChecks, || self.inner.declared_checks(release))
-    }
-
-    async fn endpoints(
-        &self,
-        cx: &Context,
-        release: &Release,
-        role: Role,
-    ) -> Result<Vec<Endpoint>> {
-        suffer(self.enter(Method::Endpoints), self.inner.endpoints(cx, release, role)).await
-    }
-
-    async fn evidence(&self, cx: &Context, endpoint: &Endpoint) -> Vec<Evidence> {
-        self.inner.evidence(cx, endpoint).await
-    }
 }

@@ -1,0 +1,41 @@
+//! A backup store that misbehaves.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use ultrai_deploy_core::{
+    Context, Result,
+    backup::{Backup, BackupRequest, BackupSource, BackupStore},
+    name::{BackupId, Target},
+};
+
+use super::{Faulty, Method};
+
+#[async_trait]
+#[deny(clippy::missing_trait_methods)]
+impl<S: BackupStore + ?Sized> BackupStore for Faulty<S> {
+    async fn create(
+        &self,
+        cx: &Context,
+        request: &BackupRequest,
+        sources: &[Arc<dyn BackupSource>],
+    ) -> Result<Backup> {
+        self.ask(Method::Create, self.inner.create(cx, request, sources)).await
+    }
+
+    async fn list(&self, target: &Target) -> Result<Vec<Backup>> {
+        self.ask(Method::List, self.inner.list(target)).await
+    }
+
+    async fn verify(&self, target: &Target, id: &BackupId) -> Result<()> {
+        self.act(Method::Verify, self.inner.verify(target, id)).await
+    }
+
+    async fn restore(&self, cx: &Context, id: &BackupId, source: &dyn BackupSource) -> Result<()> {
+        self.act(Method::Restore, self.inner.restore(cx, id, source)).await
+    }
+
+    async fn delete(&self, target: &Target, id: &BackupId) -> Result<()> {
+        self.act(Method::Delete, self.inner.delete(target, id)).await
+    }
+}
