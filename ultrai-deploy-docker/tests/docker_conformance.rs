@@ -98,5 +98,6 @@ fn services(variant: Variant) -> Value {
 #[tokio::test]
 async fn the_docker_deployer_conforms() {
     let ran = conformance::deployer(&Engine).await;
-    assert!(ran > 20, "{ran} cases ran");
+    eprintln!("deployer conformance, docker: {ran} cases");
+    assert!(ran > 100, "only {ran} cases ran");
 }

@@ -63,8 +63,17 @@ impl Snapshot {
         Self::read(work.records.first().map_or(record, |(_, first)| first))
     }
 
-    fn has_of(&self, run: &str) -> bool {
-        self.sets.iter().any(|set| set == run) || self.pages.iter().any(|page| page.ends_with(run))
+    /// How it was before this run, and before held ones whose place it took: there a rollback goes.
+    fn before_all(work: &Work<'_>, record: &StepRecord) -> Result<Self> {
+        match work.inherited.first() {
+            Some(first) => Self::read(&first.record),
+            None => Self::before_run(work, record),
+        }
+    }
+
+    fn has_of(&self, runs: &[&str]) -> bool {
+        let mut all = self.sets.iter().chain(&self.pages);
+        all.any(|name| is_of(name, runs))
     }
 }
 
@@ -293,16 +302,16 @@ impl Deployer for Directories {
     }
 
     async fn rollback(&self, cx: &Context, work: &Work<'_>, record: &StepRecord) -> Result<()> {
-        let (before, now) = (Snapshot::before_run(work, record)?, self.look().await?);
-        let run = cx.run().short();
-        if now.set.as_deref() == Some(run) {
+        let (before, now) = (Snapshot::before_all(work, record)?, self.look().await?);
+        let runs = answers_for(cx, work);
+        if now.set.as_deref().is_some_and(|set| is_of(set, &runs)) {
             self.lead_to(cx, before.set.as_deref()).await?;
         }
         self.mark(cx, work.to.map(|to| &to.id)).await?;
-        if now.sets.iter().any(|set| set == run) {
-            self.remove(cx, self.set(run)).await?;
+        for set in now.sets.iter().filter(|set| is_of(set, &runs)) {
+            self.remove(cx, self.set(set)).await?;
         }
-        for page in now.pages.iter().filter(|page| page.ends_with(run)) {
+        for page in now.pages.iter().filter(|page| is_of(page, &runs)) {
             self.remove(cx, self.page(page)).await?;
         }
         Ok(())
@@ -316,7 +325,6 @@ impl Deployer for Directories {
         record: &StepRecord,
     ) -> Result<Observation> {
         let (now, run) = (self.look().await?, cx.run().short());
-        let before = Snapshot::before_run(work, record)?;
         let wanted = work.to.map(|to| &to.id);
         let is_done = match step {
             Step::Stage => work.plan.unchanged || self.release_of(run)?.is_some(),
@@ -326,7 +334,9 @@ impl Deployer for Directories {
             }
             Step::Retire => self.unused(&now)?.is_empty(),
             Step::Rollback => {
-                now.set == before.set && now.marked.as_ref() == wanted && !now.has_of(run)
+                let before = Snapshot::before_all(work, record)?;
+                let has_of = now.has_of(&answers_for(cx, work));
+                now.set == before.set && now.marked.as_ref() == wanted && !has_of
             }
             _ => false,
         };
@@ -410,6 +420,17 @@ fn text<'a>(name: &ServiceName, config: &'a Value) -> Result<&'a str> {
         let message = format!("{name} has no `page`");
         Error::new(ErrorKind::Invalid, "read a definition", message).without_effect()
     })
+}
+
+/// The runs whose sets and pages go with a rollback: this one, and held ones whose place it took.
+fn answers_for<'a>(cx: &'a Context, work: &Work<'a>) -> Vec<&'a str> {
+    let held = work.inherited.iter().map(|one| one.run.short());
+    held.chain([cx.run().short()]).collect()
+}
+
+/// Whether a set or a page was made by one of these runs.
+fn is_of(name: &str, runs: &[&str]) -> bool {
+    runs.iter().any(|run| name.ends_with(run))
 }
 
 fn target<'a>(work: &Work<'a>) -> Result<&'a Release> {

@@ -3,6 +3,7 @@
 mod cases;
 mod crashes;
 mod drive;
+mod inherit;
 
 use std::{any::Any, fmt, future::Future, panic::AssertUnwindSafe, sync::Arc};
 

@@ -11,14 +11,14 @@ use ultrai_deploy_core::{
 use super::{
     DB, Environment, Part, Platform, SIDE, Variant, WEB,
     drive::{Run, View, assert_healthy, checks, deploy},
-    named, service,
+    inherit, named, service,
 };
 use crate::{
     conformance::{Cases, ok},
     crash::Death,
 };
 
-type Case = for<'a> fn(&'a dyn Environment) -> BoxFuture<'a, ()>;
+pub(super) type Case = for<'a> fn(&'a dyn Environment) -> BoxFuture<'a, ()>;
 
 const CASES: &[(&str, Case)] = &[
     ("nothing runs at first", |e| Box::pin(nothing_runs_at_first(e))),
@@ -49,7 +49,8 @@ const REDEPLOY: &[(&str, Case)] =
     &[("an older release comes again", |e| Box::pin(an_older_release_comes_again(e)))];
 
 pub(super) fn parts(platform: &dyn Platform) -> Vec<Part<'_>> {
-    let all = CASES.iter().map(|(name, case)| one(platform, name, *case, |_all| true).boxed());
+    let all = CASES.iter().chain(inherit::CASES);
+    let all = all.map(|(name, case)| one(platform, name, *case, |_all| true).boxed());
     let redeploy = REDEPLOY.iter();
     let some = redeploy.map(|(name, case)| one(platform, name, *case, |can| can.redeploy).boxed());
     all.chain(some).collect()

@@ -1,16 +1,18 @@
 //! A process that dies at every effect, before and after it, and what the next one makes of it.
 
+use std::fmt;
+
 use futures_util::FutureExt;
 use ultrai_deploy_core::deployer::{Observation, Step};
 
 use super::{
     Environment, Part, Platform, Variant,
     drive::{Run, View, deploy},
-    named,
+    inherit, named,
 };
 use crate::{
     conformance::Cases,
-    crash::{Death, When},
+    crash::{self, Death, When},
 };
 
 /// What is deployed, over what.
@@ -34,62 +36,81 @@ enum Recovery {
     OnAndBack,
 }
 
+/// On the way from what to what a process dies.
+#[derive(Clone, Copy, Debug)]
+struct Way {
+    old: Option<Variant>,
+    /// What is left held over the old one, by a run whose place the dying one has taken.
+    held: Option<Variant>,
+    new: Variant,
+    /// The steps before.
+    done: &'static [Step],
+    /// Those that it dies in.
+    dying: &'static [Step],
+    recovery: Recovery,
+}
+
+impl fmt::Display for Way {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { old, held, new, dying, recovery, .. } = self;
+        write!(f, "{old:?} to {new:?}")?;
+        if let Some(held) = held {
+            write!(f, " over held {held:?}")?;
+        }
+        write!(f, ", {dying:?}, {recovery:?}")
+    }
+}
+
 pub(super) fn parts(platform: &dyn Platform) -> Vec<Part<'_>> {
-    let mut parts = Vec::new();
-    let mut add = |old, new, done, dying, recovery| {
-        parts.push(each_point(platform, old, new, done, dying, recovery).boxed());
-    };
+    let mut ways = Vec::new();
     for (old, new) in UPGRADES {
+        let way = Way { old, held: None, new, done: &[], dying: FORWARD, recovery: Recovery::Back };
         for recovery in [Recovery::Back, Recovery::On, Recovery::OnAndBack] {
-            add(old, new, &[], FORWARD, recovery);
+            ways.push(Way { recovery, ..way });
         }
-        add(old, new, FORWARD, &[Step::Rollback], Recovery::Back);
-        add(old, new, &[Step::Stage], &[Step::Rollback], Recovery::Back);
-        add(old, new, FORWARD, &[Step::Retire], Recovery::On);
+        ways.push(Way { done: FORWARD, dying: &[Step::Rollback], ..way });
+        ways.push(Way { done: &[Step::Stage], dying: &[Step::Rollback], ..way });
+        ways.push(Way { done: FORWARD, dying: &[Step::Retire], recovery: Recovery::On, ..way });
     }
-    parts
+    let held = Way {
+        old: Some(Variant::First),
+        held: Some(Variant::Web),
+        new: Variant::All,
+        done: &[],
+        dying: FORWARD,
+        recovery: Recovery::Back,
+    };
+    ways.push(held);
+    ways.push(Way { done: FORWARD, dying: &[Step::Rollback], ..held });
+    ways.into_iter().map(|way| each_point(platform, way).boxed()).collect()
 }
 
-/// One case for the instant before each effect of `dying`, and one for the instant after the last.
-/// The instant after any other is the one before the next: a deployer keeps nothing to itself.
-async fn each_point(
-    platform: &dyn Platform,
-    old: Option<Variant>,
-    new: Variant,
-    done: &[Step],
-    dying: &[Step],
-    recovery: Recovery,
-) -> usize {
-    let mut cases = Cases::new("deployer");
-    for point in 1.. {
-        let death = Death::at(point, When::Before);
-        let name = format!("{old:?} to {new:?}, {dying:?} dies at {point}, {recovery:?}");
+/// One case for the instant before each effect of the dying steps, and one for the instant after
+/// the last. The instant after any other is the one before the next: a deployer keeps nothing to
+/// itself.
+async fn each_point(platform: &dyn Platform, way: Way) -> usize {
+    crash::every_point(When::Before, |death| async move {
+        let name = format!("{way}, dies at {}", death.point());
         let environment = platform.environment(&name).await;
-        let case = die(environment.as_ref(), old, new, done, dying, recovery, &death);
-        cases.run(&name, named(&name, case)).await;
+        let case = die(environment.as_ref(), way, &death);
+        Cases::new("deployer").run(&name, named(&name, case)).await;
         environment.close().await;
-        if !death.happened() {
-            // The way has fewer effects than this: all of them were tried.
-            break;
-        }
-    }
-    cases.ran
+    })
+    .await
 }
 
-async fn die(
-    environment: &dyn Environment,
-    old: Option<Variant>,
-    new: Variant,
-    done: &[Step],
-    dying: &[Step],
-    recovery: Recovery,
-    death: &Death,
-) {
+async fn die(environment: &dyn Environment, way: Way, death: &Death) {
+    let Way { old, held, new, done, dying, recovery } = way;
     if let Some(old) = old {
         deploy(environment, old).await;
     }
     let before = View::of(environment).await;
-    let mut run = Run::begin(environment, new).await;
+    let mut run = match held {
+        Some(held) => inherit::begin(environment, None, held, new).await,
+        None => Run::begin(environment, new).await,
+    };
+    // What a step that was not done must leave as it is.
+    let began = View::of(environment).await;
     run.steps(done).await;
     run.set_death(death.clone());
     for step in dying {
@@ -100,7 +121,7 @@ async fn die(
     }
     run.set_death(Death::never());
     let Some(step) = run.open_step() else { return };
-    check_observation(environment, &run, step, &before).await;
+    check_observation(environment, &run, step, &began, &before).await;
     if recovery != Recovery::Back {
         for step in dying.iter().skip_while(|one| **one != step) {
             run.step(*step).await;
@@ -126,6 +147,7 @@ async fn check_observation(
     environment: &dyn Environment,
     run: &Run<'_>,
     step: Step,
+    began: &View,
     before: &View,
 ) {
     let observation = run.observe(step).await;
@@ -134,7 +156,7 @@ async fn check_observation(
         (_, Observation::InProgress) => panic!("{step}: the suite's effects are over at once"),
         (Step::Switch, Observation::Done) => now.assert_serves(&run.release),
         (Step::Switch, Observation::NotDone) => {
-            assert_eq!((&now.services, &now.link), (&before.services, &before.link), "{step}");
+            assert_eq!((&now.services, &now.link), (&began.services, &began.link), "{step}");
         }
         (Step::Rollback, Observation::Done) => {
             assert_eq!(now.without_times(), before.clone().without_times());

@@ -6,7 +6,7 @@ use ultrai_deploy_core::{
     Cancel, Context, Deployer, Result,
     context::Key,
     current::Serving,
-    deployer::{Observation, Step, StepRecord, Work},
+    deployer::{Inherited, Observation, Step, StepRecord, Work},
     health::Role,
     name::{ReleaseId, RunId, ServiceName},
     plan::Plan,
@@ -34,6 +34,7 @@ pub(super) struct Run<'a> {
     pub(super) release: Release,
     pub(super) plan: Plan,
     records: Vec<(Step, StepRecord)>,
+    inherited: Vec<Inherited>,
     death: Death,
     cancel: Cancel,
 }
@@ -69,9 +70,23 @@ impl<'a> Run<'a> {
             release,
             plan,
             records: Vec::new(),
+            inherited: Vec::new(),
             death: Death::never(),
             cancel: Cancel::new(),
         }
+    }
+
+    /// Takes the place of a run that is held, before its own first step: it answers for what that
+    /// one did, and goes back to what served before it.
+    pub(super) fn take_place_of(&mut self, held: &Run<'_>) {
+        let of_held = |(step, record): &(Step, StepRecord)| Inherited {
+            run: held.id.clone(),
+            step: *step,
+            record: record.clone(),
+        };
+        self.inherited.clone_from(&held.inherited);
+        self.inherited.extend(held.records.iter().map(of_held));
+        self.before.clone_from(&held.before);
     }
 
     /// From here on the run dies at this point, and its effects are counted anew.
@@ -102,7 +117,7 @@ impl<'a> Run<'a> {
             Step::Rollback => (Some(&self.release), self.before.as_ref()),
             _ => (self.before.as_ref(), Some(&self.release)),
         };
-        Work { from, to, plan: &self.plan, records: &self.records, inherited: &[] }
+        Work { from, to, plan: &self.plan, records: &self.records, inherited: &self.inherited }
     }
 
     /// Only the record of a step, as if the process died right after its intent.
