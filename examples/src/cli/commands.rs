@@ -236,6 +236,14 @@ pub(super) async fn resume(
     {
         say(&format!("run {run} was held until {until:.0}; it is too late to accept it"));
     }
+    if let (false, Some((until, run))) = (args.proceed, &held)
+        && Timestamp::now() < *until
+    {
+        // A person decides; nothing is taken over for that.
+        let report = setup.pipeline.report(run).await?;
+        output.result(&report);
+        return Ok(exit::of_report(&report));
+    }
     let run = if args.proceed {
         Some(setup.pipeline.accept(Wait::No).await?)
     } else {

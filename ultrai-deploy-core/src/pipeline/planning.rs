@@ -5,7 +5,7 @@ use std::{
     sync::Arc,
 };
 
-use super::{DeployRequest, Parts, Pipeline, seal::named};
+use super::{DeployRequest, Parts, Pipeline, Unfinished, seal::named};
 use crate::{
     context::Context,
     current::{Current, Serving},
@@ -58,7 +58,10 @@ impl Pipeline {
         let (parts, spec) = (&self.parts, &request.spec);
         parts.check_spec(spec)?;
         cx.bounded(parts.deployer.preflight(cx, spec)).await?;
-        let unfinished = self.unfinished().await?.map(|found| found.run);
+        let unfinished = self.unfinished().await?;
+        let now = parts.clock.now();
+        let held =
+            unfinished.as_ref().filter(|found| found.held_until().is_some_and(|until| now < until));
         let skip_build = request.skips.iter().any(|skip| skip.stage == Stage::Build);
         let images = parts.expected_images(cx, spec, skip_build).await?;
         let release = Release::seal(spec, &parts.expected_seal(cx, spec, secrets, &images).await?)?;
@@ -66,7 +69,13 @@ impl Pipeline {
         let current = cx.bounded(parts.deployer.current(cx)).await?;
         let baseline = parts.baseline(&current, redactor).await?;
         let mut plan = parts.deployer.plan(&current, &release)?;
-        plan.from = baseline.as_ref().map(|(release, _)| release.id.clone());
+        // What is held is no place to go back to, and is not left as it is either.
+        plan.unchanged &= held.is_none();
+        let back = match held {
+            Some(held) => parts.before_held(held, redactor).await?,
+            None => baseline.clone(),
+        };
+        plan.from = back.as_ref().map(|(release, _)| release.id.clone());
         for (name, image) in &images {
             let Some(change) = plan.services.get_mut(name) else { continue };
             if matches!(change.action, Action::StartFirst | Action::StopFirst) {
@@ -107,12 +116,12 @@ impl Pipeline {
             downtime: plan.with_action(Action::StopFirst).cloned().collect(),
             resources: plan.resources,
             not_undoable: plan.not_undoable,
-            rollback_point: baseline.map(|(release, proven)| RollbackPoint {
+            rollback_point: back.map(|(release, proven)| RollbackPoint {
                 release: release.id.clone(),
                 version: release.version.clone(),
                 proven,
             }),
-            unfinished,
+            unfinished: unfinished.map(|found| found.run),
             saved: SavedPlan::new(basis, parts.clock.now()),
         })
     }
@@ -194,6 +203,20 @@ impl Parts {
             }
             Serving::Unmanaged(release) => Some((Arc::new(Release::clone(release)), false)),
         })
+    }
+}
+
+impl Parts {
+    /// What served before a held run, which a deploy that takes its place goes back to.
+    async fn before_held(
+        &self,
+        held: &Unfinished,
+        redactor: &mut Redactor,
+    ) -> Result<Option<(Arc<Release>, bool)>> {
+        let Some(before) = held.state.baseline() else { return Ok(None) };
+        let Some(id) = &before.release else { return Ok(None) };
+        redactor.extend(Redactor::new(&self.releases.secrets(id).await?));
+        Ok(Some((self.releases.get(id).await?, before.proven)))
     }
 }
 

@@ -33,8 +33,9 @@ pub struct Policy {
     pub keep_releases: usize,
     /// Of how many releases the backups are kept: 10.
     pub keep_backups: usize,
-    /// How many runs are kept in the history, besides those that are not over and those that kept
-    /// releases were proven by: 200.
+    /// How many runs are kept in the history: 200. Besides them those that are not over, those that
+    /// kept releases were proven by, and, up to the same number, those for which a release is
+    /// refused because it failed.
     pub keep_runs: usize,
     /// How often the lease is renewed: every 5 s.
     pub renew_every: Duration,

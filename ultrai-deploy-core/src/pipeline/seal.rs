@@ -50,21 +50,20 @@ impl Driver {
         operation: &'static str,
         release: &Release,
     ) -> Result<()> {
-        let allowed = self.job.as_ref().and_then(Job::allow_failed);
-        match allowed {
-            Some(allowed) if *allowed == release.version => return Ok(()),
+        let bad = history::bad(self.parts.journal.as_ref()).await?;
+        let Some(bad) = bad.get(&release.id) else { return Ok(()) };
+        match self.job.as_ref().and_then(Job::allow_failed) {
+            Some(allowed) if *allowed == release.version => Ok(()),
             Some(allowed) => {
-                let message =
-                    format!("{allowed} is allowed, and {} was asked for", release.version);
-                return Err(Error::new(ErrorKind::Invalid, operation, message)
+                let message = format!(
+                    "{allowed} is allowed, and {}, which failed in run {}, was asked for",
+                    release.version, bad.run
+                );
+                Err(Error::new(ErrorKind::Invalid, operation, message)
                     .with_advice(format!("write --allow-failed {}", release.version))
-                    .without_effect());
+                    .without_effect())
             }
-            None => {}
-        }
-        match history::bad(self.parts.journal.as_ref()).await?.get(&release.id) {
-            Some(bad) => Err(bad.refusal(operation, release)),
-            None => Ok(()),
+            None => Err(bad.refusal(operation, release)),
         }
     }
 

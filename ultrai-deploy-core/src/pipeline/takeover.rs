@@ -45,6 +45,17 @@ impl Unfinished {
         &self.records
     }
 
+    /// What ends it; and what to do then, or instead.
+    fn advice(&self, then: &str) -> String {
+        match self.held_until() {
+            Some(_) => format!(
+                "accept it with `ultrai resume --proceed` or take it back with `ultrai rollback`; \
+                 then {then}"
+            ),
+            None => format!("run `ultrai resume`; then {then}"),
+        }
+    }
+
     /// Whether it went back and failed at that, so that a person has to act.
     pub fn is_stuck(&self) -> bool {
         self.state.ending().is_some_and(Ending::is_stuck)
@@ -248,7 +259,7 @@ impl Driver {
                 let message =
                     format!("run {} is unfinished: {}", last.run, last.state.phase().describe());
                 return Err(Error::new(ErrorKind::Fenced, "begin", message)
-                    .with_advice("run `ultrai resume`, or deploy without --no-resume")
+                    .with_advice(last.advice("deploy again, or deploy without --no-resume"))
                     .without_effect());
             }
         }
@@ -280,7 +291,7 @@ impl Driver {
         let phase = last.state.phase().describe();
         let message = format!("run {} is unfinished ({phase}) since the plan was made", last.run);
         Err(Error::new(ErrorKind::Conflict, "apply the plan", message)
-            .with_advice("run `ultrai resume`, then make the plan anew")
+            .with_advice(last.advice("make the plan anew"))
             .without_effect())
     }
 

@@ -172,6 +172,20 @@ async fn a_newer_deploy_that_fails_goes_back_before_the_held_one() {
     }
 }
 
+/// A plan says what a deploy that takes the held run's place would do.
+#[tokio::test(start_paused = true)]
+async fn a_plan_beside_a_held_run_goes_back_before_it() {
+    let (lab, before, held) = held().await;
+    for spec in [shop("1.2.0", json!({})), failing("1.1.0")] {
+        let pipeline = lab.process();
+        let plan = pipeline.plan(&pipeline.look(), &DeployRequest::new(spec)).await.unwrap();
+        assert_eq!(plan.rollback_point.as_ref().map(|point| point.release.clone()), before.serving);
+        assert!(!plan.unchanged, "the held release is not left as it is");
+        assert_eq!(plan.unfinished, Some(held.run.clone()));
+        assert!(plan.to_saved().is_err());
+    }
+}
+
 /// What changes nothing leaves the held run to the person.
 #[tokio::test(start_paused = true)]
 async fn a_newer_deploy_that_is_refused_leaves_it_held() {
