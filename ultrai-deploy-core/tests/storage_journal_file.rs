@@ -4,14 +4,17 @@
 
 mod journal_file;
 
-use std::fs;
+use std::{collections::HashMap, fs};
 
 use journal_file::{Sample, note, run};
+use serde::Deserialize;
 use sha2::{Digest, Sha256};
 use ultrai_deploy_core::{
     digest,
     error::{Chain, ErrorKind},
     journal::{Journal, Record},
+    name::RunId,
+    state::State,
 };
 
 #[tokio::test]
@@ -151,10 +154,13 @@ async fn a_record_of_an_unknown_form_is_not_taken_for_damage() {
     assert!(Chain(&error).to_string().contains("from_later"), "{}", Chain(&error));
 }
 
-/// The golden files are what released versions wrote: they are never written anew.
+/// The golden files are what earlier versions wrote, and are never written anew: a record of every
+/// kind, and runs with every ending.
 #[tokio::test]
 async fn golden_journals_load() {
     let golden = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden");
+    let runs = fs::read(format!("{golden}/runs.json")).unwrap();
+    let runs: HashMap<String, Golden> = serde_json::from_slice(&runs).unwrap();
     let mut loaded = 0;
     for entry in fs::read_dir(golden).unwrap() {
         let path = entry.unwrap().path();
@@ -162,15 +168,30 @@ async fn golden_journals_load() {
             continue;
         }
         let sample = Sample::new(1).await;
-        let id = path.file_stem().unwrap().to_str().unwrap().parse().unwrap();
+        let id: RunId = path.file_stem().unwrap().to_str().unwrap().parse().unwrap();
         fs::copy(&path, sample.path.with_file_name(path.file_name().unwrap())).unwrap();
         let records = sample.open().load(&id).await.unwrap();
-        let expected = fs::read(path.with_extension("json")).unwrap();
-        let expected: Vec<Record> = serde_json::from_slice(&expected).unwrap();
-        assert_eq!(records, expected, "{}", path.display());
+        if let Some(run) = runs.get(id.as_str()) {
+            let state = State::replay(&records).unwrap();
+            let ending = serde_json::to_value(state.ending().unwrap()).unwrap();
+            assert_eq!((&ending["kind"], records.len()), (&run.ending, run.records), "{id}");
+        } else {
+            // One record of every kind, in an order that no run has.
+            let expected = fs::read(path.with_extension("json")).unwrap();
+            let expected: Vec<Record> = serde_json::from_slice(&expected).unwrap();
+            assert_eq!(records, expected, "{id}");
+        }
         loaded += 1;
     }
-    assert!(loaded > 0, "no golden journals in {golden}");
+    assert_eq!(loaded, runs.len() + 1, "golden journals in {golden}");
+}
+
+/// What a golden journal tells.
+#[derive(Deserialize)]
+struct Golden {
+    /// The ending's kind.
+    ending: serde_json::Value,
+    records: usize,
 }
 
 /// The form of this version is that of its golden file; another form needs another number.
