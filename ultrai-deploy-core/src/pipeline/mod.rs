@@ -3,6 +3,7 @@
 mod backoff;
 mod deadline;
 mod driver;
+mod holding;
 pub(crate) mod machine;
 mod planning;
 mod policy;
