@@ -18,8 +18,8 @@ use tokio::sync::{Mutex, OwnedMutexGuard};
 
 use super::{
     durable::{
-        FileLock, blocking, failure, ignore_missing, publish, remove_file, sync_directory,
-        write_new,
+        FileLock, blocking, failure, ignore_missing, private_file, publish, remove_file,
+        sync_directory,
     },
     frame::{self, Chain, Damage, Scan},
     scratch::Scratch,
@@ -38,7 +38,7 @@ const REMOVE: &str = "remove the journal";
 /// Others hold the lock for one append; one that takes longer is stopped or its disk hangs.
 const LOCK_LIMIT: Duration = Duration::from_secs(10);
 
-/// What an append asks of the file system, so that a test can stand in for one that fails.
+/// What a record asks of the file system, so that a test can stand in for one that fails.
 trait Storage: fmt::Debug + Send + Sync {
     fn write(&self, file: &File, bytes: &[u8]) -> io::Result<()>;
     fn sync(&self, file: &File) -> io::Result<()>;
@@ -301,7 +301,9 @@ impl Runs {
         let written = scratch.path().join("journal");
         let (mut content, _) = frame::header(run);
         content.extend_from_slice(line);
-        write_new(&written, &content)?;
+        let file = private_file().open(&written)?;
+        self.storage.write(&file, &content)?;
+        self.storage.sync(&file)?;
         publish(&written, &self.path(run))?;
         Ok(content.len() as u64)
     }
