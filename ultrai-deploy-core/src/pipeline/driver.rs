@@ -8,6 +8,7 @@ use tracing::Instrument;
 use super::{
     Backoff, DeployRequest, FailureAction, Parts, Randomness, RollbackRequest,
     deadline::{GRACE, cut_off},
+    engine,
     recorder::Recorder,
     seal::Draft,
 };
@@ -155,7 +156,7 @@ impl Driver {
         self.log
             .record(Event::Created {
                 format: crate::journal::FORMAT,
-                engine: env!("CARGO_PKG_VERSION").to_owned(),
+                engine: engine::VERSION.to_owned(),
                 target: self.parts.target.clone(),
                 kind: job.kind(),
                 version,
@@ -231,6 +232,13 @@ impl Driver {
             let message = "the run was interrupted before its release was sealed";
             let error = Error::new(ErrorKind::Unavailable, "go on", message);
             return Some(error.with_advice("deploy again").without_effect());
+        }
+        if self.job.is_none()
+            && let Some(facts) = found.facts()
+            && !engine::goes_on_from(&facts.engine)
+            && !found.is_accepted()
+        {
+            return Some(engine::other(&facts.engine));
         }
         let is_bound = found.facts().is_some_and(|facts| facts.plan.is_some());
         if self.job.is_none() && is_bound && stage <= Stage::Push {

@@ -247,6 +247,7 @@ pub struct State {
     steps: Steps,
     cancelled: bool,
     hold_is_over: bool,
+    accepted: bool,
     supersedes: Option<RunId>,
     inherited: Option<Arc<[Inherited]>>,
 }
@@ -278,9 +279,9 @@ impl State {
     ///
     /// What a step was found to be is then treated as its result: done, it is not done again; not
     /// done or half done, its stage is run again or taken back. A driver that took a run over adds
-    /// one rule: it goes back where only the process that began the run could go on, because the
-    /// release was not sealed yet. While the old release is being retired there is no way back, and
-    /// retiring is finished.
+    /// two rules: it goes back where only the process that began the run could go on, because the
+    /// release was not sealed yet, and where another engine than its own began the run (`engine`).
+    /// While the old release is being retired there is no way back, and retiring is finished.
     pub fn next(&self) -> Next {
         if let Some(open) = self.open_attempt() {
             return Next::Reconcile(open.step);
@@ -348,8 +349,9 @@ impl State {
             return false;
         }
         match event {
-            Event::Created { target, kind, version, skips, plan, initiator, .. } => {
+            Event::Created { engine, target, kind, version, skips, plan, initiator, .. } => {
                 self.facts = Some(Arc::new(Facts {
+                    engine: engine.clone(),
                     target: target.clone(),
                     kind: kind.clone(),
                     version: version.clone(),
@@ -481,6 +483,7 @@ impl State {
             Event::HoldReleased { proceed, .. } => {
                 let Phase::Held { stage, cause, .. } = self.phase.clone() else { return false };
                 if *proceed {
+                    self.accepted = true;
                     return self.go_to_next(stage);
                 }
                 self.hold_is_over = true;

@@ -3,6 +3,7 @@
 mod backoff;
 mod deadline;
 mod driver;
+mod engine;
 mod holding;
 pub(crate) mod machine;
 mod planning;

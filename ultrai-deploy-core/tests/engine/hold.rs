@@ -35,7 +35,7 @@ async fn deploy(lab: &Lab, spec: ReleaseSpec) -> Report {
 }
 
 /// 1.0.0 served, and 1.1.0 is held.
-async fn held() -> (Lab, crate::lab::Picture, Report) {
+pub(crate) async fn held() -> (Lab, crate::lab::Picture, Report) {
     let lab = Lab::new();
     lab.deploy(shop("1.0.0", json!({}))).await;
     let before = lab.picture().await;

@@ -9,6 +9,8 @@ mod cancel;
 #[cfg(test)]
 mod crash;
 #[cfg(test)]
+mod engines;
+#[cfg(test)]
 mod failures;
 #[cfg(test)]
 mod faults;

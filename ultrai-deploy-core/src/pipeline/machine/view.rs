@@ -27,6 +27,8 @@ pub struct Baseline {
 /// What the first record says.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Facts {
+    /// The version of the engine that began it.
+    pub engine: String,
     /// The environment.
     pub target: Target,
     /// Deploy or rollback.
@@ -56,6 +58,7 @@ impl State {
             steps: Steps::default(),
             cancelled: false,
             hold_is_over: false,
+            accepted: false,
             supersedes: None,
             inherited: None,
         }
@@ -149,6 +152,11 @@ impl State {
     /// Whether it was held for a person and goes back now.
     pub fn is_hold_over(&self) -> bool {
         self.hold_is_over
+    }
+
+    /// Whether it was held for a person, who had it go on.
+    pub fn is_accepted(&self) -> bool {
+        self.accepted
     }
 
     /// The held run whose place it takes, or took when it changed something first.
