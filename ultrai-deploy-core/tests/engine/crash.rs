@@ -1,6 +1,10 @@
 //! Killed at every operation of the journal, in every way, and killed again on the way back.
 
-use std::{collections::BTreeMap, path::Path, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::Path,
+    sync::Arc,
+};
 
 use serde_json::json;
 use ultrai_deploy_core::{
@@ -203,6 +207,16 @@ async fn killed_twice(what: &str, scenarios: Vec<Scenario>, every: usize, least:
         all.add(tally);
     }
     all.tell(what, least);
+}
+
+/// So that all of them are among those that are killed.
+#[tokio::test(start_paused = true)]
+async fn the_scenarios_ask_for_every_operation() {
+    let mut all = BTreeSet::new();
+    for scenario in others() {
+        all.extend(operations(&scenario).await);
+    }
+    assert_eq!(all, Operation::ALL.into());
 }
 
 #[tokio::test(start_paused = true)]

@@ -140,13 +140,18 @@ impl Journal for Files {
 const PATIENCE: Duration = Duration::from_mins(1);
 
 /// A call of a journal.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Operation {
     Append,
     Load,
     Repair,
     Remove,
     Runs,
+}
+
+impl Operation {
+    pub(crate) const ALL: [Self; 5] =
+        [Self::Append, Self::Load, Self::Repair, Self::Remove, Self::Runs];
 }
 
 /// What happens at an operation.

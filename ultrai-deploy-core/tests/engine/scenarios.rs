@@ -27,6 +27,8 @@ pub(crate) struct Scenario {
     pub(crate) name: String,
     /// Nothing serves before; otherwise version 1.0.0.
     pub(crate) first: bool,
+    /// How many runs have changed nothing since.
+    pub(crate) idle: u32,
     pub(crate) run: Wanted,
     pub(crate) cancel_at: Option<fn(&Event) -> bool>,
     /// Cancelled when this stage begins.
@@ -57,6 +59,7 @@ pub(crate) fn deploy(name: impl Into<String>, spec: ReleaseSpec) -> Scenario {
     Scenario {
         name: name.into(),
         first: false,
+        idle: 0,
         run: Wanted::Deploy(spec),
         cancel_at: None,
         cancel_in: None,
@@ -98,6 +101,7 @@ pub(crate) fn others() -> Vec<Scenario> {
             ..deploy("first deploy that fails", shop("1.1.0", json!({ "healthy": "staged" })))
         },
         Scenario { run: Wanted::Rollback, ..deploy("rollback", next()) },
+        Scenario { idle: 2, parts: forgetful, ..deploy("upgrade that forgets runs", next()) },
         Scenario { run: Wanted::TakeOver(next()), ..deploy("taking over", next()) },
     ]
 }
@@ -122,6 +126,11 @@ pub(crate) fn cancelled() -> Vec<Scenario> {
             ..deploy(format!("cancelled in {stage}"), tested(json!({})))
         })
         .collect()
+}
+
+/// Keeps no more runs than it needs.
+fn forgetful(lab: &Lab) -> Parts {
+    Parts { policy: Policy { keep_runs: 1, ..Policy::default() }, ..lab.parts() }
 }
 
 /// A release whose check is sick for these seconds of the watch.
@@ -179,6 +188,9 @@ impl Scenario {
             if let Wanted::Rollback = self.run {
                 lab.deploy(shop("0.9.0", json!({}))).await;
             }
+            lab.deploy(shop("1.0.0", json!({}))).await;
+        }
+        for _ in 0..self.idle {
             lab.deploy(shop("1.0.0", json!({}))).await;
         }
         let (serving, picture) = (lab.serving().await, lab.picture().await);
