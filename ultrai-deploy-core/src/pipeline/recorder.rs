@@ -1,6 +1,9 @@
 //! Writes a run's records: the journal first, then the state, then those who watch.
 
-use std::sync::Arc;
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::Arc,
+};
 
 use async_trait::async_trait;
 use serde_json::Value;
@@ -13,6 +16,7 @@ use crate::{
     journal::{Event, Record},
     lease::Fence,
     name::RunId,
+    observer::Observer,
     redact::Redactor,
     report::{Growing, Report},
     state::{Phase, State},
@@ -182,11 +186,9 @@ impl Recorder {
             return appended;
         }
         self.state.send_replace(state);
-        for observer in &self.parts.observers {
-            observer.on_record(&self.run, &record);
-        }
         log.seq = record.seq;
         log.report.add(&record);
+        tell(&self.parts.observers, |observer| observer.on_record(&self.run, &record));
         Ok(())
     }
 
@@ -268,8 +270,15 @@ pub(crate) struct Output<'a> {
 impl TaskOutput for Output<'_> {
     fn line(&self, line: &str) {
         let line = self.redactor.text(line);
-        for observer in &self.parts.observers {
-            observer.on_output(self.run, self.subject, &line);
+        tell(&self.parts.observers, |observer| observer.on_output(self.run, self.subject, &line));
+    }
+}
+
+/// Tells those who watch. One that panics changes no outcome: the others are told all the same.
+fn tell(observers: &[Arc<dyn Observer>], what: impl Fn(&dyn Observer)) {
+    for observer in observers {
+        if catch_unwind(AssertUnwindSafe(|| what(observer.as_ref()))).is_err() {
+            tracing::error!(?observer, "an observer panicked; the run goes on");
         }
     }
 }

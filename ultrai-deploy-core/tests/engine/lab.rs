@@ -3,8 +3,12 @@
 use std::{
     collections::BTreeMap,
     fmt,
+    panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
     path::Path,
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use async_trait::async_trait;
@@ -378,11 +382,13 @@ impl BackupSource for Disk {
     }
 }
 
-/// Sees to the invariants at every record.
+/// Sees to the invariants at every record. A run goes on when one who watches panics, so the test
+/// fails when the watchman is dropped.
 #[derive(Debug)]
 pub(crate) struct Watchman {
     world: World,
     journal: Paper,
+    alarmed: AtomicBool,
     /// What had the traffic when a run began, and what the run has journaled since.
     seen: Mutex<BTreeMap<RunId, Seen>>,
 }
@@ -398,12 +404,18 @@ struct Seen {
 
 impl Watchman {
     pub(crate) fn new(lab: &Lab) -> Self {
-        Self { world: lab.world.clone(), journal: lab.journal.clone(), seen: Mutex::default() }
+        let (world, journal) = (lab.world.clone(), lab.journal.clone());
+        Self { world, journal, alarmed: AtomicBool::new(false), seen: Mutex::default() }
     }
-}
 
-impl Observer for Watchman {
-    fn on_record(&self, run: &RunId, record: &Record) {
+    fn watch(&self, look: impl FnOnce()) {
+        if let Err(alarm) = catch_unwind(AssertUnwindSafe(look)) {
+            self.alarmed.store(true, Ordering::Relaxed);
+            resume_unwind(alarm);
+        }
+    }
+
+    fn look(&self, run: &RunId, record: &Record) {
         let text = serde_json::to_string(record).unwrap();
         assert!(!text.contains(SECRET), "{text}");
 
@@ -441,9 +453,22 @@ impl Observer for Watchman {
             }
         }
     }
+}
+
+impl Observer for Watchman {
+    fn on_record(&self, run: &RunId, record: &Record) {
+        self.watch(|| self.look(run, record));
+    }
 
     fn on_output(&self, _: &RunId, _: &str, line: &str) {
-        assert!(!line.contains(SECRET), "{line}");
+        self.watch(|| assert!(!line.contains(SECRET), "{line}"));
+    }
+}
+
+impl Drop for Watchman {
+    fn drop(&mut self) {
+        let alarmed = self.alarmed.load(Ordering::Relaxed);
+        assert!(!alarmed || std::thread::panicking(), "an invariant was broken, see above");
     }
 }
 

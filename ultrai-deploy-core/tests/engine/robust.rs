@@ -1,6 +1,13 @@
 //! What must not change an outcome, and what must not be mistaken for one.
 
-use std::{ops::Range, sync::Arc, time::Duration};
+use std::{
+    ops::Range,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
 
 use async_trait::async_trait;
 use serde_json::json;
@@ -9,10 +16,11 @@ use ultrai_deploy_core::{
     Effect, ErrorKind,
     deployer::Step,
     error::{Error, Result},
-    journal::Event,
+    journal::{Event, Record},
     lease::{Fence, Holder, Lease, Wait},
     memory,
-    name::Target,
+    name::{RunId, Target},
+    observer::Observer,
     pipeline::DeployRequest,
     spec::{ImageSpec, PullPolicy},
     verification::When,
@@ -154,4 +162,34 @@ async fn a_journal_that_is_lost_tells_what_it_leaves() {
         lab.resume().await;
         lab.assert_settled().await;
     }
+}
+
+/// Panics whenever it is told something.
+#[derive(Debug)]
+struct Panicking(AtomicUsize);
+
+impl Observer for Panicking {
+    fn on_record(&self, _: &RunId, record: &Record) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+        panic!("told of record {}", record.seq);
+    }
+    fn on_output(&self, _: &RunId, _: &str, line: &str) {
+        panic!("told {line}");
+    }
+}
+
+/// Those who watch change no outcome, whatever becomes of them.
+#[tokio::test(start_paused = true)]
+async fn an_observer_that_panics_changes_no_outcome() {
+    let lab = Lab::new();
+    lab.deploy(shop("1.0.0", json!({}))).await;
+    let panicking = Arc::new(Panicking(AtomicUsize::new(0)));
+    let mut parts = lab.parts();
+    parts.observers.insert(0, Arc::clone(&panicking) as _);
+    let report =
+        parts.start().deploy(DeployRequest::new(shop("1.1.0", json!({})))).join().await.unwrap();
+    assert_eq!(ended(&report), "succeeded");
+    let records = lab.records(&report.run).await;
+    assert_eq!(panicking.0.load(Ordering::Relaxed), records.len(), "told of every one");
+    lab.assert_settled().await;
 }
