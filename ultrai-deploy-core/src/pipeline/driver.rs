@@ -8,7 +8,7 @@ use tracing::Instrument;
 use super::{
     Backoff, DeployRequest, FailureAction, Parts, Randomness, RollbackRequest,
     deadline::{GRACE, cut_off},
-    engine,
+    going_on::ENGINE,
     recorder::Recorder,
     seal::Draft,
 };
@@ -44,7 +44,10 @@ pub(crate) struct Driver {
     pub(super) parts: Arc<Parts>,
     pub(super) log: Arc<Recorder>,
     pub(super) cancel: Cancel,
+    /// Taken away once it is done.
     pub(super) job: Option<Job>,
+    /// Whether another process began the run.
+    pub(super) is_adopted: bool,
     pub(super) draft: Draft,
 }
 
@@ -55,7 +58,7 @@ impl Driver {
         cancel: Cancel,
         job: Option<Job>,
     ) -> Self {
-        Self { parts, log, cancel, job, draft: Draft::default() }
+        Self { parts, log, cancel, is_adopted: job.is_none(), job, draft: Draft::default() }
     }
 
     /// The plan that the run applies, if it was given one.
@@ -156,7 +159,7 @@ impl Driver {
         self.log
             .record(Event::Created {
                 format: crate::journal::FORMAT,
-                engine: engine::VERSION.to_owned(),
+                engine: ENGINE.to_owned(),
                 target: self.parts.target.clone(),
                 kind: job.kind(),
                 version,
@@ -217,37 +220,6 @@ impl Driver {
             Some(skip) => Some(skip.why.clone()),
             None => (definition.skip)(self, before).map(str::to_owned),
         }
-    }
-
-    /// Why the run does not go forward, if it does not.
-    fn reason_to_stop(&self, stage: Stage, found: &State) -> Option<Error> {
-        if found.is_past_return() {
-            return None;
-        }
-        if self.cancel.is_cancelled() || found.is_cancelled() {
-            let error = Error::new(ErrorKind::Cancelled, "go on", "the run was cancelled");
-            return Some(error.without_effect());
-        }
-        if self.job.is_none() && found.release().is_none() {
-            let message = "the run was interrupted before its release was sealed";
-            let error = Error::new(ErrorKind::Unavailable, "go on", message);
-            return Some(error.with_advice("deploy again").without_effect());
-        }
-        if self.job.is_none()
-            && let Some(facts) = found.facts()
-            && !engine::goes_on_from(&facts.engine)
-            && !found.is_accepted()
-        {
-            return Some(engine::other(&facts.engine));
-        }
-        let is_bound = found.facts().is_some_and(|facts| facts.plan.is_some());
-        if self.job.is_none() && is_bound && stage <= Stage::Push {
-            // Only the process that was given the plan can compare it.
-            let message = "the run was interrupted before its plan was found to hold";
-            let error = Error::new(ErrorKind::Unavailable, "go on", message);
-            return Some(error.with_advice("apply the plan again").without_effect());
-        }
-        None
     }
 
     /// Performs a stage. When the answer to a step did not come, finds out what became of it before

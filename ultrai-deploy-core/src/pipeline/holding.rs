@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::{
     Driver, Parts, Pipeline, Run, Unfinished,
-    takeover::{adopt, find, take_over},
+    takeover::{adopt, close, find, take_over},
 };
 use crate::{
     context::Cancel,
@@ -51,13 +51,16 @@ impl Pipeline {
                 .with_advice("see `ultrai status`")
                 .without_effect()
         };
-        let found = self.unfinished().await?;
+        let journal = self.parts.journal.as_ref();
+        let found = find(journal, None).await?.pop();
         let found = found.filter(|found| found.held_until().is_some()).ok_or_else(nothing)?;
         let holder = self.parts.holder(&found.run);
-        let fence = self.parts.lease.acquire(&self.parts.target, &holder, wait).await?;
+        let fence = self.parts.acquire(&holder, wait).await?;
         let accepted = Box::pin(async {
-            let found = find(self.parts.journal.as_ref(), None).await?.pop();
+            let mut dead = find(journal, None).await?;
+            let found = dead.pop();
             let found = found.filter(|found| found.held_until().is_some()).ok_or_else(nothing)?;
+            close(&self.parts, dead, fence, &holder).await?;
             let driver = adopt(&self.parts, found, fence, &holder, &Cancel::new()).await?;
             driver.accept().await?;
             Ok(Run::new(driver))

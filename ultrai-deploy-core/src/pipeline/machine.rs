@@ -246,6 +246,7 @@ pub struct State {
     plan: Option<Arc<Plan>>,
     steps: Steps,
     cancelled: bool,
+    held_for: Option<Arc<Failure>>,
     hold_is_over: bool,
     accepted: bool,
     supersedes: Option<RunId>,
@@ -279,8 +280,9 @@ impl State {
     ///
     /// What a step was found to be is then treated as its result: done, it is not done again; not
     /// done or half done, its stage is run again or taken back. A driver that took a run over adds
-    /// two rules: it goes back where only the process that began the run could go on, because the
-    /// release was not sealed yet, and where another engine than its own began the run (`engine`).
+    /// rules: it goes back where only the process that began the run could go on, because the
+    /// release was not sealed yet; where the run was to take the place of a held one and had not; and
+    /// where another engine than its own began it (`going_on`).
     /// While the old release is being retired there is no way back, and retiring is finished.
     pub fn next(&self) -> Next {
         if let Some(open) = self.open_attempt() {
@@ -477,6 +479,7 @@ impl State {
                 if !self.is_done(Step::Switch) || self.hold_is_over || self.cancelled {
                     return false;
                 }
+                self.held_for = Some(Arc::new(cause.clone()));
                 self.phase = Phase::Held { stage, cause: cause.clone(), until: *until };
                 true
             }

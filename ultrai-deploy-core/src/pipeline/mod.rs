@@ -3,7 +3,7 @@
 mod backoff;
 mod deadline;
 mod driver;
-mod engine;
+mod going_on;
 mod holding;
 pub(crate) mod machine;
 mod planning;

@@ -26,7 +26,7 @@ pub struct Unfinished {
     /// Its state.
     pub state: State,
     pub(super) records: Vec<Record>,
-    /// The held run whose place it takes or took, where that one is not closed yet.
+    /// The held run whose place it took, where that one is not closed yet.
     pub(super) held: Option<Box<Unfinished>>,
 }
 
@@ -65,9 +65,16 @@ impl Pipeline {
     /// The run that has the environment and is not over: running now, killed, held or stuck.
     ///
     /// # Errors
-    /// When the journal cannot be read.
+    /// When the journal or the lease cannot be read.
     pub async fn unfinished(&self) -> Result<Option<Unfinished>> {
-        Ok(find(self.parts.journal.as_ref(), None).await?.pop())
+        let mut found = find(self.parts.journal.as_ref(), None).await?;
+        if found.len() > 1
+            && let Some(holder) = self.parts.lease.holder(&self.parts.target).await?
+            && let Some(driven) = found.iter().position(|one| one.run == holder.run)
+        {
+            return Ok(Some(found.swap_remove(driven)));
+        }
+        Ok(found.pop())
     }
 
     /// Takes an unfinished run over, to finish or undo it. Nothing when there is none.
@@ -83,7 +90,7 @@ impl Pipeline {
             return Err(stuck(&found.run, &found.state));
         }
         let holder = self.parts.holder(&found.run);
-        let fence = self.parts.lease.acquire(&self.parts.target, &holder, wait).await?;
+        let fence = self.parts.acquire(&holder, wait).await?;
         let adopted = Box::pin(self.adopt(fence, &holder, retry)).await;
         if !matches!(adopted, Ok(Some(_))) {
             self.parts.lease.release(&self.parts.target, fence).await?;
@@ -99,12 +106,9 @@ impl Pipeline {
         if last.is_stuck() && !retry {
             return Err(stuck(&last.run, &last.state));
         }
-        let cancel = Cancel::new();
-        for other in unfinished {
-            adopt(&self.parts, other, fence, holder, &cancel).await?.drive().await?;
-        }
+        close(&self.parts, unfinished, fence, holder).await?;
         let is_stuck = last.is_stuck();
-        let driver = adopt(&self.parts, last, fence, holder, &cancel).await?;
+        let driver = adopt(&self.parts, last, fence, holder, &Cancel::new()).await?;
         if is_stuck {
             let initiator = self.parts.initiator.clone();
             driver.log.record(Event::RollbackRetried { initiator }).await?;
@@ -121,8 +125,10 @@ impl Pipeline {
         let holder = self.parts.holder(&found.run);
         let fence = self.parts.lease.acquire(&self.parts.target, &holder, Wait::No).await?;
         let closed = async {
-            let found = self.unfinished().await?.ok_or_else(|| self.nothing_to_abandon())?;
-            let driver = take_over(&self.parts, found, fence, &holder, &Cancel::new()).await?;
+            let mut found = find(self.parts.journal.as_ref(), None).await?;
+            let last = found.pop().ok_or_else(|| self.nothing_to_abandon())?;
+            close(&self.parts, found, fence, &holder).await?;
+            let driver = take_over(&self.parts, last, fence, &holder, &Cancel::new()).await?;
             driver.end(Ending::Abandoned { reason: reason.to_owned() }).await?;
             Ok(driver.run().clone())
         }
@@ -234,6 +240,16 @@ impl Parts {
             since: self.clock.now(),
         }
     }
+
+    /// Takes the lease outside of a run, and logs whom it waits for.
+    pub(super) async fn acquire(&self, holder: &Holder, wait: Wait) -> Result<Fence> {
+        if matches!(wait, Wait::AtMost(_))
+            && let Ok(Some(other)) = self.lease.holder(&self.target).await
+        {
+            tracing::info!(target = %self.target, holder = %other, "waiting for the lease");
+        }
+        self.lease.acquire(&self.target, holder, wait).await
+    }
 }
 
 /// Takes a run over to go on with it.
@@ -249,6 +265,19 @@ pub(super) async fn adopt(
     Ok(driver)
 }
 
+/// Ends runs that have touched nothing and cannot go on: they died while they were about to.
+pub(super) async fn close(
+    parts: &Arc<Parts>,
+    dead: Vec<Unfinished>,
+    fence: Fence,
+    holder: &Holder,
+) -> Result<()> {
+    for found in dead {
+        adopt(parts, found, fence, holder, &Cancel::new()).await?.drive().await?;
+    }
+    Ok(())
+}
+
 /// From its record on, the driver that the run had before can write nothing.
 pub(super) async fn take_over(
     parts: &Arc<Parts>,
@@ -258,9 +287,7 @@ pub(super) async fn take_over(
     cancel: &Cancel,
 ) -> Result<Driver> {
     let Unfinished { run, state, records, held } = found;
-    if let Some(held) = held
-        && state.inherited().is_some()
-    {
+    if let Some(held) = held {
         supersede(parts, *held, &run, fence, holder).await?;
     }
     parts.journal.repair(&run).await?;
@@ -286,8 +313,10 @@ pub(super) async fn find(journal: &dyn Journal, except: Option<&RunId>) -> Resul
             unfinished.push(Unfinished { run, state, records, held: None });
         }
     }
-    // A held one belongs to the run that is about to take its place, as long as that is not over.
-    let heir = |found: &Unfinished, held: &RunId| found.state.supersedes() == Some(held);
+    // A held one belongs to the run that has taken its place.
+    let heir = |found: &Unfinished, held: &RunId| {
+        found.state.supersedes() == Some(held) && found.state.inherited().is_some()
+    };
     while let Some(at) = unfinished.iter().position(|held| {
         held.held_until().is_some() && unfinished.iter().any(|found| heir(found, &held.run))
     }) {
@@ -296,7 +325,10 @@ pub(super) async fn find(journal: &dyn Journal, except: Option<&RunId>) -> Resul
             found.held = Some(Box::new(held));
         }
     }
-    unfinished.sort_by_key(|found| (found.state.baseline().is_some(), found.state.fence()));
+    unfinished.sort_by_key(|Unfinished { state, .. }| {
+        let may_go_on = state.baseline().is_some() && !state.is_to_inherit();
+        (may_go_on, state.fence())
+    });
     Ok(unfinished)
 }
 

@@ -1,14 +1,15 @@
 //! Runs that wait for a person, and newer ones that take their place.
 
-use std::{sync::Arc, time::Duration};
+use std::{pin::Pin, sync::Arc, time::Duration};
 
 use serde_json::{Value, json};
 use ultrai_deploy_core::{
     Ending, ErrorKind,
+    journal::Event,
     lease::{Lease, Wait},
     memory,
     name::RunId,
-    pipeline::{DeployRequest, FailureAction, OnUnfinished},
+    pipeline::{DeployRequest, FailureAction, OnUnfinished, Pipeline, Run},
     report::Report,
     spec::ReleaseSpec,
     stage::Stage,
@@ -250,6 +251,94 @@ async fn taking_the_place_can_be_killed_at_every_record() {
             assert_eq!(endings.len(), 2, "{endings:?}");
         }
     }
+}
+
+/// A run that was to take its place died before it did: the held one is still what is looked after,
+/// in every way.
+#[tokio::test(start_paused = true)]
+async fn it_is_not_hidden_by_a_run_that_died_before_it_took_its_place() {
+    let decide: [(&str, Decision); 5] = [
+        ("overdue", |lab| Box::pin(async { late(lab).overdue().await.unwrap() })),
+        ("accepted", |lab| Box::pin(async { lab.process().accept(Wait::No).await.ok() })),
+        ("taken back", |lab| {
+            Box::pin(async {
+                let run = lab.process().resume(false, Wait::No).await.unwrap().unwrap();
+                run.cancel().cancel();
+                Some(run)
+            })
+        }),
+        ("abandoned", |lab| {
+            Box::pin(async {
+                lab.process().abandon("seen to").await.unwrap();
+                None
+            })
+        }),
+        ("superseded", |lab| {
+            let request = DeployRequest::new(shop("1.3.0", json!({})));
+            Box::pin(async { Some(lab.process().deploy(request)) })
+        }),
+    ];
+    let ats: [fn(&Event) -> bool; 3] = [
+        |event| matches!(event, Event::Observed { .. }),
+        |event| matches!(event, Event::Sealed { .. }),
+        |event| matches!(event, Event::StageStarted { stage: Stage::Deploy }),
+    ];
+    for at in ats {
+        for (how, decide) in decide {
+            let (lab, before, held) = held().await;
+            let journal = Deadly::new(&lab, Some((At::Event(at), Kill::After)));
+            let dying = Parts { journal: Arc::clone(&journal) as _, ..parts(&lab) }.start();
+            let run = dying.deploy(DeployRequest::new(shop("1.2.0", json!({}))));
+            let died = run.id().clone();
+            assert!(journal.drive(run).await.is_none());
+            drop(dying);
+            assert_is_held(&lab, &held.run).await;
+            if let Some(run) = decide(&lab).await {
+                let report = run.join().await.unwrap();
+                let ending = match how {
+                    "accepted" | "superseded" => "succeeded",
+                    _ => "rolled back",
+                };
+                assert_eq!(ended(&report), ending, "{how}: {report}");
+                assert_eq!(ending == "rolled back", lab.picture().await == before, "{how}");
+            }
+            let died = lab.process().report(&died).await.unwrap();
+            assert_eq!(ended(&died), "refused", "{how}: {died}");
+            assert!(lab.process().unfinished().await.unwrap().is_none(), "{how}");
+            if how != "abandoned" {
+                lab.assert_settled().await;
+            }
+        }
+    }
+}
+
+type Decision = fn(&Lab) -> Pin<Box<dyn Future<Output = Option<Run>> + '_>>;
+
+/// A process after the deadline.
+fn late(lab: &Lab) -> Pipeline {
+    Parts { later: Duration::from_hours(2), ..parts(lab) }.start()
+}
+
+/// While a run that is to take its place is under way, that one has the environment.
+#[tokio::test(start_paused = true)]
+async fn a_run_that_is_under_way_is_shown_before_the_held_one() {
+    let (lab, _, held) = held().await;
+    let is_sealed = At::Event(|event| matches!(event, Event::Sealed { .. }));
+    let journal = Deadly::new(&lab, Some((is_sealed, Kill::Stop)));
+    let next = Parts { journal: Arc::clone(&journal) as _, ..parts(&lab) }.start();
+    let run = next.deploy(DeployRequest::new(shop("1.2.0", json!({}))));
+    let id = run.id().clone();
+    let mut run = Box::pin(run.join());
+    tokio::select! {
+        _ = &mut run => panic!("it ended"),
+        () = journal.happened() => {}
+    }
+    assert_eq!(lab.process().unfinished().await.unwrap().unwrap().run, id);
+    assert!(late(&lab).overdue().await.unwrap().is_none(), "it has the environment");
+    journal.go_on();
+    assert_eq!(ended(&run.await.unwrap()), "succeeded");
+    assert_eq!(superseded_by(&lab, &held.run).await, Some(id));
+    lab.assert_settled().await;
 }
 
 /// The world of the memory backends is one; this says what it means for a held run.

@@ -161,6 +161,13 @@ async fn two_drivers_take_turns() {
     assert_eq!(ended(&first), "succeeded");
     assert_eq!(ended(&second), "succeeded");
     assert_eq!(second.previous, first.release);
+    // While it waited, not only after.
+    let waiting = format!("waiting for run {} of somebody (process ", first.run);
+    assert!(second.notes[0].starts_with(&waiting), "{:?}", second.notes);
+    let records = lab.records(&second.run).await;
+    let is_at = |is: fn(&Event) -> bool| records.iter().position(|record| is(&record.event));
+    let told = is_at(|event| matches!(event, Event::Note { .. }));
+    assert!(told < is_at(|event| matches!(event, Event::Locked { .. })));
     assert_eq!(third.unwrap().cause().unwrap().kind, ErrorKind::Fenced);
     lab.assert_settled().await;
 }
@@ -226,7 +233,10 @@ async fn the_order_of_ids_is_not_the_order_of_taking() {
     assert!(left.is_err());
     drop(pipeline);
     assert_eq!(lab.process().unfinished().await.unwrap().unwrap().run, id);
-    assert_eq!(ended(&lab.resume().await.unwrap()), "succeeded");
+    let last = lab.resume().await.unwrap();
+    assert_eq!(ended(&last), "succeeded");
+    let proven = lab.process().proven().await.unwrap();
+    assert_eq!(proven[..2], [last.release.unwrap(), newer.release.unwrap()], "newest first");
     lab.assert_settled().await;
 }
 

@@ -36,6 +36,9 @@ impl Driver {
             Wait::AtMost(wait) => limit.saturating_add(wait),
         };
         let holder = self.parts.holder(self.run());
+        if matches!(job.wait(), Wait::AtMost(_)) {
+            self.tell_whom_it_waits_for(cx).await?;
+        }
         let taking = self.parts.lease.acquire(&self.parts.target, &holder, job.wait());
         let fence = cx.clone().with_timeout(patience).bounded(taking).await?;
         self.log.record(Event::Locked { fence, holder: holder.clone() }).await?;
@@ -93,5 +96,14 @@ impl Driver {
         };
         self.log.record(observed).await?;
         moved
+    }
+
+    /// Says who has the environment, if somebody has, before a wait begins.
+    async fn tell_whom_it_waits_for(&self, cx: &Context) -> Result<()> {
+        match cx.bounded(self.parts.lease.holder(&self.parts.target)).await {
+            Ok(Some(holder)) => self.note(format!("waiting for {holder}")).await,
+            // Taking it says what is wrong.
+            Ok(None) | Err(_) => Ok(()),
+        }
     }
 }

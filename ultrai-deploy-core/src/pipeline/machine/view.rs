@@ -6,6 +6,7 @@ use super::{Attempt, Phase, Stage, State, Steps};
 use crate::{
     deployer::{Inherited, Step},
     ending::Ending,
+    error::Failure,
     journal::{Initiator, Kind, Skip},
     lease::{Fence, Holder},
     name::{BackupId, ReleaseId, RunId, Target},
@@ -57,6 +58,7 @@ impl State {
             plan: None,
             steps: Steps::default(),
             cancelled: false,
+            held_for: None,
             hold_is_over: false,
             accepted: false,
             supersedes: None,
@@ -149,6 +151,11 @@ impl State {
         self.inherited.is_some() || self.steps.have_effects()
     }
 
+    /// Why it was held for a person, last.
+    pub fn held_for(&self) -> Option<&Failure> {
+        self.held_for.as_deref()
+    }
+
     /// Whether it was held for a person and goes back now.
     pub fn is_hold_over(&self) -> bool {
         self.hold_is_over
@@ -162,6 +169,11 @@ impl State {
     /// The held run whose place it takes, or took when it changed something first.
     pub fn supersedes(&self) -> Option<&RunId> {
         self.supersedes.as_ref()
+    }
+
+    /// Whether it would take the place of a held run, which is still held.
+    pub fn is_to_inherit(&self) -> bool {
+        self.supersedes.is_some() && self.inherited.is_none()
     }
 
     /// What it answers for besides its own steps, once it took the place of a held run.
