@@ -197,7 +197,7 @@ impl Pipeline {
     /// # Errors
     /// When a journal cannot be read.
     pub async fn proven(&self) -> Result<Vec<ReleaseId>> {
-        proven(self.parts.journal.as_ref(), |_| false).await
+        proven(self.parts.journal.as_ref()).await
     }
 
     /// The release that a rollback without a target returns to: the last one that was proven
@@ -333,25 +333,21 @@ pub(crate) async fn bad(journal: &dyn Journal) -> Result<BTreeMap<ReleaseId, Bad
 
 /// Whether a run has proven `release`.
 pub(crate) async fn is_proven(journal: &dyn Journal, release: &ReleaseId) -> Result<bool> {
-    Ok(proven(journal, |proven| proven.contains(release)).await?.contains(release))
+    let mut runs = journal.runs().await?;
+    while let Some(run) = runs.pop() {
+        let Some((state, _)) = read(journal, &run).await? else { continue };
+        if Success::of(&run, &state).is_some_and(|success| success.release == *release) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
-/// The releases that a run has proven, newest proof first, each once. Reads no further back once
-/// it is `enough`.
-pub(crate) async fn proven(
-    journal: &dyn Journal,
-    enough: impl Fn(&[ReleaseId]) -> bool,
-) -> Result<Vec<ReleaseId>> {
+/// The releases that a run has proven, newest proof first, each once.
+pub(crate) async fn proven(journal: &dyn Journal) -> Result<Vec<ReleaseId>> {
     let mut releases = Vec::new();
-    let mut runs = journal.runs().await?;
-    while !enough(&releases)
-        && let Some(run) = runs.pop()
-    {
-        let Some(records) = load(journal, &run).await? else { continue };
-        let report = Report::from_records(&run, &records);
-        if let (Some(Ending::Succeeded { .. }), Some(release)) = (report.ending, report.release)
-            && !releases.contains(&release)
-        {
+    for Success { release, .. } in successes(journal).await?.into_iter().rev() {
+        if !releases.contains(&release) {
             releases.push(release);
         }
     }

@@ -13,7 +13,7 @@ use crate::{
     state::State,
 };
 
-/// A release that failed, and was taken back for it.
+/// A release that failed, and was taken back or replaced for it.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct Bad {
@@ -27,7 +27,7 @@ impl Bad {
     /// Refuses to bring it again.
     pub(crate) fn refusal(&self, operation: &'static str, release: &Release) -> Error {
         let Release { id, version, .. } = release;
-        let message = format!("run {} took {version} ({id}) back: {}", self.run, self.cause);
+        let message = format!("{version} ({id}) failed in run {}: {}", self.run, self.cause);
         Error::new(ErrorKind::Unhealthy, operation, message)
             .with_advice(format!(
                 "change what is wrong with it, or name it to allow it once more: \
@@ -40,8 +40,9 @@ impl Bad {
 /// What a run says about the release that it brought.
 #[derive(Clone, Debug)]
 pub(crate) struct Verdict {
-    /// Tells the order of the runs.
-    fence: Fence,
+    /// Tells the order of the runs; and a run whose place another took comes before that one, with
+    /// whose fence it was closed.
+    order: (Fence, bool),
     release: ReleaseId,
     /// Nothing when the run has proven it.
     bad: Option<Bad>,
@@ -50,28 +51,33 @@ pub(crate) struct Verdict {
 impl Verdict {
     /// Nothing when the run failed for another reason, such as a platform that did not answer.
     pub(crate) fn of(run: &RunId, state: &State) -> Option<Self> {
-        let release = state.release()?;
-        let bad = match state.ending()? {
+        let (release, ending) = (state.release()?, state.ending()?);
+        let cause = match ending {
             Ending::Succeeded { .. } => None,
             // One that came back by itself and passed its checks is well.
-            Ending::RolledBack { to, cause }
-                if cause.kind == ErrorKind::Unhealthy && to.as_ref() != Some(release) =>
-            {
-                Some(Bad { run: run.clone(), cause: cause.clone() })
-            }
+            Ending::RolledBack { to, cause } if to.as_ref() != Some(release) => Some(cause),
+            // Nobody accepted it, and what took its place answers for going back.
+            Ending::Superseded { .. } => Some(state.held_for()?),
             _ => return None,
         };
-        Some(Self { fence: state.fence(), release: release.clone(), bad })
+        if cause.is_some_and(|cause| cause.kind != ErrorKind::Unhealthy) {
+            return None;
+        }
+        Some(Self {
+            order: (state.fence(), !matches!(ending, Ending::Superseded { .. })),
+            release: release.clone(),
+            bad: cause.map(|cause| Bad { run: run.clone(), cause: cause.clone() }),
+        })
     }
 }
 
 /// The releases whose last verdict is that they are bad, each with the fence of that verdict.
 pub(crate) fn bad(mut verdicts: Vec<Verdict>) -> BTreeMap<ReleaseId, (Fence, Bad)> {
-    verdicts.sort_by_key(|verdict| verdict.fence);
+    verdicts.sort_by_key(|verdict| verdict.order);
     let mut releases = BTreeMap::new();
-    for Verdict { fence, release, bad } in verdicts {
+    for Verdict { order, release, bad } in verdicts {
         match bad {
-            Some(bad) => releases.insert(release, (fence, bad)),
+            Some(bad) => releases.insert(release, (order.0, bad)),
             None => releases.remove(&release),
         };
     }

@@ -104,10 +104,7 @@ impl Driver {
             keep.extend(backups.into_iter().filter_map(|backup| backup.request.release));
         }
         let wanted = self.parts.policy.keep_releases;
-        let mut proven = history::proven(self.parts.journal.as_ref(), |proven| {
-            proven.iter().filter(|id| Some(*id) != state.release()).count() >= wanted
-        })
-        .await?;
+        let mut proven = history::proven(self.parts.journal.as_ref()).await?;
         proven.retain(|id| Some(id) != state.release());
         keep.extend(proven.into_iter().take(wanted));
         keep.extend(state.release().cloned());

@@ -11,8 +11,10 @@ use crate::{
     ending::Ending,
     error::{Error, ErrorKind, Failure, Result},
     health::Role,
+    history,
     journal::Event,
     name::ServiceName,
+    release::Release,
     state::{Phase, State},
     verification::When,
 };
@@ -72,7 +74,8 @@ impl Driver {
             let patience = Patience::FailFast;
             let proof =
                 self.parts.prove(cx, &release, Role::Live, &whens, patience, Some(&self.log));
-            return proof.await?.into_result();
+            proof.await?.into_result()?;
+            return self.doubt_what_failed(&release).await;
         }
         let current = cx.bounded(self.parts.deployer.current(cx)).await?;
         let left: Vec<_> = current.services.keys().map(ServiceName::as_str).collect();
@@ -81,6 +84,23 @@ impl Driver {
         }
         let message = format!("there is still something of {}", left.join(", "));
         Err(Error::new(ErrorKind::Unhealthy, "remove a failed first deploy", message))
+    }
+}
+
+impl Driver {
+    /// A release that failed before may pass its checks and still be what it was taken back for:
+    /// it is no place to go back to, only what was there.
+    async fn doubt_what_failed(&self, release: &Release) -> Result<()> {
+        let is_own = self.log.state().await.release() == Some(&release.id);
+        let bad = history::bad(self.parts.journal.as_ref()).await?.remove(&release.id);
+        let Some(bad) = bad.filter(|_| !is_own) else { return Ok(()) };
+        let message = format!(
+            "what ran before serves again and passes its checks, but {} failed in run {}: {}",
+            release.version, bad.run, bad.cause
+        );
+        Err(Error::new(ErrorKind::Unhealthy, "go back", message)
+            .with_advice("close the run with `ultrai abandon --reason …` and deploy what is well")
+            .without_effect())
     }
 }
 

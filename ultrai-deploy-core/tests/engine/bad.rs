@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 use ultrai_deploy_core::{
     ErrorKind,
     deployer::Step,
+    lease::Wait,
     name::ReleaseId,
     pipeline::{DeployRequest, RollbackRequest},
     report::Report,
@@ -15,6 +16,7 @@ use ultrai_deploy_core::{
 use crate::{
     failures::faulty,
     faults::{Call, How},
+    hold,
     lab::{Lab, Parts, ended, fails, shop, with_test},
 };
 
@@ -119,6 +121,55 @@ async fn a_rollback_does_not_go_to_what_failed() {
     assert_eq!(ended(&report), "succeeded", "{report}");
     lab.deploy(shop("1.3.0", json!({}))).await;
     assert_eq!(target(&lab).await, second, "proven again");
+}
+
+/// What failed serves, because going back from it failed: a run that fails after it goes back to what
+/// was there, and does not call that a rollback.
+#[tokio::test(start_paused = true)]
+async fn what_failed_is_no_end_of_an_automatic_rollback() {
+    let lab = Lab::new();
+    lab.deploy(shop("1.0.0", json!({}))).await;
+    let spec = with_test(shop("1.1.0", fails(When::Post)), When::Post);
+    let parts = faulty(&lab, |_, call| (call == Call::Act(Step::Rollback)).then_some(How::Before));
+    let bad = parts.start().deploy(DeployRequest::new(spec.clone())).join().await.unwrap();
+    assert_eq!(ended(&bad), "stuck");
+    let run = lab.process().resume(true, Wait::No).await.unwrap().unwrap();
+    assert_eq!(ended(&run.join().await.unwrap()), "rolled back");
+    let parts = faulty(&lab, |_, call| (call == Call::Act(Step::Rollback)).then_some(How::Before));
+    let mut request = DeployRequest::new(spec);
+    request.allow_failed = Some(version("1.1.0"));
+    let bad = parts.start().deploy(request).join().await.unwrap();
+    assert_eq!(ended(&bad), "stuck");
+    lab.process().abandon("it has to do for now").await.unwrap();
+    let before = lab.picture().await;
+    assert_eq!(before.serving, bad.release);
+
+    let stuck = lab.deploy(shop("1.2.0", sick())).await;
+    assert_eq!(ended(&stuck), "stuck", "{stuck}");
+    let told = stuck.to_string();
+    assert!(
+        told.contains("what ran before serves again and passes its checks, but 1.1.0"),
+        "{told}"
+    );
+    assert_eq!(lab.picture().await, before);
+    lab.process().abandon("it has to do for longer").await.unwrap();
+    let well = lab.deploy(shop("1.3.0", json!({}))).await;
+    assert_eq!(ended(&well), "succeeded", "{well}");
+    lab.assert_settled().await;
+}
+
+/// Held, and not accepted: another took its place.
+#[tokio::test(start_paused = true)]
+async fn what_was_held_and_replaced_is_refused() {
+    for backend in [json!({}), sick()] {
+        let (lab, _, held) = hold::held().await;
+        lab.deploy(shop("1.2.0", backend)).await;
+        let spec = with_test(shop("1.1.0", fails(When::Post)), When::Post);
+        let again = lab.deploy(spec).await;
+        assert_eq!(ended(&again), "refused", "{again}");
+        assert!(again.cause().unwrap().message.contains(held.run.as_str()), "{again}");
+        lab.assert_settled().await;
+    }
 }
 
 async fn target(lab: &Lab) -> ReleaseId {
