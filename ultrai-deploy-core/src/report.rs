@@ -238,7 +238,7 @@ impl Growing {
                 let message = format!("warning: {stage} FAILED, which was ignored: {failure}");
                 report.notes.push(message);
             }
-            Event::Observed { serving, version, proven, supersedes } => {
+            Event::Observed { serving, version, proven, supersedes, .. } => {
                 self.held.clone_from(supersedes);
                 report.previous.clone_from(serving);
                 report.previous_version.clone_from(version);

@@ -385,7 +385,13 @@ impl World {
                 let serving = Some(release("old"));
                 self.writes(
                     at,
-                    &Event::Observed { serving, version: None, proven: true, supersedes: None },
+                    &Event::Observed {
+                        serving,
+                        version: None,
+                        proven: true,
+                        failed: None,
+                        supersedes: None,
+                    },
                     all,
                 );
             }

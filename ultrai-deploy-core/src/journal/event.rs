@@ -97,6 +97,10 @@ pub enum Event {
         version: Option<Version>,
         /// Whether a run has proven it.
         proven: bool,
+        /// The last run that brought it and took it back because it failed, unless it was proven
+        /// since: then it is what there is to return to, and no good place.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        failed: Option<RunId>,
         /// The held run whose place this one takes when it changes something. Then a rollback
         /// returns to what that one would return to.
         #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -403,12 +403,13 @@ impl State {
                     && self.open_attempt().is_none()
                     && self.go_to_next(*stage)
             }
-            Event::Observed { serving, version, proven, supersedes } => {
+            Event::Observed { serving, version, proven, failed, supersedes } => {
                 self.supersedes.clone_from(supersedes);
                 self.baseline = Some(Baseline {
                     release: serving.clone(),
                     version: version.clone(),
                     proven: *proven,
+                    failed: failed.clone(),
                 });
                 self.phase == Phase::Running(Stage::Lock)
             }

@@ -11,10 +11,8 @@ use crate::{
     ending::Ending,
     error::{Error, ErrorKind, Failure, Result},
     health::Role,
-    history,
     journal::Event,
     name::ServiceName,
-    release::Release,
     state::{Phase, State},
     verification::When,
 };
@@ -75,7 +73,7 @@ impl Driver {
             let proof =
                 self.parts.prove(cx, &release, Role::Live, &whens, patience, Some(&self.log));
             proof.await?.into_result()?;
-            return self.doubt_what_failed(&release).await;
+            return refuse_what_failed(&self.log.state().await);
         }
         let current = cx.bounded(self.parts.deployer.current(cx)).await?;
         let left: Vec<_> = current.services.keys().map(ServiceName::as_str).collect();
@@ -87,21 +85,22 @@ impl Driver {
     }
 }
 
-impl Driver {
-    /// A release that failed before may pass its checks and still be what it was taken back for:
-    /// it is no place to go back to, only what was there.
-    async fn doubt_what_failed(&self, release: &Release) -> Result<()> {
-        let is_own = self.log.state().await.release() == Some(&release.id);
-        let bad = history::bad(self.parts.journal.as_ref()).await?.remove(&release.id);
-        let Some(bad) = bad.filter(|_| !is_own) else { return Ok(()) };
-        let message = format!(
-            "what ran before serves again and passes its checks, but {} failed in run {}: {}",
-            release.version, bad.run, bad.cause
-        );
-        Err(Error::new(ErrorKind::Unhealthy, "go back", message)
-            .with_advice("close the run with `ultrai abandon --reason …` and deploy what is well")
-            .without_effect())
-    }
+/// A release that failed before may pass its checks and still be what it was taken back for: what was
+/// there is there again, and that is no rollback.
+fn refuse_what_failed(state: &State) -> Result<()> {
+    let Some(baseline) = state.baseline() else { return Ok(()) };
+    let Some(run) =
+        baseline.failed.as_ref().filter(|_| baseline.release.as_ref() != state.release())
+    else {
+        return Ok(());
+    };
+    let version = baseline.version.as_ref().map_or("the release", |version| version.as_str());
+    let message = format!(
+        "what ran before serves again and passes its checks, but {version} failed in run {run}"
+    );
+    Err(Error::new(ErrorKind::Unhealthy, "go back", message)
+        .with_advice("close the run with `ultrai abandon --reason …` and deploy what is well")
+        .without_effect())
 }
 
 /// Why what came back may have been unwell before the run, if there is a reason.

@@ -75,8 +75,13 @@ impl Driver {
         };
         let (serving, version) =
             release.map(|release| (release.id.clone(), release.version.clone())).unzip();
+        let failed = match &serving {
+            Some(id) => history::bad(self.parts.journal.as_ref()).await?.remove(id),
+            None => None,
+        };
+        let failed = failed.map(|bad| bad.run);
         let observed = match held {
-            None => Event::Observed { serving, version, proven, supersedes: None },
+            None => Event::Observed { failed, serving, version, proven, supersedes: None },
             // What is held is no place to go back to: what served before it is.
             Some(held) => {
                 let Some(before) = held.state.baseline().cloned() else {
@@ -90,6 +95,7 @@ impl Driver {
                     serving: before.release,
                     version: before.version,
                     proven: before.proven,
+                    failed: before.failed,
                     supersedes: Some(held.run),
                 }
             }

@@ -71,6 +71,7 @@ fn before_deploy() -> Vec<Event> {
                 serving: Some(release("old")),
                 version: None,
                 proven: true,
+                failed: None,
                 supersedes: None,
             });
         }

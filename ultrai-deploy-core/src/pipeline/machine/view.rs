@@ -23,6 +23,8 @@ pub struct Baseline {
     pub version: Option<Version>,
     /// Whether a run has proven it.
     pub proven: bool,
+    /// The run in which it failed, unless it was proven since.
+    pub failed: Option<RunId>,
 }
 
 /// What the first record says.
