@@ -122,6 +122,23 @@ fn a_held_release_is_taken_back() {
     assert!(refused.contains("--allow-failed 1.1.2"), "{refused}");
 }
 
+/// A newer deploy that was killed before it took the place does not stand before it.
+#[test]
+fn a_held_release_is_taken_back_behind_a_killed_deploy() {
+    let (app, before) = served();
+    let held = hold(&app, "1.1.0", HOLD);
+    app.configure_tested("1.2.0", 0, HOLD);
+    app.add(
+        "[[test]]\nname = \"before\"\nservice = \"web\"\nwhen = \"pre\"\n\
+         command = [\"sh\", \"-c\", \"kill -9 $PPID\"]",
+    );
+    let killed = app.ultrai(&["deploy", "--tag", "1.2.0", "-e", "production"]);
+    assert_eq!(killed.status.code(), None, "{}", said(&killed));
+    assert_eq!(app.version(), "1.1.0");
+    assert_eq!(app.expect(0, &["rollback"])["run"], held["run"]);
+    assert_serves(&app, "1.0.0", &before);
+}
+
 #[test]
 fn a_newer_deploy_takes_the_place_of_a_held_one() {
     let (app, _) = served();

@@ -341,6 +341,32 @@ async fn a_run_that_is_under_way_is_shown_before_the_held_one() {
     lab.assert_settled().await;
 }
 
+/// Killed at every operation while it takes back a run whose time is over: it is taken back.
+#[tokio::test(start_paused = true)]
+async fn taking_it_back_can_be_killed_at_every_operation() {
+    for kill in [Kill::Before, Kill::After, Kill::Torn, Kill::DiskBefore, Kill::DiskAfter] {
+        for at in 1.. {
+            let (lab, before, held) = held().await;
+            let late = || Parts { later: Duration::from_mins(16), ..parts(&lab) };
+            let journal = Deadly::new(&lab, Some((At::Operation(at), kill)));
+            let dying = Parts { journal: Arc::clone(&journal) as _, ..late() }.start();
+            let finished = journal.drive_resumed(&dying, false).await.is_some();
+            drop(dying);
+            if let Some(run) = late().start().resume(false, Wait::No).await.unwrap() {
+                run.join().await.unwrap();
+            }
+            let report = lab.process().report(&held.run).await.unwrap();
+            assert_eq!(ended(&report), "rolled back", "{at} {kill:?} {report}");
+            assert_eq!(lab.picture().await, before);
+            lab.assert_settled().await;
+            if finished {
+                assert!(at > 20, "only {at} operations");
+                break;
+            }
+        }
+    }
+}
+
 /// The world of the memory backends is one; this says what it means for a held run.
 #[tokio::test(start_paused = true)]
 async fn what_served_before_is_kept_while_it_is_held() {
