@@ -272,8 +272,16 @@ pub(super) async fn cancel(
             return Err(invalid(&format!("the run is driven from elsewhere: {holder}"))
                 .with_advice("run `ultrai cancel` there"));
         }
-        terminate(holder.process)?;
-        let text = format!("asked {holder} to stop; what it changed is rolled back");
+        let driven = setup.pipeline.unfinished().await?;
+        let is_asked =
+            driven.is_some_and(|found| found.run == holder.run && found.state.is_cancelled());
+        // A second signal would have it leave at once.
+        let text = if is_asked {
+            format!("{holder} was asked to stop before; what it changed is rolled back")
+        } else {
+            terminate(holder.process)?;
+            format!("asked {holder} to stop; what it changed is rolled back")
+        };
         output.either(&text, &json!({ "cancelled": holder.run }));
         return Ok(exit::OK);
     }

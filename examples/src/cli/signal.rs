@@ -1,5 +1,7 @@
 //! First signal: cancel. Second signal: leave at once; the journal is complete. A closed terminal
-//! only ever cancels.
+//! only ever cancels, and under nohup it does nothing.
+
+use std::fs;
 
 use tokio::signal::unix::{SignalKind, signal};
 use ultrai_deploy_core::{Error, ErrorKind, Result, pipeline::Run, report::Report};
@@ -21,13 +23,20 @@ pub(super) async fn drive(run: Run) -> Result<Report> {
     let mut interrupt = listen(SignalKind::interrupt())?;
     let mut terminate = listen(SignalKind::terminate())?;
     // The terminal was closed. It may be told more than once, so it never counts as the second.
-    let mut hangup = listen(SignalKind::hangup())?;
+    // Who ignores it since before this program began wants it to go on.
+    let mut hangup = if ignores_hangup() { None } else { Some(listen(SignalKind::hangup())?) };
+    let hung_up = async move {
+        match &mut hangup {
+            Some(hangup) => hangup.recv().await,
+            None => std::future::pending().await,
+        }
+    };
     let cancel = run.cancel();
     run.join_until(async move {
         tokio::select! {
             _ = interrupt.recv() => {}
             _ = terminate.recv() => {}
-            _ = hangup.recv() => {}
+            _ = hung_up => {}
         }
         say("cancelling: what was changed is rolled back; a second signal leaves at once");
         cancel.cancel();
@@ -37,4 +46,13 @@ pub(super) async fn drive(run: Run) -> Result<Report> {
         }
     })
     .await
+}
+
+/// Whether this process was started with SIGHUP ignored, as by nohup; on Linux, which tells it.
+fn ignores_hangup() -> bool {
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let ignored = ignored.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+    // A bit for each signal, from number 1 on: SIGHUP.
+    ignored.is_some_and(|mask| mask & 1 == 1)
 }

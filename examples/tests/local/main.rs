@@ -15,5 +15,6 @@ mod faults;
 mod history;
 mod hold;
 mod plan;
+mod signal;
 mod story;
 mod stuck;
