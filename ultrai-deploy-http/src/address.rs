@@ -75,6 +75,17 @@ impl HttpUrl {
         Self::parse(&format!("http://{address}{path}"))
     }
 
+    /// Whether it is on this machine for sure: a loopback address, or `localhost`, which no resolver
+    /// may send elsewhere (RFC 6761).
+    pub fn is_loopback(&self) -> bool {
+        match self.0.host() {
+            Some(url::Host::Ipv4(address)) => address.is_loopback(),
+            Some(url::Host::Ipv6(address)) => address.is_loopback(),
+            Some(url::Host::Domain(name)) => name.eq_ignore_ascii_case("localhost"),
+            None => false,
+        }
+    }
+
     pub(crate) fn url(&self) -> &Url {
         &self.0
     }

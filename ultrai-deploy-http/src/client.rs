@@ -8,7 +8,7 @@ use ultrai_deploy_core::{Error, ErrorKind, Result};
 
 use crate::{address::HttpUrl, config::Config};
 
-const USER_AGENT: &str = concat!("ultrai-deploy/", env!("CARGO_PKG_VERSION"));
+pub(crate) const USER_AGENT: &str = concat!("ultrai-deploy/", env!("CARGO_PKG_VERSION"));
 
 /// Sends requests under one policy; clones share it.
 ///
@@ -165,7 +165,7 @@ fn unanswered(url: &HttpUrl, error: reqwest::Error, timeout: Duration) -> Error 
 }
 
 /// The last cause: the one that says what happened, such as "Connection refused".
-fn deepest(error: &reqwest::Error) -> String {
+pub(crate) fn deepest(error: &reqwest::Error) -> String {
     let mut cause = error.source();
     while let Some(below) = cause.and_then(std::error::Error::source) {
         cause = Some(below);

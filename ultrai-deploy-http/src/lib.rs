@@ -1,6 +1,8 @@
 //! HTTP client policy and probes of ultrai-deploy.
 //!
-//! [`Client`] is the one way to send requests: every request is bounded in time and size.
+//! [`Api`](api::Api) calls a platform: repeated only where that is safe, at the pace that the platform
+//! allows, with a token that is shown nowhere.
+//! [`Client`] sends what probes ask: every request is bounded in time and size.
 //! [`HttpProbe`](probe::HttpProbe) and [`TcpProbe`](probe::TcpProbe) look once at something that
 //! runs; the engine owns the waiting. [`Probes`] makes them from the form in which a release
 //! stores its checks ([`spec`]).
@@ -42,6 +44,7 @@
 //! ```
 
 pub mod address;
+pub mod api;
 pub mod client;
 mod config;
 mod expect;

@@ -67,7 +67,7 @@ pub(crate) fn redactor(secrets: &Secrets) -> Redactor {
 }
 
 /// The beginning of a text, without characters that would steer a terminal.
-fn beginning(text: &str, most: usize) -> String {
+pub(crate) fn beginning(text: &str, most: usize) -> String {
     let mut end = text.len().min(most);
     while !text.is_char_boundary(end) {
         end -= 1;
