@@ -21,7 +21,8 @@ const DEPLOY: &str = "ultrai --state state deploy --tag 1.1.0 -e production";
 fn a_closed_terminal_cancels_and_goes_back() {
     // However often it is told.
     let app = deploying("for i in 1 2 3 4 5; do kill -HUP $PPID; done");
-    let output = app.shell(DEPLOY);
+    // Whatever the tests themselves were started under.
+    let output = app.shell(&format!("exec env --default-signal=HUP {DEPLOY}"));
     assert_eq!(output.status.code(), Some(130), "{}", said(&output));
     assert!(said(&output).contains("rolled back"), "{}", said(&output));
     assert_eq!(app.version(), "1.0.0");

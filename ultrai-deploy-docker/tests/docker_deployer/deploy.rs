@@ -224,7 +224,7 @@ async fn replicas_come_and_go_together() {
     let bench = Bench::new().await;
     let services = |scale: u32| json!({"web": {"command": ["sh", "-c", SERVE], "scale": scale, "healthcheck": healthy()}});
     bench.deploy(services(2)).await;
-    let second = bench.live("web").replace("-1", "-2");
+    let second = format!("{}2", bench.live("web").strip_suffix('1').unwrap());
     assert_eq!(bench.names().await, [bench.live("web"), second]);
     assert_eq!(bench.current().await.services[&name("web")].instances.len(), 2);
     bench.deploy(services(1)).await;
