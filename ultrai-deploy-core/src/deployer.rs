@@ -111,6 +111,9 @@ pub struct Capabilities {
     pub staging: bool,
     /// A release that is no longer kept can be brought up again from its stored form.
     pub redeploy: bool,
+    /// What is replaced is kept, stopped, until it is retired. Otherwise the platform itself keeps
+    /// what it goes back to, for as long as it likes.
+    pub keeping: bool,
 }
 
 /// A step of a run that changes the platform.

@@ -40,7 +40,7 @@ impl Default for One {
     }
 }
 
-const ALL: Capabilities = Capabilities { staging: true, redeploy: true };
+const ALL: Capabilities = Capabilities { staging: true, redeploy: true, keeping: true };
 
 #[async_trait]
 impl Platform for Memory {

@@ -230,7 +230,7 @@ impl Deployer for Directories {
     }
 
     fn capabilities(&self) -> Capabilities {
-        Capabilities { staging: true, redeploy: true }
+        Capabilities { staging: true, redeploy: true, keeping: true }
     }
 
     async fn preflight(&self, _cx: &Context, spec: &ReleaseSpec) -> Result<()> {

@@ -247,7 +247,7 @@ impl Seam for Deployer {
     }
 
     fn capabilities(&self) -> Capabilities {
-        Capabilities { staging: true, redeploy: true }
+        Capabilities { staging: true, redeploy: true, keeping: true }
     }
 
     async fn preflight(&self, _cx: &Context, spec: &ReleaseSpec) -> Result<()> {

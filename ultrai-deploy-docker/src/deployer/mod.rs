@@ -82,7 +82,7 @@ impl Seam for Deployer {
     }
 
     fn capabilities(&self) -> Capabilities {
-        Capabilities { staging: true, redeploy: true }
+        Capabilities { staging: true, redeploy: true, keeping: true }
     }
 
     async fn preflight(&self, cx: &Context, spec: &ReleaseSpec) -> Result<()> {

@@ -26,7 +26,6 @@ const CASES: &[(&str, Case)] = &[
     ("what is staged has no traffic", |e| Box::pin(staged_has_no_traffic(e))),
     ("the same release changes nothing", |e| Box::pin(the_same_changes_nothing(e))),
     ("an unchanged service is kept", |e| Box::pin(unchanged_is_kept(e))),
-    ("the old one is kept until retire", |e| Box::pin(old_is_kept_until_retire(e))),
     ("everything can change at once", |e| Box::pin(everything_changes(e))),
     ("every step may be repeated", |e| Box::pin(every_step_may_be_repeated(e))),
     ("a rollback brings the same instances back", |e| Box::pin(rollback_brings_back(e))),
@@ -48,12 +47,20 @@ const CASES: &[(&str, Case)] = &[
 const REDEPLOY: &[(&str, Case)] =
     &[("an older release comes again", |e| Box::pin(an_older_release_comes_again(e)))];
 
+/// Only for those that keep what is replaced until it is retired.
+const KEEPING: &[(&str, Case)] = &[
+    ("the old one is kept until retire", |e| Box::pin(old_is_kept_until_retire(e))),
+    ("retiring is observed", |e| Box::pin(retiring_is_observed(e))),
+];
+
 pub(super) fn parts(platform: &dyn Platform) -> Vec<Part<'_>> {
     let all = CASES.iter().chain(inherit::CASES);
     let all = all.map(|(name, case)| one(platform, name, *case, |_all| true).boxed());
     let redeploy = REDEPLOY.iter();
     let some = redeploy.map(|(name, case)| one(platform, name, *case, |can| can.redeploy).boxed());
-    all.chain(some).collect()
+    let keeping = KEEPING.iter();
+    let kept = keeping.map(|(name, case)| one(platform, name, *case, |can| can.keeping).boxed());
+    all.chain(some).chain(kept).collect()
 }
 
 /// Runs a case if it is for a deployer that can do what this one can; what did not run, does not
@@ -357,6 +364,10 @@ async fn a_step_is_observed(environment: &dyn Environment) {
         assert_eq!(run.observe(step).await, Observation::Done, "{step}");
         assert_eq!(View::of(environment).await, seen, "observing {step} changed something");
     }
+}
+
+async fn retiring_is_observed(environment: &dyn Environment) {
+    deploy(environment, Variant::First).await;
     let mut run = Run::begin(environment, Variant::All).await;
     run.steps(&[Step::Stage, Step::Switch]).await;
     run.prepare(Step::Retire).await;
