@@ -1,0 +1,218 @@
+//! From what runs in a slot to what shall run there.
+
+use std::time::Duration;
+
+use serde_json::json;
+use tokio::time::Instant;
+use ultrai_deploy_core::{
+    Context, Error, ErrorKind, Result, deployer::Work, name::ServiceName, secret::Secrets,
+};
+
+use super::{Deployer, target};
+use crate::{
+    definition::{self, Definition},
+    platform::{Artifact, Change, Deploy, Seen, Slot, Status},
+    snapshot::Snapshot,
+};
+
+/// How many times its lag a deploy that was accepted is waited for: it may be queued first.
+const PATIENCE: u32 = 6;
+
+impl Deployer {
+    /// Brings what the run's release has for a service, and waits until it serves.
+    pub(super) async fn bring(
+        &self,
+        cx: &Context,
+        work: &Work<'_>,
+        before: &Snapshot,
+        name: &ServiceName,
+        secrets: &Secrets,
+    ) -> Result<()> {
+        let service = definition::of(target(work)?, name)?;
+        let wanted = definition::artifact(name, service)?;
+        let definition = Definition::read(name, &service.config)?;
+        let slot = self.platform.find(cx, definition.slot(name)).await?;
+        let former = former(work, name)?;
+        let now = self.platform.variables(cx, &slot).await?;
+        let change = definition.change(&now, former.as_ref(), secrets)?;
+        self.change_variables(cx, &slot, &change).await?;
+
+        let seen = self.platform.look(cx, &slot).await?;
+        let newest = before.slots.get(name).and_then(|before| before.newest.as_deref());
+        // A deploy that began before the variables were whole does not have them.
+        let own = if change.is_empty() { own(&seen, newest, &wanted) } else { None };
+        let id = match own {
+            Some(own) if own.status == Status::Live => None,
+            Some(own) => Some(own.id.clone()),
+            None => Some(self.start(cx, &slot, &seen, &wanted).await?),
+        };
+        if let Some(id) = id {
+            self.follow(cx, name, &slot, &id, &wanted).await?;
+        }
+        // What is suspended is resumed last: its old deploy must not serve in between.
+        if self.platform.look(cx, &slot).await?.is_suspended {
+            self.resume(cx, &slot).await?;
+        }
+        Ok(())
+    }
+
+    pub(super) async fn change_variables(
+        &self,
+        cx: &Context,
+        slot: &Slot,
+        change: &Change,
+    ) -> Result<()> {
+        if change.is_empty() {
+            return Ok(());
+        }
+        let detail =
+            json!({ "set": change.set.keys().collect::<Vec<_>>(), "remove": change.remove });
+        let changing = self.platform.change_variables(cx, slot, change);
+        cx.effect("change variables", &slot.name, detail, changing).await
+    }
+
+    pub(super) async fn resume(&self, cx: &Context, slot: &Slot) -> Result<()> {
+        cx.effect("resume", &slot.name, json!({}), self.platform.resume(cx, slot)).await
+    }
+
+    /// Starts a deploy, and finds out which one it is.
+    pub(super) async fn start(
+        &self,
+        cx: &Context,
+        slot: &Slot,
+        seen: &Seen,
+        wanted: &Artifact,
+    ) -> Result<String> {
+        let detail = json!({ "artifact": wanted });
+        let starting = self.platform.start(cx, slot, wanted);
+        match cx.effect("deploy", &slot.name, detail, starting).await? {
+            Some(id) => Ok(id),
+            None => self.appears(cx, slot, seen, wanted).await,
+        }
+    }
+
+    /// The id of the deploy that has come since.
+    pub(super) async fn appears(
+        &self,
+        cx: &Context,
+        slot: &Slot,
+        before: &Seen,
+        wanted: &Artifact,
+    ) -> Result<String> {
+        let newest = before.deploys.first().map(|deploy| deploy.id.as_str());
+        let end = Instant::now() + PATIENCE * self.platform.lag();
+        loop {
+            let seen = self.platform.look(cx, slot).await?;
+            // However it has ended meanwhile.
+            if let Some(own) = seen.since(newest).find(|deploy| may_be(deploy, wanted)) {
+                return Ok(own.id.clone());
+            }
+            if Instant::now() >= end {
+                let message = format!("the deploy of {wanted} to {} does not show up", slot.name);
+                return Err(Error::new(ErrorKind::Timeout, "find the deploy", message)
+                    .with_advice(
+                        "look at the platform's dashboard whether another one is in its way",
+                    ));
+            }
+            self.rest(cx).await?;
+        }
+    }
+
+    /// Waits until a deploy serves.
+    pub(super) async fn follow(
+        &self,
+        cx: &Context,
+        name: &ServiceName,
+        slot: &Slot,
+        id: &str,
+        wanted: &Artifact,
+    ) -> Result<()> {
+        let end = Instant::now() + PATIENCE * self.platform.lag();
+        loop {
+            let deploy = match self.platform.deploy(cx, slot, id).await {
+                // Not everywhere yet.
+                Err(error) if error.kind() == ErrorKind::NotFound && Instant::now() < end => {
+                    self.rest(cx).await?;
+                    continue;
+                }
+                deploy => deploy?,
+            };
+            let what = format!("deploy {id} of {name}");
+            let (kind, message, advice) = match &deploy.status {
+                Status::UnderWay(_) => {
+                    self.rest(cx).await?;
+                    continue;
+                }
+                Status::Live => return is_what_was_asked(&what, &deploy, wanted),
+                Status::Blocked(word) => (
+                    ErrorKind::Unavailable,
+                    format!("{what} waits for a person: {word}"),
+                    "approve it on the platform, or have it deploy without approval",
+                ),
+                Status::Failed(word) => (
+                    ErrorKind::Unhealthy,
+                    format!("{what} failed: {word}"),
+                    "see what was seen of it",
+                ),
+                Status::Replaced | Status::Dropped(_) => (
+                    ErrorKind::Conflict,
+                    format!("{what} was overtaken or stopped by somebody else"),
+                    "switch the platform's own deploys off, or let nobody else deploy at the same time",
+                ),
+            };
+            let evidence = self.platform.evidence(cx, slot, &deploy).await;
+            return Err(Error::new(kind, "deploy", message)
+                .with_advice(advice)
+                .with_evidence(evidence));
+        }
+    }
+
+    async fn rest(&self, cx: &Context) -> Result<()> {
+        self.wait(cx, self.platform.pause()).await
+    }
+
+    /// A call of a process that died may have been accepted, and not be seen yet.
+    pub(super) async fn wait_for_the_unseen(&self, cx: &Context) -> Result<()> {
+        self.wait(cx, self.platform.lag()).await
+    }
+
+    async fn wait(&self, cx: &Context, pause: Duration) -> Result<()> {
+        let resting = async {
+            tokio::time::sleep(pause).await;
+            Ok(())
+        };
+        cx.bounded(resting).await
+    }
+}
+
+/// The run's own deploy of `wanted`: the newest that came after `newest` and may serve.
+pub(super) fn own<'a>(
+    seen: &'a Seen,
+    newest: Option<&str>,
+    wanted: &Artifact,
+) -> Option<&'a Deploy> {
+    let may_serve = |deploy: &&Deploy| deploy.status == Status::Live || deploy.status.is_open();
+    seen.since(newest).filter(|deploy| may_be(deploy, wanted)).find(may_serve)
+}
+
+/// Whether a deploy brings `wanted`, as far as the platform tells.
+fn may_be(deploy: &Deploy, wanted: &Artifact) -> bool {
+    deploy.artifact.as_ref().is_none_or(|one| one.is(wanted))
+}
+
+/// The definition that the service had before the run.
+pub(super) fn former(work: &Work<'_>, name: &ServiceName) -> Result<Option<Definition>> {
+    let service = work.from.and_then(|from| from.services.get(name));
+    service.map(|service| Definition::read(name, &service.config)).transpose()
+}
+
+fn is_what_was_asked(what: &str, deploy: &Deploy, wanted: &Artifact) -> Result<()> {
+    match &deploy.artifact {
+        Some(runs) if !runs.is(wanted) => {
+            let message = format!("{what} serves {runs} instead of {wanted}");
+            Err(Error::new(ErrorKind::Unhealthy, "deploy", message)
+                .with_advice("look whether the platform deployed what it had before"))
+        }
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,79 @@
+//! What became of a step.
+
+use ultrai_deploy_core::{
+    Context, Result,
+    deployer::{Observation, StepRecord, Work},
+    plan::Action,
+};
+
+use super::{Deployer, bring::own, mark_of, target};
+use crate::{definition, platform::Status, snapshot::Snapshot};
+
+impl Deployer {
+    pub(super) async fn observe_switch(
+        &self,
+        cx: &Context,
+        work: &Work<'_>,
+        record: &StepRecord,
+    ) -> Result<Observation> {
+        let to = target(work)?;
+        let before = Snapshot::before_run(work, record)?;
+        let mut now = self.snapshot(cx, work).await?;
+        if now == Snapshot::read(record)? {
+            self.wait_for_the_unseen(cx).await?;
+            now = self.snapshot(cx, work).await?;
+        }
+        let mut is_done = now.marked == mark_of(Some(to));
+        for (name, service) in &to.services {
+            let action = work.plan.services.get(name).map(|change| change.action);
+            let Some(slot) = now.slots.get(name).filter(|_| action != Some(Action::Keep)) else {
+                continue;
+            };
+            let newest = before.slots.get(name).and_then(|before| before.newest.as_deref());
+            let seen = self.platform.look(cx, &slot.slot).await?;
+            let wanted = definition::artifact(name, service)?;
+            let own = own(&seen, newest, &wanted);
+            is_done &= own.is_some_and(|own| own.status == Status::Live) && !seen.is_suspended;
+        }
+        for name in work.plan.with_action(Action::Remove) {
+            is_done &= now.slots.get(name).is_none_or(|slot| slot.live.is_none());
+        }
+        Ok(judge(is_done, now == Snapshot::read(record)?))
+    }
+
+    pub(super) async fn observe_rollback(
+        &self,
+        cx: &Context,
+        work: &Work<'_>,
+        record: &StepRecord,
+    ) -> Result<Observation> {
+        let before = Snapshot::before_all(work, record)?;
+        let began = Snapshot::before_rollback(work, record)?;
+        let now = self.snapshot(cx, work).await?;
+        let mut is_done = now.marked == mark_of(work.to);
+        for (name, before) in &before.slots {
+            let seen = self.platform.look(cx, &before.slot).await?;
+            let newest = began.slots.get(name).and_then(|slot| slot.newest.as_deref());
+            let is_stopped = !seen.since(before.newest.as_deref()).any(|one| one.status.is_open());
+            let is_back = match &before.live {
+                None => seen.live().is_none(),
+                Some(old) => {
+                    let again = old.artifact.as_ref().and_then(|was| own(&seen, newest, was));
+                    seen.live().is_some_and(|live| live.id == old.id || Some(live) == again)
+                }
+            };
+            let variables = now.slots.get(name).map(|slot| &slot.variables);
+            is_done &= is_stopped && is_back && variables == Some(&before.variables);
+        }
+        Ok(judge(is_done, now == Snapshot::read(record)?))
+    }
+}
+
+/// What is under way is part of the step: taken up again, it is followed or stopped.
+fn judge(is_done: bool, is_untouched: bool) -> Observation {
+    match (is_done, is_untouched) {
+        (true, _) => Observation::Done,
+        (false, true) => Observation::NotDone,
+        (false, false) => Observation::Partial,
+    }
+}

@@ -1,0 +1,209 @@
+//! What a hosted platform is asked for, one call each. Nothing is decided here.
+
+use std::{collections::BTreeMap, fmt, time::Duration};
+
+use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
+use ultrai_deploy_core::{Context, Result, evidence::Evidence, secret::Secret};
+
+/// A platform that builds, runs and routes services itself.
+///
+/// Each call is one thing asked of the platform; a call that changes something says in its error
+/// whether it may have arrived. What is the case is read again after every call whose answer is not
+/// known, so that no call has to tell more than it knows.
+#[async_trait]
+pub trait Platform: fmt::Debug + Send + Sync + 'static {
+    /// A short name for reports: `render`.
+    fn name(&self) -> &'static str;
+
+    /// The place of the service that is called so there, by name or id.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Invalid`](ultrai_deploy_core::ErrorKind::Invalid) unless it is exactly one,
+    /// naming those that could be meant.
+    async fn find(&self, cx: &Context, name: &str) -> Result<Slot>;
+
+    /// What is in a slot: its deploys, newest first, at least down to the one that serves.
+    async fn look(&self, cx: &Context, slot: &Slot) -> Result<Seen>;
+
+    /// One deploy as it is now.
+    async fn deploy(&self, cx: &Context, slot: &Slot, id: &str) -> Result<Deploy>;
+
+    /// The variables that are set, references of the platform's own unresolved. A value that it does
+    /// not give back is not among them.
+    async fn variables(&self, cx: &Context, slot: &Slot) -> Result<BTreeMap<String, Secret>>;
+
+    /// Sets and removes variables, and leaves all others alone. Deploys nothing. May be repeated.
+    async fn change_variables(&self, cx: &Context, slot: &Slot, change: &Change) -> Result<()>;
+
+    /// Starts a deploy; its id, where the platform tells it.
+    async fn start(&self, cx: &Context, slot: &Slot, artifact: &Artifact)
+    -> Result<Option<String>>;
+
+    /// Starts to go back to a deploy that was live: its build, not its variables.
+    ///
+    /// # Errors
+    /// [`ErrorKind::NotFound`](ultrai_deploy_core::ErrorKind::NotFound) when the platform has it no
+    /// more; its artifact is deployed then.
+    async fn start_back(&self, cx: &Context, slot: &Slot, to: &Deploy) -> Result<Option<String>>;
+
+    /// Stops a deploy that is under way; one that is over is left alone.
+    async fn cancel(&self, cx: &Context, slot: &Slot, id: &str) -> Result<()>;
+
+    /// Lets nothing of it run, and deletes nothing. May be repeated.
+    async fn suspend(&self, cx: &Context, slot: &Slot) -> Result<()>;
+
+    /// Takes that back. May be repeated.
+    async fn resume(&self, cx: &Context, slot: &Slot) -> Result<()>;
+
+    /// What can be seen of a deploy: the end of its log, why it failed. Best effort.
+    async fn evidence(&self, cx: &Context, slot: &Slot, deploy: &Deploy) -> Vec<Evidence>;
+
+    /// How long to wait between two looks at a deploy that is under way.
+    fn pause(&self) -> Duration;
+
+    /// How long after a call was accepted it may take until everybody sees what it did.
+    fn lag(&self) -> Duration;
+}
+
+/// The fixed place of a service on a platform.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Slot {
+    /// The platform's id.
+    pub id: String,
+    /// The platform's name.
+    pub name: String,
+    /// Whether only one instance may run at a time, such as one with a disk: then the old one stops
+    /// before the new one starts.
+    #[serde(default)]
+    pub is_exclusive: bool,
+}
+
+/// What a slot shall run, or runs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Artifact {
+    /// An image.
+    Image {
+        /// Its reference, as the platform is asked for it.
+        reference: String,
+        /// Its digest, where it is known.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        digest: Option<String>,
+    },
+    /// A commit of the repository that the slot is connected to.
+    Commit(String),
+}
+
+impl Artifact {
+    /// Whether both are the same thing. Digests decide where both are known: a tag may move.
+    pub fn is(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Image { digest: Some(one), .. }, Self::Image { digest: Some(other), .. }) => {
+                one == other
+            }
+            (Self::Image { reference: one, .. }, Self::Image { reference: other, .. })
+            | (Self::Commit(one), Self::Commit(other)) => one == other,
+            _ => false,
+        }
+    }
+}
+
+impl fmt::Display for Artifact {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Image { reference, .. } => write!(f, "image {reference}"),
+            Self::Commit(commit) => write!(f, "commit {commit}"),
+        }
+    }
+}
+
+/// One deploy of a slot.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Deploy {
+    /// The platform's id.
+    pub id: String,
+    /// What it brings, where the platform tells.
+    pub artifact: Option<Artifact>,
+    /// How far it is.
+    pub status: Status,
+    /// When it began, in the platform's own words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub began: Option<String>,
+}
+
+/// How far a deploy is. The texts are the platform's own words.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Status {
+    /// Under way, also when the word is not known.
+    UnderWay(String),
+    /// It waits for a person.
+    Blocked(String),
+    /// It serves.
+    Live,
+    /// It served, and another does now.
+    Replaced,
+    /// It failed; what served before serves on.
+    Failed(String),
+    /// It ended without having served: cancelled, skipped, overtaken.
+    Dropped(String),
+}
+
+impl Status {
+    /// Whether it may still come to serve.
+    pub fn is_open(&self) -> bool {
+        matches!(self, Self::UnderWay(_) | Self::Blocked(_))
+    }
+}
+
+/// What is in a slot.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Seen {
+    /// Newest first.
+    pub deploys: Vec<Deploy>,
+    /// Whether it is suspended: nothing runs.
+    pub is_suspended: bool,
+    /// Where it is reached.
+    pub url: Option<String>,
+}
+
+impl Seen {
+    /// The deploy that serves.
+    pub fn live(&self) -> Option<&Deploy> {
+        self.deploys.iter().find(|deploy| deploy.status == Status::Live && !self.is_suspended)
+    }
+
+    /// The deploys that came after the one with this id, newest first; all of them without one.
+    pub fn since(&self, id: Option<&str>) -> impl Iterator<Item = &Deploy> {
+        let older = self.deploys.iter().position(|deploy| Some(deploy.id.as_str()) == id);
+        self.deploys.iter().take(older.unwrap_or(self.deploys.len()))
+    }
+}
+
+/// What changes in a slot's variables. `Debug` shows names only.
+#[derive(Clone, Default)]
+pub struct Change {
+    /// What is set.
+    pub set: BTreeMap<String, Secret>,
+    /// What is removed.
+    pub remove: Vec<String>,
+}
+
+impl Change {
+    /// Whether there is nothing to do.
+    pub fn is_empty(&self) -> bool {
+        self.set.is_empty() && self.remove.is_empty()
+    }
+}
+
+impl fmt::Debug for Change {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Change")
+            .field("set", &self.set.keys())
+            .field("remove", &self.remove)
+            .finish()
+    }
+}

@@ -1,0 +1,11 @@
+//! The deployer of hosted platforms on a platform in memory.
+#![allow(
+    unreachable_pub,
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a test panics where it fails, and says what it saw"
+)]
+
+mod conformance;
+mod pipeline;
+mod town;

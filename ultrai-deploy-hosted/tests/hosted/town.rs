@@ -1,0 +1,284 @@
+//! A hosted platform in memory: deploys that take their time, answers that tell little.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, MutexGuard},
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use tokio::time::Instant;
+use ultrai_deploy_core::{
+    Context, Error, ErrorKind, Result,
+    evidence::{Evidence, EvidenceKind},
+    secret::Secret,
+};
+use ultrai_deploy_hosted::platform::{Artifact, Change, Deploy, Platform, Seen, Slot, Status};
+
+/// The longest that a town takes to show what it has accepted: longer than a lease lasts.
+pub const LAG: Duration = Duration::from_secs(20);
+
+/// How a town behaves.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Manners {
+    /// It does not tell the id of a deploy that it starts.
+    pub is_silent: bool,
+    /// A new deploy is shown only after this.
+    pub lag: Duration,
+    /// It has no former build to go back to.
+    pub forgets: bool,
+    /// It deploys what it had before, and calls that a success.
+    pub is_stubborn: bool,
+    /// How many more calls than two go by before a deploy is over.
+    pub slowness: u32,
+}
+
+/// Clones are the same town.
+#[derive(Clone, Debug, Default)]
+pub struct Town {
+    pub manners: Manners,
+    slots: Arc<Mutex<BTreeMap<String, Place>>>,
+}
+
+#[derive(Debug, Default)]
+struct Place {
+    /// Newest first.
+    deploys: Vec<One>,
+    variables: BTreeMap<String, String>,
+    is_suspended: bool,
+    begun: u32,
+}
+
+#[derive(Clone, Debug)]
+struct One {
+    deploy: Deploy,
+    /// The variables that it runs with.
+    variables: BTreeMap<String, String>,
+    seen_from: Instant,
+    left: u32,
+}
+
+impl Town {
+    pub fn new(manners: Manners, slots: &[&str]) -> Self {
+        let slots = slots.iter().map(|name| ((*name).to_owned(), Place::default())).collect();
+        Self { manners, slots: Arc::new(Mutex::new(slots)) }
+    }
+
+    fn slots(&self) -> MutexGuard<'_, BTreeMap<String, Place>> {
+        self.slots.lock().unwrap()
+    }
+
+    /// What has not come to an end.
+    pub fn open(&self) -> Vec<String> {
+        let slots = self.slots();
+        let all = slots.values().flat_map(|place| &place.deploys);
+        let open = all.filter(|one| one.deploy.status.is_open());
+        open.map(|one| one.deploy.id.clone()).collect()
+    }
+
+    /// How many deploys of a slot were ever started.
+    pub fn begun(&self, slot: &str) -> u32 {
+        self.slots()[slot].begun
+    }
+
+    /// The variables that what serves in a slot was started with.
+    pub fn live_variables(&self, slot: &str) -> BTreeMap<String, String> {
+        let slots = self.slots();
+        let live = slots[slot].deploys.iter().find(|one| one.deploy.status == Status::Live);
+        live.map(|one| one.variables.clone()).unwrap_or_default()
+    }
+
+    /// Somebody deploys by hand.
+    pub fn deploy_by_hand(&self, slot: &str, reference: &str) {
+        let mut slots = self.slots();
+        let place = slots.get_mut(slot).unwrap();
+        place.begin(
+            slot,
+            Artifact::Image { reference: reference.to_owned(), digest: None },
+            Manners::default(),
+        );
+        place.deploys[0].left = 0;
+        place.pass();
+    }
+
+    pub fn set_by_hand(&self, slot: &str, name: &str, value: &str) {
+        let mut slots = self.slots();
+        slots.get_mut(slot).unwrap().variables.insert(name.to_owned(), value.to_owned());
+    }
+
+    pub fn variables_of(&self, slot: &str) -> BTreeMap<String, String> {
+        self.slots()[slot].variables.clone()
+    }
+
+    fn at<T>(&self, slot: &Slot, act: impl FnOnce(&mut Place) -> T) -> T {
+        let mut slots = self.slots();
+        let place = slots.get_mut(&slot.name).unwrap();
+        place.pass();
+        act(place)
+    }
+}
+
+impl Place {
+    fn begin(&mut self, slot: &str, artifact: Artifact, manners: Manners) -> String {
+        self.begun += 1;
+        let id = format!("{slot}-{}", self.begun);
+        let deploy = Deploy {
+            id: id.clone(),
+            artifact: Some(artifact),
+            status: Status::UnderWay("building".to_owned()),
+            began: Some(format!("tick {}", self.begun)),
+        };
+        let variables = self.variables.clone();
+        self.deploys.insert(
+            0,
+            One {
+                deploy,
+                variables,
+                seen_from: Instant::now() + manners.lag,
+                left: 2 + manners.slowness,
+            },
+        );
+        id
+    }
+
+    /// Time goes by.
+    fn pass(&mut self) {
+        let mut is_live = false;
+        for at in 0..self.deploys.len() {
+            let one = &mut self.deploys[at];
+            if matches!(one.deploy.status, Status::UnderWay(_)) {
+                if is_live {
+                    one.deploy.status = Status::Dropped("canceled".to_owned());
+                } else if one.left > 0 {
+                    one.left -= 1;
+                } else {
+                    let text = format!("{:?}", one.deploy.artifact);
+                    one.deploy.status = if text.contains("sick") {
+                        Status::Failed("update_failed".to_owned())
+                    } else {
+                        Status::Live
+                    };
+                }
+            }
+            if one.deploy.status == Status::Live {
+                if is_live {
+                    one.deploy.status = Status::Replaced;
+                }
+                is_live = true;
+            }
+        }
+    }
+}
+
+impl One {
+    fn is_seen(&self) -> bool {
+        Instant::now() >= self.seen_from
+    }
+}
+
+fn none(what: &str) -> Error {
+    Error::new(ErrorKind::NotFound, "ask the town", what).without_effect()
+}
+
+#[async_trait]
+impl Platform for Town {
+    fn name(&self) -> &'static str {
+        "town"
+    }
+
+    async fn find(&self, _: &Context, name: &str) -> Result<Slot> {
+        if !self.slots().contains_key(name) {
+            return Err(Error::new(ErrorKind::Invalid, "find a slot", name).without_effect());
+        }
+        let is_exclusive = name == "db";
+        Ok(Slot { id: name.to_owned(), name: name.to_owned(), is_exclusive })
+    }
+
+    async fn look(&self, _: &Context, slot: &Slot) -> Result<Seen> {
+        Ok(self.at(slot, |place| Seen {
+            deploys: place
+                .deploys
+                .iter()
+                .filter(|one| one.is_seen())
+                .map(|one| one.deploy.clone())
+                .collect(),
+            is_suspended: place.is_suspended,
+            url: None,
+        }))
+    }
+
+    async fn deploy(&self, _: &Context, slot: &Slot, id: &str) -> Result<Deploy> {
+        self.at(slot, |place| {
+            let found = place.deploys.iter().find(|one| one.deploy.id == id && one.is_seen());
+            found.map(|one| one.deploy.clone()).ok_or_else(|| none(id))
+        })
+    }
+
+    async fn variables(&self, _: &Context, slot: &Slot) -> Result<BTreeMap<String, Secret>> {
+        Ok(self.at(slot, |place| {
+            let all = place.variables.iter();
+            all.map(|(name, value)| (name.clone(), Secret::new(value.as_str()))).collect()
+        }))
+    }
+
+    async fn change_variables(&self, _: &Context, slot: &Slot, change: &Change) -> Result<()> {
+        self.at(slot, |place| {
+            for name in &change.remove {
+                place.variables.remove(name);
+            }
+            for (name, value) in &change.set {
+                place.variables.insert(name.clone(), value.expose().to_owned());
+            }
+        });
+        Ok(())
+    }
+
+    async fn start(&self, _: &Context, slot: &Slot, artifact: &Artifact) -> Result<Option<String>> {
+        let manners = self.manners;
+        let id = self.at(slot, |place| {
+            let old = place.deploys.first().and_then(|one| one.deploy.artifact.clone());
+            let artifact = old.filter(|_| manners.is_stubborn).unwrap_or_else(|| artifact.clone());
+            place.begin(&slot.name, artifact, manners)
+        });
+        Ok((!self.manners.is_silent).then_some(id))
+    }
+
+    async fn start_back(&self, cx: &Context, slot: &Slot, to: &Deploy) -> Result<Option<String>> {
+        if self.manners.forgets {
+            return Err(none(&to.id));
+        }
+        self.start(cx, slot, to.artifact.as_ref().unwrap()).await
+    }
+
+    async fn cancel(&self, _: &Context, slot: &Slot, id: &str) -> Result<()> {
+        self.at(slot, |place| {
+            let found = place.deploys.iter_mut().find(|one| one.deploy.id == id);
+            if let Some(one) = found.filter(|one| one.deploy.status.is_open()) {
+                one.deploy.status = Status::Dropped("canceled".to_owned());
+            }
+        });
+        Ok(())
+    }
+
+    async fn suspend(&self, _: &Context, slot: &Slot) -> Result<()> {
+        self.at(slot, |place| place.is_suspended = true);
+        Ok(())
+    }
+
+    async fn resume(&self, _: &Context, slot: &Slot) -> Result<()> {
+        self.at(slot, |place| place.is_suspended = false);
+        Ok(())
+    }
+
+    async fn evidence(&self, _: &Context, slot: &Slot, deploy: &Deploy) -> Vec<Evidence> {
+        vec![Evidence::new(EvidenceKind::Status, &slot.name, format!("{:?}", deploy.status))]
+    }
+
+    fn pause(&self) -> Duration {
+        Duration::from_secs(5)
+    }
+
+    fn lag(&self) -> Duration {
+        LAG
+    }
+}
