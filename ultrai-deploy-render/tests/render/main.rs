@@ -4,8 +4,11 @@
 
 mod contract;
 mod described;
+mod lists;
+mod odd;
 mod recorded;
 mod requests;
 mod rig;
 mod schema;
+mod secrets;
 mod tape;

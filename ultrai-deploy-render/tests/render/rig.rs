@@ -23,6 +23,11 @@ pub(crate) struct Rig {
 }
 
 impl Rig {
+    /// Gives these answers one after the other.
+    pub(crate) async fn queue(answers: impl IntoIterator<Item = Answer>) -> Self {
+        Self::over(Server::queue(answers).await.unwrap())
+    }
+
     /// Always gives the same answer.
     pub(crate) async fn always(status: u16, body: &str) -> Self {
         let answer = Answer::json(status, body);
