@@ -112,8 +112,12 @@ impl Graphql {
             .with_repeat(request.repeat)
             .with_class(CLASS)
             .accepting([200, 400]);
-        let reply = self.api.send(cx, &call).await?;
-        let read = self.read(request, &reply);
+        let read = match self.api.send(cx, &call).await {
+            Ok(reply) => self.read(request, &reply),
+            Err(error) => Err(error),
+        };
+        // Whatever answers may repeat what it was sent, also what stands before Railway.
+        let read = read.map_err(|error| request.redactor.error(error));
         if document.is_query() { read.map_err(Error::without_effect) } else { read }
     }
 

@@ -112,6 +112,15 @@ async fn no_value_of_a_variable_is_shown() {
     }
     assert!(!format!("{values:?} {credentials:?}").contains("hunter2"));
 
+    // A proxy that fails and shows what it was sent.
+    for (status, body) in [(403, said.clone()), (500, said.clone()), (200, format!("<p>{said}"))] {
+        let (_server, client) = answering(Answer::text(status, body)).await;
+        let error = client.upsert_variables(&cx, &of, &values, Deploys::Skipped).await;
+        let shown = shown(&error.unwrap_err());
+        assert!(shown.contains("got invalid value"), "{shown}");
+        assert!(!shown.contains("hunter2"), "{shown}");
+    }
+
     for body in [
         json!({ "data": { "variables": { "KEY": [VALUE] } } }).to_string(),
         json!({ "data": { "variables": VALUE } }).to_string(),
