@@ -1,0 +1,129 @@
+//! Changing a service, and deploying it.
+
+use serde_json::json;
+use ultrai_deploy_core::{Context, Error, ErrorKind, Result};
+
+use super::Client;
+use crate::{
+    documents,
+    graphql::Request,
+    model::{
+        DeploymentId, Deploys, EnvironmentId, Patch, RegistryCredentials, ServiceAt,
+        variable::Exposed,
+    },
+};
+
+impl Client {
+    /// Sets the image of a service, and with `credentials` what pulls it; deploys nothing. Without
+    /// `credentials` those that are set stay.
+    ///
+    /// A second time changes nothing more.
+    ///
+    /// # Errors
+    /// As [`Client`] says. Credentials need one of the larger plans.
+    pub async fn set_source_image(
+        &self,
+        cx: &Context,
+        at: &ServiceAt,
+        image: &str,
+        credentials: Option<&RegistryCredentials>,
+    ) -> Result<()> {
+        let mut input = json!({ "source": { "image": image } });
+        if let Some(RegistryCredentials { username, password }) = credentials {
+            input["registryCredentials"] =
+                json!({ "username": username, "password": Exposed(password) });
+        }
+        let variables = json!({
+            "serviceId": at.service, "environmentId": at.environment, "input": input,
+        });
+        let request = Request::new(documents::SET_SOURCE, variables).keyed();
+        let request = request.with_secrets(credentials.map(|given| &given.password))?;
+        self.graphql.confirm(cx, &request).await
+    }
+
+    /// Sets whether a push to the repository, or a new image, is deployed by itself.
+    ///
+    /// A second time changes nothing more.
+    ///
+    /// # Errors
+    /// As [`Client`] says; `Conflict` when Railway left it as it was.
+    pub async fn set_auto_deploy(&self, cx: &Context, at: &ServiceAt, enabled: bool) -> Result<()> {
+        let input = json!({
+            "projectId": at.project,
+            "environmentId": at.environment,
+            "serviceId": at.service,
+            "enabled": enabled,
+        });
+        let document = documents::SET_AUTO_DEPLOY;
+        let request = Request::new(document, json!({ "input": input })).keyed();
+        if self.graphql.send::<bool>(cx, &request).await? == enabled {
+            return Ok(());
+        }
+        let message = format!("Railway left it at {}", !enabled);
+        Err(Error::new(ErrorKind::Conflict, document.purpose, message)
+            .with_advice("look at the service's source in Railway's dashboard"))
+    }
+
+    /// Deploys a service as it is set up now: its image, or `commit` of its repository. Without
+    /// `commit` that is the one which belongs to the service already, and not the newest.
+    ///
+    /// # Errors
+    /// As [`Client`] says; `NotFound` for a commit that is not in the repository.
+    pub async fn deploy(
+        &self,
+        cx: &Context,
+        at: &ServiceAt,
+        commit: Option<&str>,
+    ) -> Result<DeploymentId> {
+        let variables = json!({
+            "environmentId": at.environment, "serviceId": at.service, "commitSha": commit,
+        });
+        let request = Request::new(documents::DEPLOY, variables);
+        let id: DeploymentId = self.graphql.send(cx, &request).await?;
+        if id.as_str().is_empty() {
+            let message = "Railway tells no id of it";
+            return Err(Error::new(ErrorKind::Unexpected, documents::DEPLOY.purpose, message));
+        }
+        Ok(id)
+    }
+
+    /// Changes several things of an environment in one go, which deploys each service that is
+    /// concerned once. What Railway calls the commit comes back; the deployments have to be looked
+    /// for.
+    ///
+    /// # Errors
+    /// As [`Client`] says.
+    pub async fn commit_patch(
+        &self,
+        cx: &Context,
+        environment: &EnvironmentId,
+        patch: &Patch,
+        message: &str,
+    ) -> Result<String> {
+        let variables = json!({
+            "environmentId": environment, "patch": patch.wire(), "commitMessage": message,
+        });
+        let request = Request::new(documents::COMMIT_PATCH, variables);
+        self.graphql.send(cx, &request.with_secrets(patch.secrets())?).await
+    }
+
+    /// Commits all staged changes of an environment, also those that a person staged in the
+    /// dashboard. What Railway calls the commit comes back.
+    ///
+    /// # Errors
+    /// As [`Client`] says.
+    pub async fn commit_staged_changes(
+        &self,
+        cx: &Context,
+        environment: &EnvironmentId,
+        message: &str,
+        deploys: Deploys,
+    ) -> Result<String> {
+        let variables = json!({
+            "environmentId": environment,
+            "commitMessage": message,
+            "skipDeploys": deploys.are_skipped(),
+        });
+        self.graphql.send(cx, &Request::new(documents::COMMIT_STAGED, variables)).await
+    }
+}
