@@ -40,6 +40,9 @@ fn document_named(name: &str) -> Document {
 
 #[test]
 fn every_document_is_valid_and_asks_for_one_thing() {
+    if contract::is_left_out() {
+        return;
+    }
     let schema = contract::schema();
     let mut names = BTreeSet::new();
     for known in documents::ALL {
@@ -60,6 +63,9 @@ fn every_document_is_valid_and_asks_for_one_thing() {
 /// The check itself has to see what is wrong.
 #[test]
 fn a_document_or_variable_that_is_wrong_is_seen() {
+    if contract::is_left_out() {
+        return;
+    }
     let schema = contract::schema();
     for wrong in [
         // As Railway's documentation shows it: it answers a boolean.
@@ -187,6 +193,9 @@ async fn railway(fill: Fill) -> Server {
 
 #[tokio::test]
 async fn every_request_is_what_its_document_declares() {
+    if contract::is_left_out() {
+        return;
+    }
     let schema = contract::schema();
     let server = railway(Fill::Everything).await;
     call_everything(&client(&server)).await;
@@ -213,6 +222,9 @@ async fn every_request_is_what_its_document_declares() {
 /// What the schema allows to be null is null, in everything at once.
 #[tokio::test]
 async fn every_answer_of_the_schema_is_read_also_without_what_is_optional() {
+    if contract::is_left_out() {
+        return;
+    }
     let server = railway(Fill::OnlyWhatIsRequired).await;
     call_everything(&client(&server)).await;
     println!("{} answers with nulls are read", server.requests().len());
@@ -220,6 +232,9 @@ async fn every_answer_of_the_schema_is_read_also_without_what_is_optional() {
 
 #[tokio::test]
 async fn variables_are_merged_and_deploy_nothing_unless_asked_to() {
+    if contract::is_left_out() {
+        return;
+    }
     let server = railway(Fill::Everything).await;
     call_everything(&client(&server)).await;
     let bodies = server.requests().iter().map(sent).collect::<Vec<_>>();
@@ -241,6 +256,9 @@ async fn variables_are_merged_and_deploy_nothing_unless_asked_to() {
 
 #[tokio::test]
 async fn a_patch_has_the_form_of_the_official_cli() {
+    if contract::is_left_out() {
+        return;
+    }
     let server = railway(Fill::Everything).await;
     call_everything(&client(&server)).await;
     let bodies = server.requests().iter().map(sent).collect::<Vec<_>>();
@@ -259,6 +277,9 @@ async fn a_patch_has_the_form_of_the_official_cli() {
 
 #[test]
 fn enums_know_every_value_of_the_schema() {
+    if contract::is_left_out() {
+        return;
+    }
     let schema = contract::schema();
     let check = |name: &str, known: Vec<&str>| {
         let of = schema.get_enum(name).unwrap();

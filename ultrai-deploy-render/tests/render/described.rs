@@ -15,7 +15,7 @@ use ultrai_deploy_render::{
 };
 
 use crate::{
-    contract::Contract,
+    contract::{self, Contract},
     rig::{Rig, service},
     schema::Schemas,
 };
@@ -91,6 +91,9 @@ impl Described {
 
 #[tokio::test]
 async fn every_described_answer_is_read_whole() {
+    if contract::is_left_out() {
+        return;
+    }
     let mut all = Described { contract: Contract::read(), read: 0 };
     let id = &service();
     let of = |rest: &str| format!("/services/{{serviceId}}{rest}");
@@ -155,6 +158,9 @@ async fn every_described_answer_is_read_whole() {
 
 #[tokio::test]
 async fn every_described_event_is_read_whole() {
+    if contract::is_left_out() {
+        return;
+    }
     let contract = Contract::read();
     let list = contract.answer("get", "/services/{serviceId}/events", 200);
     let event = contract.schemas().sample(list);
@@ -189,6 +195,9 @@ async fn every_described_event_is_read_whole() {
 
 #[test]
 fn every_described_word_is_known() {
+    if contract::is_left_out() {
+        return;
+    }
     let contract = Contract::read();
     let mut checked = 0;
     let mut known = |pointer: &str, is_known: &dyn Fn(String) -> bool| {

@@ -8,13 +8,16 @@ use ultrai_deploy_render::model::{AutoDeploy, BuildCache, ServiceChange, Start, 
 use url::form_urlencoded;
 
 use crate::{
-    contract::{Contract, OPERATIONS},
+    contract::{self, Contract, OPERATIONS},
     rig::{BASE, Rig},
     tape::{self, Exchange},
 };
 
 #[tokio::test]
 async fn every_recorded_answer_is_read() {
+    if contract::is_left_out() {
+        return;
+    }
     let contract = Contract::read();
     let (mut counts, mut others) = (BTreeMap::<String, usize>::new(), 0);
     for exchange in tape::exchanges() {
