@@ -145,11 +145,12 @@ impl Seam for Deployer {
         let mut services = BTreeMap::new();
         for (name, (slot, seen)) in &looked {
             let Some(live) = seen.live() else { continue };
-            let of_marked = match marked.as_deref().and_then(|release| release.services.get(name)) {
+            let of_marked = marked.as_deref().and_then(|release| release.services.get(name));
+            let as_marked = match of_marked {
                 Some(service) => {
                     let wanted = definition::artifact(name, service)?;
                     let is = live.artifact.as_ref().is_some_and(|runs| runs.is(&wanted));
-                    is.then(|| service.spec_hash.clone())
+                    of_marked.filter(|_| is)
                 }
                 None => None,
             };
@@ -157,8 +158,12 @@ impl Seam for Deployer {
                 name.clone(),
                 Running {
                     instances: vec![slot.id.clone()],
-                    image: live.artifact.as_ref().and_then(image),
-                    spec_hash: of_marked,
+                    // Named as in the release: only the platform knows what it found behind a tag.
+                    image: match as_marked {
+                        Some(service) => service.image.clone(),
+                        None => live.artifact.as_ref().and_then(image),
+                    },
+                    spec_hash: as_marked.map(|service| service.spec_hash.clone()),
                     up: true,
                     started_at: live.began.clone(),
                     status: "live".to_owned(),

@@ -6,6 +6,8 @@ use ultrai_deploy_core::{
     spec::ImageSpec, task::TaskOutput,
 };
 
+use crate::reference;
+
 /// Takes references as they are: only the platform looks at the registry. A reference with a digest
 /// names exactly one image; one with a tag is what the platform finds behind it when it pulls.
 #[derive(Clone, Copy, Debug, Default)]
@@ -33,7 +35,7 @@ impl ImageStore for Images {
         _output: &dyn TaskOutput,
     ) -> Result<Image> {
         let reference = image.reference.clone();
-        let digest = reference.split_once('@').map(|(_, digest)| digest.to_owned());
+        let digest = reference::digest(&reference).map(str::to_owned);
         Ok(Image { id: digest.clone().unwrap_or_else(|| reference.clone()), reference, digest })
     }
 

@@ -19,6 +19,7 @@ mod images;
 mod plan;
 pub mod platform;
 mod probe;
+mod reference;
 mod snapshot;
 
 pub use crate::{definition::Definition, deployer::Deployer, images::Images, platform::Platform};

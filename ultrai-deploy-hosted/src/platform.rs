@@ -6,6 +6,8 @@ use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use ultrai_deploy_core::{Context, Result, evidence::Evidence, secret::Secret};
 
+use crate::reference;
+
 /// A platform that builds, runs and routes services itself.
 ///
 /// Each call is one thing asked of the platform; a call that changes something says in its error
@@ -97,14 +99,36 @@ pub enum Artifact {
 }
 
 impl Artifact {
-    /// Whether both are the same thing. Digests decide where both are known: a tag may move.
+    /// An image by its reference; one with a digest names exactly that image.
+    pub fn image(reference: impl Into<String>) -> Self {
+        let reference = reference.into();
+        let digest = reference::digest(&reference).map(str::to_owned);
+        Self::Image { reference, digest }
+    }
+
+    /// What names an image exactly, wherever its tag moves: the reference with the digest, where
+    /// that is known. Nothing for a commit.
+    pub fn pinned(&self) -> Option<String> {
+        match self {
+            Self::Image { reference, digest: Some(digest) } => {
+                Some(reference::pinned(reference, digest))
+            }
+            Self::Image { reference, digest: None } => Some(reference.clone()),
+            Self::Commit(_) => None,
+        }
+    }
+
+    /// Whether both are the same thing. Digests decide where both are known: a tag may move. Without
+    /// them references are compared in their long form.
     pub fn is(&self, other: &Self) -> bool {
         match (self, other) {
             (Self::Image { digest: Some(one), .. }, Self::Image { digest: Some(other), .. }) => {
                 one == other
             }
-            (Self::Image { reference: one, .. }, Self::Image { reference: other, .. })
-            | (Self::Commit(one), Self::Commit(other)) => one == other,
+            (Self::Image { reference: one, .. }, Self::Image { reference: other, .. }) => {
+                reference::canonical(one) == reference::canonical(other)
+            }
+            (Self::Commit(one), Self::Commit(other)) => one == other,
             _ => false,
         }
     }
