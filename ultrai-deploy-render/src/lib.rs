@@ -1,5 +1,6 @@
 //! Render as a platform of ultrai-deploy.
 //!
+//! [`Platform`] is what a [hosted deployer](ultrai_deploy_hosted::Deployer) brings releases to.
 //! [`Client`] calls [Render's public API](https://api-docs.render.com), one method for each
 //! operation; [`model`] holds what it takes and what it gives. How calls are repeated, bounded and
 //! spaced is decided in [`ultrai_deploy_http::api`].
@@ -37,5 +38,9 @@
 
 pub mod client;
 pub mod model;
+mod platform;
 
-pub use crate::client::Client;
+pub use crate::{
+    client::Client,
+    platform::{Config, Platform},
+};
