@@ -100,7 +100,8 @@ impl Deployer {
         let mut slots = BTreeMap::new();
         for (name, (slot, seen)) in self.look(cx, &names).await? {
             let variables = self.platform.variables(cx, &slot).await?;
-            slots.insert(name, Before::of(slot, &seen, &variables, &key)?);
+            let configured = self.platform.configured(cx, &slot).await?;
+            slots.insert(name, Before::of(slot, &seen, configured, &variables, &key)?);
         }
         Ok(Snapshot { marked: marked.map(|release| release.id.clone()), slots })
     }

@@ -38,6 +38,13 @@ pub trait Platform: fmt::Debug + Send + Sync + 'static {
     /// Sets and removes variables, and leaves all others alone. Deploys nothing. May be repeated.
     async fn change_variables(&self, cx: &Context, slot: &Slot, change: &Change) -> Result<()>;
 
+    /// What the platform deploys by itself, when it moves a service to another machine or somebody
+    /// presses a button; nothing where that is not one fixed thing, such as a branch.
+    async fn configured(&self, cx: &Context, slot: &Slot) -> Result<Option<Artifact>>;
+
+    /// Sets that. Deploys nothing. May be repeated.
+    async fn configure(&self, cx: &Context, slot: &Slot, artifact: &Artifact) -> Result<()>;
+
     /// Starts a deploy; its id, where the platform tells it.
     async fn start(&self, cx: &Context, slot: &Slot, artifact: &Artifact)
     -> Result<Option<String>>;

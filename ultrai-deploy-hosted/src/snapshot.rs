@@ -11,7 +11,7 @@ use ultrai_deploy_core::{
     secret::{Fingerprint, FingerprintKey, Secret},
 };
 
-use crate::platform::{Deploy, Seen, Slot};
+use crate::platform::{Artifact, Deploy, Seen, Slot};
 
 const VERSION: u16 = 1;
 
@@ -31,6 +31,8 @@ pub(crate) struct Before {
     pub(crate) live: Option<Deploy>,
     /// The newest deploy, however it ended.
     pub(crate) newest: Option<String>,
+    /// What the platform deploys by itself.
+    pub(crate) configured: Option<Artifact>,
     /// Fingerprints of the variables that were set.
     pub(crate) variables: BTreeMap<String, Fingerprint>,
 }
@@ -39,6 +41,7 @@ impl Before {
     pub(crate) fn of(
         slot: Slot,
         seen: &Seen,
+        configured: Option<Artifact>,
         variables: &BTreeMap<String, Secret>,
         key: &FingerprintKey,
     ) -> Result<Self> {
@@ -51,6 +54,7 @@ impl Before {
             slot,
             live: seen.live().cloned(),
             newest: seen.deploys.first().map(|deploy| deploy.id.clone()),
+            configured,
             variables: variables.iter().map(print).collect(),
         })
     }

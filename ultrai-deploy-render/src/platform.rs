@@ -20,8 +20,8 @@ use ultrai_deploy_hosted::platform::{
 use crate::{
     Client,
     model::{
-        self, BuildCache, DeployFilter, DeployStatus, EventFilter, LogQuery, OwnerId, Service,
-        ServiceId, Start, Started, Suspension,
+        self, BuildCache, DeployFilter, DeployStatus, EventFilter, ImageSource, LogQuery, OwnerId,
+        Service, ServiceChange, ServiceId, Start, Started, Suspension,
     },
 };
 
@@ -145,6 +145,20 @@ impl Seam for Platform {
             self.client.set_env_var(cx, &id, name, value).await?;
         }
         Ok(())
+    }
+
+    async fn configured(&self, cx: &Context, slot: &Slot) -> Result<Option<Artifact>> {
+        let image = self.client.service(cx, &id_of(slot)).await?.image_path;
+        Ok(image.filter(|image| !image.is_empty()).map(Artifact::image))
+    }
+
+    async fn configure(&self, cx: &Context, slot: &Slot, artifact: &Artifact) -> Result<()> {
+        let Some(path) = artifact.pinned() else { return Ok(()) };
+        let id = id_of(slot);
+        let owner = self.client.service(cx, &id).await?.owner_id;
+        let image = Some(ImageSource { owner, path, registry_credential: None });
+        let change = ServiceChange { image, ..ServiceChange::default() };
+        self.client.update_service(cx, &id, &change).await.map(drop)
     }
 
     async fn start(

@@ -49,6 +49,7 @@ impl Deployer {
         if let Some(id) = id {
             self.follow(cx, name, &slot, &id, &wanted).await?;
         }
+        self.configure(cx, &slot, &wanted).await?;
         // What is suspended is resumed last: its old deploy must not serve in between.
         if self.platform.look(cx, &slot).await?.is_suspended {
             self.resume(cx, &slot).await?;
@@ -69,6 +70,23 @@ impl Deployer {
             json!({ "set": change.set.keys().collect::<Vec<_>>(), "remove": change.remove });
         let changing = self.platform.change_variables(cx, slot, change);
         cx.effect("change variables", &slot.name, detail, changing).await
+    }
+
+    /// What the platform does by itself must not bring back what was there, nor what failed.
+    pub(super) async fn configure(
+        &self,
+        cx: &Context,
+        slot: &Slot,
+        artifact: &Artifact,
+    ) -> Result<()> {
+        match self.platform.configured(cx, slot).await? {
+            Some(configured) if !configured.is(artifact) => {
+                let configuring = self.platform.configure(cx, slot, artifact);
+                let detail = json!({ "artifact": artifact });
+                cx.effect("configure", &slot.name, detail, configuring).await
+            }
+            _ => Ok(()),
+        }
     }
 
     pub(super) async fn resume(&self, cx: &Context, slot: &Slot) -> Result<()> {

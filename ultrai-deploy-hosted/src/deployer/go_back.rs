@@ -54,6 +54,9 @@ impl Deployer {
         let slot = &before.slot;
         let seen = self.stop_own(cx, work, name, before, began).await?;
         self.restore_variables(cx, work, name, slot, secrets).await?;
+        if let Some(configured) = &before.configured {
+            self.configure(cx, slot, configured).await?;
+        }
         let Some(old) = &before.live else {
             if seen.live().is_some() {
                 self.suspend(cx, slot).await?;

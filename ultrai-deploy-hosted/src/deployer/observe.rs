@@ -16,29 +16,46 @@ impl Deployer {
         work: &Work<'_>,
         record: &StepRecord,
     ) -> Result<Observation> {
+        if self.is_switched(cx, work, record).await? {
+            return Ok(Observation::Done);
+        }
+        self.wait_for_the_unseen(cx).await?;
+        let is_untouched = self.snapshot(cx, work).await? == Snapshot::read(record)?;
+        Ok(judge(self.is_switched(cx, work, record).await?, is_untouched))
+    }
+
+    async fn is_switched(
+        &self,
+        cx: &Context,
+        work: &Work<'_>,
+        record: &StepRecord,
+    ) -> Result<bool> {
         let to = target(work)?;
         let before = Snapshot::before_run(work, record)?;
-        let mut now = self.snapshot(cx, work).await?;
-        if now == Snapshot::read(record)? {
-            self.wait_for_the_unseen(cx).await?;
-            now = self.snapshot(cx, work).await?;
+        if self.releases.current().await? != mark_of(Some(to)) {
+            return Ok(false);
         }
-        let mut is_done = now.marked == mark_of(Some(to));
         for (name, service) in &to.services {
             let action = work.plan.services.get(name).map(|change| change.action);
-            let Some(slot) = now.slots.get(name).filter(|_| action != Some(Action::Keep)) else {
+            let Some(before) = before.slots.get(name).filter(|_| action != Some(Action::Keep))
+            else {
                 continue;
             };
-            let newest = before.slots.get(name).and_then(|before| before.newest.as_deref());
-            let seen = self.platform.look(cx, &slot.slot).await?;
+            let seen = self.platform.look(cx, &before.slot).await?;
             let wanted = definition::artifact(name, service)?;
-            let own = own(&seen, newest, &wanted);
-            is_done &= own.is_some_and(|own| own.status == Status::Live) && !seen.is_suspended;
+            let own = own(&seen, before.newest.as_deref(), &wanted);
+            if seen.is_suspended || own.is_none_or(|own| own.status != Status::Live) {
+                return Ok(false);
+            }
         }
         for name in work.plan.with_action(Action::Remove) {
-            is_done &= now.slots.get(name).is_none_or(|slot| slot.live.is_none());
+            if let Some(before) = before.slots.get(name)
+                && self.platform.look(cx, &before.slot).await?.live().is_some()
+            {
+                return Ok(false);
+            }
         }
-        Ok(judge(is_done, now == Snapshot::read(record)?))
+        Ok(true)
     }
 
     pub(super) async fn observe_rollback(
@@ -62,8 +79,10 @@ impl Deployer {
                     seen.live().is_some_and(|live| live.id == old.id || Some(live) == again)
                 }
             };
-            let variables = now.slots.get(name).map(|slot| &slot.variables);
-            is_done &= is_stopped && is_back && variables == Some(&before.variables);
+            let is_set = now.slots.get(name).is_some_and(|now| {
+                now.variables == before.variables && now.configured == before.configured
+            });
+            is_done &= is_stopped && is_back && is_set;
         }
         Ok(judge(is_done, now == Snapshot::read(record)?))
     }

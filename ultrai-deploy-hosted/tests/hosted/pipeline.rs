@@ -115,6 +115,8 @@ impl Lab {
             let only = if release.version.as_str() == "1.0.0" { "ONLY_OLD" } else { "ONLY_NEW" };
             variables.insert(only.to_owned(), "x".to_owned());
             assert_eq!(self.town.variables_of(slot), variables, "{slot}");
+            let image = release.services[&name(slot)].image.as_ref().unwrap();
+            assert_eq!(self.town.configured_in(slot), Some(image.reference.clone()), "{slot}");
             assert_eq!(self.town.live_variables(slot), variables, "{slot} was started with");
         }
     }

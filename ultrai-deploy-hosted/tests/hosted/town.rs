@@ -45,6 +45,8 @@ struct Place {
     /// Newest first.
     deploys: Vec<One>,
     variables: BTreeMap<String, String>,
+    /// What is deployed when nobody says what.
+    configured: Option<Artifact>,
     is_suspended: bool,
     begun: u32,
 }
@@ -74,6 +76,14 @@ impl Town {
         let all = slots.values().flat_map(|place| &place.deploys);
         let open = all.filter(|one| one.deploy.status.is_open());
         open.map(|one| one.deploy.id.clone()).collect()
+    }
+
+    /// What is deployed when nobody says what.
+    pub fn configured_in(&self, slot: &str) -> Option<String> {
+        match &self.slots()[slot].configured {
+            Some(Artifact::Image { reference, .. }) => Some(reference.clone()),
+            _ => None,
+        }
     }
 
     /// How many deploys of a slot were ever started.
@@ -233,10 +243,20 @@ impl Platform for Town {
         Ok(())
     }
 
+    async fn configured(&self, _: &Context, slot: &Slot) -> Result<Option<Artifact>> {
+        Ok(self.at(slot, |place| place.configured.clone()))
+    }
+
+    async fn configure(&self, _: &Context, slot: &Slot, artifact: &Artifact) -> Result<()> {
+        self.at(slot, |place| place.configured = Some(artifact.clone()));
+        Ok(())
+    }
+
     async fn start(&self, _: &Context, slot: &Slot, artifact: &Artifact) -> Result<Option<String>> {
         let manners = self.manners;
         let id = self.at(slot, |place| {
             let old = place.deploys.first().and_then(|one| one.deploy.artifact.clone());
+            place.configured = Some(artifact.clone());
             let artifact = old.filter(|_| manners.is_stubborn).unwrap_or_else(|| artifact.clone());
             place.begin(&slot.name, artifact, manners)
         });
@@ -247,7 +267,11 @@ impl Platform for Town {
         if self.manners.forgets {
             return Err(none(&to.id));
         }
-        self.start(cx, slot, to.artifact.as_ref().unwrap()).await
+        // It brings back a build, and changes no setting.
+        let configured = self.at(slot, |place| place.configured.clone());
+        let id = self.start(cx, slot, to.artifact.as_ref().unwrap()).await;
+        self.at(slot, |place| place.configured = configured);
+        id
     }
 
     async fn cancel(&self, _: &Context, slot: &Slot, id: &str) -> Result<()> {

@@ -34,6 +34,8 @@ pub struct Service {
     /// Newest first.
     pub deploys: Vec<Deploy>,
     pub variables: BTreeMap<String, String>,
+    /// The image of its settings.
+    pub image: String,
     pub is_suspended: bool,
 }
 
@@ -54,7 +56,8 @@ pub struct Render(Arc<Mutex<World>>);
 impl Render {
     pub fn new(names: &[&str]) -> Self {
         let service = |(at, name): (usize, &&str)| {
-            (format!("srv-{at}"), Service { name: (*name).to_owned(), ..Service::default() })
+            let (name, image) = ((*name).to_owned(), format!("shop/{name}:0"));
+            (format!("srv-{at}"), Service { name, image, ..Service::default() })
         };
         let services = names.iter().enumerate().map(service).collect();
         Self(Arc::new(Mutex::new(World { services, ..World::default() })))
@@ -120,6 +123,10 @@ impl World {
         service.pass(manners);
         match (request.method.as_str(), &segments[2..]) {
             ("GET", []) => ok(200, &service.shown(segments[1])),
+            ("PATCH", []) => {
+                body["image"]["imagePath"].as_str().unwrap().clone_into(&mut service.image);
+                ok(200, &service.shown(segments[1]))
+            }
             ("GET", ["events"]) => ok(200, &json!([])),
             ("GET", ["env-vars"]) => {
                 let all = service.variables.iter();
@@ -191,7 +198,7 @@ impl Service {
 
     fn shown(&self, id: &str) -> Value {
         let suspended = if self.is_suspended { "suspended" } else { "not_suspended" };
-        json!({ "id": id, "name": self.name, "ownerId": "tea-1", "type": "web_service", "suspended": suspended, "autoDeploy": "no", "serviceDetails": { "url": "https://shop.example.com" } })
+        json!({ "id": id, "name": self.name, "ownerId": "tea-1", "type": "web_service", "imagePath": self.image, "suspended": suspended, "autoDeploy": "no", "serviceDetails": { "url": "https://shop.example.com" } })
     }
 
     fn begin(&mut self, service: &str, image: &str, trigger: &'static str) -> Value {

@@ -94,6 +94,10 @@ impl Lab {
             let expected: BTreeMap<_, _> =
                 expected.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
             assert_eq!(service.variables, expected);
+            // What Render starts by itself next time.
+            let is_pinned = live.image.contains('@');
+            assert!(service.image.ends_with(version), "{service:?}");
+            assert!(is_pinned || service.image == live.image, "{service:?}");
             assert_eq!(live.variables, expected, "{live:?}");
             assert!(!service.deploys.iter().any(fake::Deploy::is_open), "{service:?}");
         }
