@@ -1,5 +1,6 @@
-//! Railway as a platform of ultrai-deploy: so far the typed client of its API.
+//! Railway as a platform of ultrai-deploy.
 //!
+//! [`Platform`] is what a [hosted deployer](ultrai_deploy_hosted::Deployer) brings releases to.
 //! [`Client`] has one method for each call, [`model`] what they speak of, [`documents`] what is sent,
 //! and [`find`] turns names into ids. How often a call is tried, at which pace, and that no token is
 //! shown is the policy of [`ultrai_deploy_http::api`].
@@ -40,11 +41,13 @@ pub mod documents;
 pub mod find;
 mod graphql;
 pub mod model;
+mod platform;
 mod refusal;
 mod token;
 
 pub use crate::{
     client::{ADDRESS, Client},
+    platform::{Config, Platform},
     refusal::Refusal,
     token::{Token, TokenKind},
 };

@@ -1,0 +1,298 @@
+//! Railway as a hosted platform: its services, in one environment, are the slots.
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
+use tokio::sync::OnceCell;
+use ultrai_deploy_core::{
+    Context, Effect, Error, ErrorKind, Result,
+    evidence::{Evidence, EvidenceKind},
+    secret::Secret,
+};
+use ultrai_deploy_hosted::platform::{
+    Artifact, Change, Deploy, Platform as Seam, Seen, Slot, Status,
+};
+
+use crate::{
+    Client, find,
+    model::{
+        Deployment, DeploymentEvent, DeploymentId, DeploymentStatus, Deploys, EnvironmentId,
+        LogRange, ProjectId, Service, ServiceAt, ServiceId, Standing, VariablesOf,
+    },
+};
+
+/// How many deployments are looked at: more than come about in one run.
+const DEPLOYMENTS: usize = 20;
+/// How many lines of log are kept of a deployment that failed.
+const LINES: u16 = 50;
+
+/// How Railway is used.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// The project's id.
+    pub project: ProjectId,
+    /// The environment, by name or id.
+    pub environment: String,
+    /// How often a deployment under way is looked at; every 5 s, and less often where the plan's
+    /// limit asks for it.
+    #[serde(default = "five_seconds")]
+    pub pause: Duration,
+    /// How long after a call what it did may not be seen yet; 5 s.
+    #[serde(default = "five_seconds")]
+    pub lag: Duration,
+}
+
+impl Config {
+    /// An environment of a project, looked at every 5 s.
+    pub fn new(project: ProjectId, environment: impl Into<String>) -> Self {
+        let (pause, lag) = (five_seconds(), five_seconds());
+        Self { project, environment: environment.into(), pause, lag }
+    }
+}
+
+fn five_seconds() -> Duration {
+    Duration::from_secs(5)
+}
+
+/// Railway. Clones are the same.
+#[derive(Clone, Debug)]
+pub struct Platform {
+    client: Client,
+    config: Config,
+    /// What has a name keeps its id, and whoever gives it another one calls for a new run.
+    place: Arc<OnceCell<Place>>,
+}
+
+#[derive(Debug)]
+struct Place {
+    environment: EnvironmentId,
+    services: Vec<Service>,
+    with_volume: Vec<ServiceId>,
+}
+
+impl Platform {
+    /// Railway through `client`.
+    pub fn new(client: Client, config: Config) -> Self {
+        Self { client, config, place: Arc::default() }
+    }
+
+    async fn place(&self, cx: &Context) -> Result<&Place> {
+        self.place.get_or_try_init(|| self.look_around(cx)).await
+    }
+
+    async fn look_around(&self, cx: &Context) -> Result<Place> {
+        let Config { project, environment, .. } = &self.config;
+        let tree = self.client.project_tree(cx, project).await?;
+        let environment = find::exactly_one("environment", environment, &tree.environments)?;
+        if environment.can_access == Some(false) {
+            let message = format!("the token may not see environment {}", environment.name);
+            return Err(Error::new(ErrorKind::Denied, "find the environment", message)
+                .with_advice("use a token of somebody who may, or a project token of it")
+                .without_effect());
+        }
+        let volumes = self.client.volumes(cx, project, &environment.id).await?;
+        Ok(Place {
+            environment: environment.id.clone(),
+            services: tree.services,
+            with_volume: volumes.into_iter().filter_map(|volume| volume.service_id).collect(),
+        })
+    }
+
+    async fn at(&self, cx: &Context, slot: &Slot) -> Result<ServiceAt> {
+        Ok(ServiceAt {
+            project: self.config.project.clone(),
+            environment: self.place(cx).await?.environment.clone(),
+            service: ServiceId::new(slot.id.as_str()),
+        })
+    }
+
+    /// The steps that failed, and the end of the log.
+    async fn clues(&self, cx: &Context, slot: &Slot, id: &DeploymentId) -> Result<Vec<Evidence>> {
+        let events = self.client.deployment_events(cx, id).await?;
+        let mut clues: Vec<_> = events.iter().filter_map(failed_step).collect();
+        if clues.is_empty() {
+            clues.extend(events.last().map(|event| format!("the last step was {}", event.step)));
+        }
+        let mut evidence = vec![Evidence::new(EvidenceKind::Status, &slot.name, clues.join("\n"))];
+        let mut lines = self.client.deploy_logs(cx, id, &LogRange::last(LINES)).await?;
+        if lines.is_empty() {
+            lines = self.client.build_logs(cx, id, &LogRange::last(LINES)).await?;
+        }
+        let text: Vec<_> = lines.iter().map(|line| line.message.as_str()).collect();
+        evidence.push(Evidence::new(EvidenceKind::Log, &slot.name, text.join("\n")));
+        Ok(evidence)
+    }
+}
+
+#[async_trait]
+impl Seam for Platform {
+    fn name(&self) -> &'static str {
+        "railway"
+    }
+
+    async fn find(&self, cx: &Context, name: &str) -> Result<Slot> {
+        let place = self.place(cx).await?;
+        let service = find::exactly_one("service", name, &place.services)?;
+        let is_exclusive = place.with_volume.contains(&service.id);
+        let id = service.id.as_str().to_owned();
+        Ok(Slot { id, name: service.name.clone(), is_exclusive })
+    }
+
+    /// Railway suspends nothing: where nothing is deployed, nothing runs.
+    async fn look(&self, cx: &Context, slot: &Slot) -> Result<Seen> {
+        let at = self.at(cx, slot).await?;
+        let deployments = self.client.deployments(cx, &at, DEPLOYMENTS).await?;
+        let url = deployments.iter().find_map(|deployment| deployment.static_url.clone());
+        let deploys = deployments.iter().map(deploy).collect();
+        Ok(Seen { deploys, is_suspended: false, url })
+    }
+
+    async fn deploy(&self, cx: &Context, _slot: &Slot, id: &str) -> Result<Deploy> {
+        let found = self.client.deployment(cx, &DeploymentId::new(id)).await?;
+        Ok(deploy(&found))
+    }
+
+    async fn variables(&self, cx: &Context, slot: &Slot) -> Result<BTreeMap<String, Secret>> {
+        let of = VariablesOf::from(self.at(cx, slot).await?);
+        let variables = self.client.variables(cx, &of).await?.0.into_iter();
+        // A sealed one cannot be read: it is set anew each time.
+        Ok(variables.filter_map(|(name, value)| Some((name, value?))).collect())
+    }
+
+    async fn change_variables(&self, cx: &Context, slot: &Slot, change: &Change) -> Result<()> {
+        let of = VariablesOf::from(self.at(cx, slot).await?);
+        // Railway cannot be told not to deploy for these: what they start is overtaken by what
+        // comes after.
+        for name in &change.remove {
+            match self.client.delete_variable(cx, &of, name).await {
+                Err(error) if error.kind() == ErrorKind::NotFound => {}
+                deleted => deleted?,
+            }
+        }
+        if change.set.is_empty() {
+            return Ok(());
+        }
+        self.client.upsert_variables(cx, &of, &change.set, Deploys::Skipped).await
+    }
+
+    async fn configured(&self, cx: &Context, slot: &Slot) -> Result<Option<Artifact>> {
+        let at = self.at(cx, slot).await?;
+        let source = self.client.service_instance(cx, &at).await?.source;
+        let image = source.and_then(|source| source.image).filter(|image| !image.is_empty());
+        Ok(image.map(Artifact::image))
+    }
+
+    async fn configure(&self, cx: &Context, slot: &Slot, artifact: &Artifact) -> Result<()> {
+        let at = self.at(cx, slot).await?;
+        match artifact.pinned() {
+            Some(image) => self.client.set_source_image(cx, &at, &image, None).await,
+            None => Ok(()),
+        }
+    }
+
+    async fn start(
+        &self,
+        cx: &Context,
+        slot: &Slot,
+        artifact: &Artifact,
+    ) -> Result<Option<String>> {
+        let at = self.at(cx, slot).await?;
+        if let Some(image) = artifact.pinned() {
+            self.client.set_source_image(cx, &at, &image, None).await?;
+        }
+        let commit = match artifact {
+            Artifact::Commit(commit) => Some(commit.as_str()),
+            _ => None,
+        };
+        let id = self.client.deploy(cx, &at, commit).await?;
+        Ok(Some(id.as_str().to_owned()))
+    }
+
+    /// Which deployment comes of it Railway does not tell.
+    async fn start_back(&self, cx: &Context, _slot: &Slot, to: &Deploy) -> Result<Option<String>> {
+        let id = DeploymentId::new(to.id.as_str());
+        let gone = || {
+            let message = format!("Railway does not go back to deployment {id}");
+            Error::new(ErrorKind::NotFound, "roll back a service", message).without_effect()
+        };
+        // Images are kept for a while only.
+        if !self.client.deployment(cx, &id).await?.can_rollback {
+            return Err(gone());
+        }
+        match self.client.rollback(cx, &id).await {
+            Ok(()) => Ok(None),
+            Err(error) if error.effect() == Effect::None && !error.is_retryable() => {
+                Err(gone().with_source(error))
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn cancel(&self, cx: &Context, _slot: &Slot, id: &str) -> Result<()> {
+        let id = DeploymentId::new(id);
+        match self.client.cancel(cx, &id).await {
+            Ok(()) => Ok(()),
+            // It came to its end by itself.
+            Err(error) => match self.client.deployment(cx, &id).await {
+                Ok(found) if !status(&found.status).is_open() => Ok(()),
+                _ => Err(error),
+            },
+        }
+    }
+
+    async fn suspend(&self, cx: &Context, slot: &Slot) -> Result<()> {
+        match self.look(cx, slot).await?.live() {
+            Some(live) => self.client.remove(cx, &DeploymentId::new(live.id.as_str())).await,
+            None => Ok(()),
+        }
+    }
+
+    async fn resume(&self, _cx: &Context, _slot: &Slot) -> Result<()> {
+        Ok(())
+    }
+
+    async fn evidence(&self, cx: &Context, slot: &Slot, deploy: &Deploy) -> Vec<Evidence> {
+        let id = DeploymentId::new(deploy.id.as_str());
+        self.clues(cx, slot, &id).await.unwrap_or_default()
+    }
+
+    fn pause(&self) -> Duration {
+        self.client.spread(self.config.pause)
+    }
+
+    fn lag(&self) -> Duration {
+        self.config.lag
+    }
+}
+
+fn failed_step(event: &DeploymentEvent) -> Option<String> {
+    let payload = &event.payload;
+    let error = payload.error.as_ref()?;
+    let texts = [Some(error), payload.detail.as_ref(), payload.reason.as_ref()];
+    let texts: Vec<_> = texts.into_iter().flatten().map(String::as_str).collect();
+    Some(format!("{}: {}", event.step, texts.join("; ")))
+}
+
+fn deploy(deployment: &Deployment) -> Deploy {
+    let commit = || deployment.commit().map(|commit| Artifact::Commit(commit.to_owned()));
+    Deploy {
+        id: deployment.id.as_str().to_owned(),
+        artifact: deployment.image().map(Artifact::image).or_else(commit),
+        status: status(&deployment.status),
+        began: deployment.created_at.map(|at| at.to_string()),
+    }
+}
+
+fn status(status: &DeploymentStatus) -> Status {
+    let word = status.as_str().to_owned();
+    match (status, status.standing()) {
+        (DeploymentStatus::Skipped, _) => Status::Dropped(word),
+        (_, Standing::Success) => Status::Live,
+        (_, Standing::Failed) => Status::Failed(word),
+        (_, Standing::Superseded) => Status::Replaced,
+        (_, Standing::WaitsForApproval) => Status::Blocked(word),
+        _ => Status::UnderWay(word),
+    }
+}
