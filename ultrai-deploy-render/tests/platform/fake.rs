@@ -256,5 +256,5 @@ fn ok(status: u16, body: &Value) -> Answer {
     Answer::json(status, body.to_string())
         .with_header("Ratelimit-Limit", "400")
         .with_header("Ratelimit-Remaining", "390")
-        .with_header("Ratelimit-Reset", "30")
+        .with_header("Ratelimit-Reset", "1")
 }
