@@ -1,5 +1,5 @@
 //! What the writer of a backend of ultrai-deploy tests with: [`conformance`] suites for the seams,
-//! [`faulty`] wrappers, processes that die where they are told to ([`crash`]), and a canned HTTP
+//! [`faulty`] wrappers, [`hosted`] platforms driven through the whole pipeline, processes that die where they are told to ([`crash`]), and a canned HTTP
 //! [`server`] to speak to. `docs/write-a-backend.md` in the repository goes through one from its
 //! layout to its tests.
 //!
@@ -22,4 +22,5 @@
 pub mod conformance;
 pub mod crash;
 pub mod faulty;
+pub mod hosted;
 pub mod server;

@@ -3,11 +3,18 @@
 use std::{
     collections::BTreeMap,
     sync::{Arc, Mutex, MutexGuard},
+    time::Duration,
 };
 
 use serde_json::{Value, json};
-use ultrai_deploy_railway::documents;
-use ultrai_deploy_testkit::server::{Answer, Request, Server};
+use ultrai_deploy_core::secret::Secret;
+use ultrai_deploy_hosted as hosted;
+use ultrai_deploy_http::{address::HttpUrl, api::Limits};
+use ultrai_deploy_railway::{Client, Config, Platform, Token, documents, model::ProjectId};
+use ultrai_deploy_testkit::{
+    hosted::{Fake, Inside, SERVICES},
+    server::{Answer, Request, Server},
+};
 
 /// How Railway behaves now.
 #[expect(clippy::struct_excessive_bools, reason = "each is a surprise of its own")]
@@ -51,22 +58,60 @@ pub struct Deployment {
     left: u32,
 }
 
-#[derive(Clone, Debug)]
-pub struct Railway(Arc<Mutex<World>>);
+/// The platform and those who speak to it.
+#[derive(Debug)]
+pub struct Railway {
+    world: Arc<Mutex<World>>,
+    server: Server,
+}
 
 impl Railway {
-    pub fn new(names: &[&str]) -> Self {
-        let services = names.iter().map(|name| ((*name).to_owned(), Service::default()));
-        Self(Arc::new(Mutex::new(World { services: services.collect(), ..World::default() })))
+    pub async fn new() -> Self {
+        let services = SERVICES.map(|name| (name.to_owned(), Service::default())).into();
+        let world = Arc::new(Mutex::new(World { services, ..World::default() }));
+        let answering = Arc::clone(&world);
+        let server = Server::start(move |request| answering.lock().unwrap().answer(request));
+        Self { world, server: server.await.unwrap() }
     }
 
     pub fn world(&self) -> MutexGuard<'_, World> {
-        self.0.lock().unwrap()
+        self.world.lock().unwrap()
+    }
+}
+
+impl Fake for Railway {
+    fn platform(&self) -> Arc<dyn hosted::Platform> {
+        let (pause, lag) = (Duration::from_millis(1), Duration::from_millis(5));
+        let limits = Limits { pause, longest_pause: pause, ..Limits::default() };
+        let base = HttpUrl::parse(&self.server.url("")).unwrap();
+        let token = Token::Account(Secret::new("hunter2-token"));
+        let client = Client::new(&base, &token, limits).unwrap();
+        let mut config = Config::new(ProjectId::new("project-1"), "production");
+        (config.pause, config.lag) = (pause, lag);
+        Arc::new(Platform::new(client, config))
     }
 
-    pub async fn serve(&self) -> Server {
-        let railway = self.clone();
-        Server::start(move |request| railway.world().answer(request)).await.unwrap()
+    fn set_variable(&self, service: &str, name: &str, value: &str) {
+        let mut world = self.world();
+        let service = world.services.get_mut(service).unwrap();
+        service.variables.insert(name.to_owned(), value.to_owned());
+    }
+
+    fn inside(&self, service: &str) -> Inside {
+        let world = self.world();
+        let service = &world.services[service];
+        let live = service.live();
+        Inside {
+            image: live.map(|live| live.image.clone()),
+            started_with: live.map(|live| live.variables.clone()).unwrap_or_default(),
+            variables: service.variables.clone(),
+            configured: Some(service.source.clone()),
+            is_busy: service.deployments.iter().any(Deployment::is_open),
+        }
+    }
+
+    fn fail_every(&self, calls: Option<usize>) {
+        self.world().manners.fails_every = calls;
     }
 }
 

@@ -3,10 +3,18 @@
 use std::{
     collections::BTreeMap,
     sync::{Arc, Mutex, MutexGuard},
+    time::Duration,
 };
 
 use serde_json::{Value, json};
-use ultrai_deploy_testkit::server::{Answer, Request, Server};
+use ultrai_deploy_core::secret::Secret;
+use ultrai_deploy_hosted as hosted;
+use ultrai_deploy_http::{address::HttpUrl, api::Limits};
+use ultrai_deploy_render::{Client, Config, Platform};
+use ultrai_deploy_testkit::{
+    hosted::{Fake, Inside, SERVICES},
+    server::{Answer, Request, Server},
+};
 
 /// How Render behaves now.
 #[derive(Clone, Copy, Debug, Default)]
@@ -50,26 +58,60 @@ pub struct Deploy {
     left: u32,
 }
 
-#[derive(Clone, Debug)]
-pub struct Render(Arc<Mutex<World>>);
+/// The service and those who speak to it.
+#[derive(Debug)]
+pub struct Render {
+    world: Arc<Mutex<World>>,
+    server: Server,
+}
 
 impl Render {
-    pub fn new(names: &[&str]) -> Self {
-        let service = |(at, name): (usize, &&str)| {
-            let (name, image) = ((*name).to_owned(), format!("shop/{name}:0"));
+    pub async fn new() -> Self {
+        let service = |(at, name): (usize, &str)| {
+            let (name, image) = (name.to_owned(), format!("shop/{name}:0"));
             (format!("srv-{at}"), Service { name, image, ..Service::default() })
         };
-        let services = names.iter().enumerate().map(service).collect();
-        Self(Arc::new(Mutex::new(World { services, ..World::default() })))
+        let services = SERVICES.into_iter().enumerate().map(service).collect();
+        let world = Arc::new(Mutex::new(World { services, ..World::default() }));
+        let answering = Arc::clone(&world);
+        let server = Server::start(move |request| answering.lock().unwrap().answer(request));
+        Self { world, server: server.await.unwrap() }
     }
 
     pub fn world(&self) -> MutexGuard<'_, World> {
-        self.0.lock().unwrap()
+        self.world.lock().unwrap()
+    }
+}
+
+impl Fake for Render {
+    fn platform(&self) -> Arc<dyn hosted::Platform> {
+        let (pause, lag) = (Duration::from_millis(1), Duration::from_millis(5));
+        let limits = Limits { pause, longest_pause: pause, ..Limits::default() };
+        let base = HttpUrl::parse(&self.server.url("/v1")).unwrap();
+        let client = Client::new(base, &Secret::new("rnd_hunter2"), limits).unwrap();
+        Arc::new(Platform::new(client, Config { pause, lag, ..Config::default() }))
     }
 
-    pub async fn serve(&self) -> Server {
-        let render = self.clone();
-        Server::start(move |request| render.world().answer(request)).await.unwrap()
+    fn set_variable(&self, service: &str, name: &str, value: &str) {
+        let mut world = self.world();
+        world.service(service).variables.insert(name.to_owned(), value.to_owned());
+    }
+
+    fn inside(&self, service: &str) -> Inside {
+        let mut world = self.world();
+        let service = world.service(service);
+        let live = service.live().filter(|_| !service.is_suspended);
+        Inside {
+            image: live.map(|live| live.image.clone()),
+            started_with: live.map(|live| live.variables.clone()).unwrap_or_default(),
+            variables: service.variables.clone(),
+            configured: Some(service.image.clone()),
+            is_busy: service.deploys.iter().any(Deploy::is_open),
+        }
+    }
+
+    fn fail_every(&self, calls: Option<usize>) {
+        self.world().manners.fails_every = calls;
     }
 }
 
