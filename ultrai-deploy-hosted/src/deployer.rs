@@ -150,8 +150,7 @@ impl Seam for Deployer {
             let as_marked = match of_marked {
                 Some(service) => {
                     let wanted = definition::artifact(name, service)?;
-                    let is = live.artifact.as_ref().is_some_and(|runs| runs.is(&wanted));
-                    of_marked.filter(|_| is)
+                    of_marked.filter(|_| seen.serves(&wanted))
                 }
                 None => None,
             };

@@ -125,6 +125,15 @@ impl Artifact {
         }
     }
 
+    fn has_digest_of(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Image { digest: Some(one), .. }, Self::Image { digest: Some(other), .. }) => {
+                one == other
+            }
+            _ => false,
+        }
+    }
+
     /// Whether both are the same thing. Digests decide where both are known: a tag may move. Without
     /// them references are compared in their long form.
     pub fn is(&self, other: &Self) -> bool {
@@ -205,6 +214,20 @@ impl Seen {
     /// The deploy that serves.
     pub fn live(&self) -> Option<&Deploy> {
         self.deploys.iter().find(|deploy| deploy.status == Status::Live && !self.is_suspended)
+    }
+
+    /// Whether what serves is `wanted`: it is, or the very image that it is was deployed as that.
+    pub fn serves(&self, wanted: &Artifact) -> bool {
+        let Some(artifact) = self.live().and_then(|live| live.artifact.as_ref()) else {
+            return false;
+        };
+        let was = |deploy: &Deploy| {
+            deploy
+                .artifact
+                .as_ref()
+                .is_some_and(|one| one.has_digest_of(artifact) && one.is(wanted))
+        };
+        artifact.is(wanted) || self.deploys.iter().any(was)
     }
 
     /// The deploys that came after the one with this id, newest first; all of them without one.

@@ -55,7 +55,7 @@ impl HealthProbe for Serves {
             return Ok(Health::Unhealthy { why, evidence });
         };
         let runs = live.artifact.as_ref();
-        if runs.is_none_or(|runs| runs.is(&self.wanted)) {
+        if runs.is_none() || seen.serves(&self.wanted) {
             return Ok(Health::Healthy(evidence(format!(
                 "deploy {} serves {}",
                 live.id, self.wanted

@@ -42,9 +42,9 @@ async fn calls_that_fail_end_in_a_known_state() {
 #[tokio::test]
 async fn the_old_image_is_no_success() {
     let lab = Lab::new(Railway::new().await);
-    lab.deploy("1.0.0", "1.0.0").await;
+    lab.deploy("1.0.0").await;
     lab.fake.world().manners.is_stubborn = true;
-    let report = lab.deploy("1.1.0", "1.1.0").await;
+    let report = lab.deploy("1.1.0").await;
     let told = &report.cause().unwrap().message;
     assert!(told.contains("serves image shop/api:1.0.0 instead of image shop/api:1.1.0"), "{told}");
     lab.assert_serves("1.0.0");
@@ -54,7 +54,7 @@ async fn the_old_image_is_no_success() {
 #[tokio::test]
 async fn a_failure_is_told_and_the_token_is_not() {
     let lab = Lab::new(Railway::new().await);
-    let report = lab.deploy("1.0.0", "sick").await;
+    let report = lab.deploy_tags("1.0.0", ["sick", "1.0.0"]).await;
     let records = lab.records(&report).await;
     for told in ["a line of log", "HEALTHCHECK: exit code 1; it says no"] {
         assert!(records.contains(told), "{records}");

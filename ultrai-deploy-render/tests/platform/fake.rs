@@ -284,13 +284,12 @@ impl Deploy {
 
     /// With the nulls that Render sends, and the image in its long form.
     fn shown(&self) -> Value {
-        let digest = if self.image.contains('@') { "" } else { "sha256:" };
-        let sha = if digest.is_empty() {
-            String::new()
-        } else {
-            format!("{digest}{:x}", self.image.len())
+        let reference = format!("docker.io/{}", self.image.trim_start_matches("docker.io/"));
+        let sha = match reference.split_once('@') {
+            Some((_, digest)) => digest.to_owned(),
+            None => format!("sha256:{}", reference.replace(['/', ':', '.'], "")),
         };
-        json!({ "id": self.id, "status": self.status, "trigger": self.trigger, "commit": null, "finishedAt": null, "createdAt": "2026-11-21T12:00:00Z", "image": { "ref": format!("docker.io/{}", self.image), "sha": sha } })
+        json!({ "id": self.id, "status": self.status, "trigger": self.trigger, "commit": null, "finishedAt": null, "createdAt": "2026-11-21T12:00:00Z", "image": { "ref": reference, "sha": sha } })
     }
 }
 

@@ -42,7 +42,7 @@ async fn calls_that_fail_end_in_a_known_state() {
 #[tokio::test]
 async fn a_failure_is_told_and_the_key_is_not() {
     let lab = Lab::new(Render::new().await);
-    let report = lab.deploy("1.0.0", "sick").await;
+    let report = lab.deploy_tags("1.0.0", ["sick", "1.0.0"]).await;
     let records = lab.records(&report).await;
     assert!(records.contains("a line of log"), "{records}");
     assert!(!records.contains("hunter2"), "{records}");
