@@ -164,6 +164,8 @@ pub struct Work<'a> {
     /// what served before, until a rollback: that goes back to what served before the first of
     /// them, and removes what they brought, too.
     pub inherited: &'a [Inherited],
+    /// Whether the run brings back a stored release because somebody asked for that.
+    pub is_return: bool,
 }
 
 /// A step of a run that was held, and whose place another one has taken.

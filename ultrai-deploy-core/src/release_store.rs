@@ -8,6 +8,7 @@ use std::{
 };
 
 use async_trait::async_trait;
+use serde_json::Value;
 
 use crate::{
     error::{Error, ErrorKind, Result},
@@ -71,6 +72,13 @@ pub trait ReleaseStore: fmt::Debug + Send + Sync + 'static {
     /// # Errors
     /// [`ErrorKind::NotFound`] when it is not in this store.
     async fn set_current(&self, id: Option<&ReleaseId>) -> Result<()>;
+
+    /// What the backend has to remember from run to run, and nobody else keeps for it: a small
+    /// document of its own form.
+    async fn note(&self) -> Result<Option<Value>>;
+
+    /// Replaces the note, atomically; durable on return.
+    async fn set_note(&self, note: &Value) -> Result<()>;
 
     /// The key of this environment's fingerprints; made at the first call.
     async fn fingerprint_key(&self) -> Result<FingerprintKey>;

@@ -92,6 +92,8 @@ pub enum Method {
     Secrets,
     List,
     SetCurrent,
+    Note,
+    SetNote,
     FingerprintKey,
     Create,
     Verify,

@@ -134,7 +134,7 @@ async fn what_others_started_is_adopted_and_comes_back() {
     let release = one.release(Variant::First).await;
     let plan = deployer.plan(&current, &release).unwrap();
     let work =
-        Work { from: Some(found), to: Some(&release), plan: &plan, records: &[], inherited: &[] };
+        Work { from: Some(found), to: Some(&release), plan: &plan, records: &[], inherited: &[], is_return: false };
     let record = deployer.prepare(&cx, Step::Switch, &work).await.unwrap();
     deployer.switch(&cx, &work, &record).await.unwrap();
     let switched = deployer.current(&cx).await.unwrap();
@@ -147,6 +147,7 @@ async fn what_others_started_is_adopted_and_comes_back() {
         plan: &plan,
         records: &records,
         inherited: &[],
+        is_return: false,
     };
     let record: StepRecord = deployer.prepare(&cx, Step::Rollback, &work).await.unwrap();
     deployer.rollback(&cx, &work, &record).await.unwrap();
@@ -171,7 +172,7 @@ async fn a_fault_comes_at_its_call_and_an_answer_can_get_lost() {
     assert!(faulty.current(&cx).await.is_ok());
 
     let plan = faulty.plan(&current, &release).unwrap();
-    let work = Work { from: None, to: Some(&release), plan: &plan, records: &[], inherited: &[] };
+    let work = Work { from: None, to: Some(&release), plan: &plan, records: &[], inherited: &[], is_return: false };
     let record = faulty.prepare(&cx, Step::Stage, &work).await.unwrap();
     let error = faulty.stage(&cx, &work, &record).await.unwrap_err();
     assert_eq!(error.effect(), ultrai_deploy_core::Effect::Unknown);
@@ -196,7 +197,7 @@ async fn a_call_can_hang_be_slow_or_lie_once() {
     let current = faulty.current(&cx).await.unwrap();
     assert!(begun.elapsed() >= hour);
     let plan = faulty.plan(&current, &release).unwrap();
-    let work = Work { from: None, to: Some(&release), plan: &plan, records: &[], inherited: &[] };
+    let work = Work { from: None, to: Some(&release), plan: &plan, records: &[], inherited: &[], is_return: false };
     let hangs = timeout(hour, faulty.prepare(&cx, Step::Stage, &work)).await;
     assert!(hangs.is_err(), "it does not hang");
     let record = faulty.prepare(&cx, Step::Stage, &work).await.unwrap();

@@ -13,6 +13,7 @@ use std::{
 use async_trait::async_trait;
 use secrecy::zeroize::Zeroizing;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use super::{
     durable::{
@@ -37,6 +38,8 @@ const SECRETS: &str = "read the release's secrets";
 const REMOVE: &str = "remove the release";
 const CURRENT: &str = "read the current release";
 const SET_CURRENT: &str = "make the release current";
+const NOTE: &str = "read the backend's note";
+const SET_NOTE: &str = "write the backend's note";
 const KEY: &str = "read the key of fingerprints";
 /// Others hold the lock while they copy files, which are limited in size.
 const LOCK_LIMIT: Duration = Duration::from_mins(1);
@@ -164,6 +167,15 @@ impl release_store::ReleaseStore for ReleaseStore {
         self.change(SET_CURRENT, move |disk| disk.set_current(id.as_ref())).await
     }
 
+    async fn note(&self) -> Result<Option<Value>> {
+        self.look(Disk::note).await
+    }
+
+    async fn set_note(&self, note: &Value) -> Result<()> {
+        let note = note.clone();
+        self.change(SET_NOTE, move |disk| disk.write(SET_NOTE, &disk.note_path(), &note)).await
+    }
+
     async fn fingerprint_key(&self) -> Result<FingerprintKey> {
         self.change(KEY, Disk::fingerprint_key).await
     }
@@ -218,17 +230,22 @@ impl Disk {
         create_directory(&directory).map_err(|error| failure(PUT, &directory, error))?;
         let values: BTreeMap<_, _> =
             secrets.iter().map(|(name, secret)| (name, secret.expose())).collect();
-        self.write(&directory.join("secrets.json"), &values)?;
-        self.write(&directory.join("release.json"), &Stored { format: FORMAT, release })
+        self.write(PUT, &directory.join("secrets.json"), &values)?;
+        self.write(PUT, &directory.join("release.json"), &Stored { format: FORMAT, release })
     }
 
-    fn write(&self, path: &Path, value: &impl Serialize) -> Result<()> {
+    fn write(
+        &self,
+        operation: &'static str,
+        path: &Path,
+        value: &impl Serialize,
+    ) -> Result<()> {
         let mut json = serde_json::to_vec_pretty(value).map(Zeroizing::new).map_err(|source| {
             let message = format!("{} has no JSON", path.display());
-            Error::new(ErrorKind::Unexpected, PUT, message).with_source(source)
+            Error::new(ErrorKind::Unexpected, operation, message).with_source(source)
         })?;
         json.push(b'\n');
-        let failed = |error| failure(PUT, path, error);
+        let failed = |error| failure(operation, path, error);
         let there = ignore_missing(fs::read(path)).map_err(failed)?.map(Zeroizing::new);
         if there.is_some_and(|there| there == json) {
             return Ok(());
@@ -239,7 +256,7 @@ impl Disk {
     fn get(&self, id: &ReleaseId) -> Result<Release> {
         let path = self.directory(id).join("release.json");
         let bytes = read(id, &path, GET)?;
-        let stored: Stored<serde_json::Value> =
+        let stored: Stored<Value> =
             serde_json::from_slice(&bytes).map_err(|source| damaged(&path, GET, source))?;
         if stored.format > FORMAT {
             let message = format!(
@@ -361,6 +378,18 @@ impl Disk {
         symlink(Path::new("releases").join(id.as_str()), &made)
             .and_then(|()| publish(&made, &link))
             .map_err(failed)
+    }
+
+    fn note_path(&self) -> PathBuf {
+        self.root.join("note.json")
+    }
+
+    fn note(&self) -> Result<Option<Value>> {
+        let path = self.note_path();
+        let bytes =
+            ignore_missing(fs::read(&path)).map_err(|error| failure(NOTE, &path, error))?;
+        let read = bytes.map(|bytes| serde_json::from_slice(&bytes)).transpose();
+        read.map_err(|source| damaged(&path, NOTE, source))
     }
 
     fn fingerprint_key(&self) -> Result<FingerprintKey> {

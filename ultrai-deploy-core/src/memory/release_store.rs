@@ -7,6 +7,7 @@ use std::{
 };
 
 use async_trait::async_trait;
+use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use crate::{
@@ -27,6 +28,7 @@ pub struct ReleaseStore(Arc<Mutex<Releases>>);
 struct Releases {
     kept: BTreeMap<ReleaseId, (Arc<Release>, Secrets)>,
     current: Option<ReleaseId>,
+    note: Option<Value>,
     key: Option<FingerprintKey>,
 }
 
@@ -108,6 +110,15 @@ impl release_store::ReleaseStore for ReleaseStore {
             return Err(absent(id, "make the release current"));
         }
         releases.current = id.cloned();
+        Ok(())
+    }
+
+    async fn note(&self) -> Result<Option<Value>> {
+        Ok(self.releases().note.clone())
+    }
+
+    async fn set_note(&self, note: &Value) -> Result<()> {
+        self.releases().note = Some(note.clone());
         Ok(())
     }
 

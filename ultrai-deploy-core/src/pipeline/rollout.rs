@@ -176,7 +176,8 @@ impl Driver {
             Step::Rollback => (Some(release), previous),
             Step::Stage | Step::Switch | Step::Retire => (previous, Some(release)),
         };
-        Ok(Scene { from, to, plan, records, inherited })
+        let is_return = state.is_rollback();
+        Ok(Scene { from, to, plan, records, inherited, is_return })
     }
 }
 
@@ -195,6 +196,7 @@ struct Scene {
     plan: Arc<Plan>,
     records: Vec<(Step, StepRecord)>,
     inherited: Vec<Inherited>,
+    is_return: bool,
 }
 
 impl Scene {
@@ -205,6 +207,7 @@ impl Scene {
             plan: &self.plan,
             records: &self.records,
             inherited: &self.inherited,
+            is_return: self.is_return,
         }
     }
 }

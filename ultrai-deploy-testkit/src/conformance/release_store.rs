@@ -38,6 +38,7 @@ pub async fn release_store(open: impl Fn(&str) -> Arc<dyn ReleaseStore>, scratch
     cases.run("one release is current", one_release_is_current(open)).await;
     cases.run("a removed release is gone", a_removed_release_is_gone(open)).await;
     cases.run("the current one stays", the_current_one_stays(open)).await;
+    cases.run("a note is replaced as a whole", a_note_is_replaced_as_a_whole(open)).await;
     cases.run("the key stays the same", the_key_stays_the_same(open)).await;
     cases.run("digests follow content", digests_follow_content(open, &scratch.join("d"))).await;
     cases.run("bad files are refused", bad_files_are_refused(open, &scratch.join("b"))).await;
@@ -143,6 +144,16 @@ async fn the_key_stays_the_same(open: Open<'_>) {
     let first = print(&ok(open("key").fingerprint_key().await));
     assert_eq!(print(&ok(open("key").fingerprint_key().await)), first);
     assert_ne!(print(&ok(open("other-key").fingerprint_key().await)), first);
+}
+
+async fn a_note_is_replaced_as_a_whole(open: Open<'_>) {
+    let store = open("note");
+    assert_eq!(ok(store.note().await), None);
+    ok(store.set_note(&json!({ "a": 1, "b": 2 })).await);
+    ok(store.set_note(&json!({ "b": 3 })).await);
+    assert_eq!(ok(open("note").note().await), Some(json!({ "b": 3 })));
+    assert_eq!(ok(open("no-note").note().await), None);
+    assert_eq!(ok(open("note").list().await), []);
 }
 
 async fn digests_follow_content(open: Open<'_>, scratch: &Path) {

@@ -7,6 +7,7 @@ use std::{
 };
 
 use async_trait::async_trait;
+use serde_json::Value;
 use ultrai_deploy_core::{
     Result,
     name::ReleaseId,
@@ -64,6 +65,14 @@ impl<S: ReleaseStore + ?Sized> ReleaseStore for Faulty<S> {
 
     async fn set_current(&self, id: Option<&ReleaseId>) -> Result<()> {
         self.act(Method::SetCurrent, self.inner.set_current(id)).await
+    }
+
+    async fn note(&self) -> Result<Option<Value>> {
+        self.ask(Method::Note, self.inner.note()).await
+    }
+
+    async fn set_note(&self, note: &Value) -> Result<()> {
+        self.act(Method::SetNote, self.inner.set_note(note)).await
     }
 
     async fn fingerprint_key(&self) -> Result<FingerprintKey> {
