@@ -101,6 +101,12 @@ impl Error {
         self
     }
 
+    /// Says that something may have changed after all: what came before the call that failed.
+    pub fn with_unknown_effect(mut self) -> Self {
+        self.0.effect = Effect::Unknown;
+        self
+    }
+
     /// Says that the same call may succeed later.
     pub fn retryable(mut self) -> Self {
         self.0.retryable = true;

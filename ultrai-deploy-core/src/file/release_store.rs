@@ -234,12 +234,7 @@ impl Disk {
         self.write(PUT, &directory.join("release.json"), &Stored { format: FORMAT, release })
     }
 
-    fn write(
-        &self,
-        operation: &'static str,
-        path: &Path,
-        value: &impl Serialize,
-    ) -> Result<()> {
+    fn write(&self, operation: &'static str, path: &Path, value: &impl Serialize) -> Result<()> {
         let mut json = serde_json::to_vec_pretty(value).map(Zeroizing::new).map_err(|source| {
             let message = format!("{} has no JSON", path.display());
             Error::new(ErrorKind::Unexpected, operation, message).with_source(source)
@@ -386,8 +381,7 @@ impl Disk {
 
     fn note(&self) -> Result<Option<Value>> {
         let path = self.note_path();
-        let bytes =
-            ignore_missing(fs::read(&path)).map_err(|error| failure(NOTE, &path, error))?;
+        let bytes = ignore_missing(fs::read(&path)).map_err(|error| failure(NOTE, &path, error))?;
         let read = bytes.map(|bytes| serde_json::from_slice(&bytes)).transpose();
         read.map_err(|source| damaged(&path, NOTE, source))
     }
