@@ -1,6 +1,6 @@
 //! A service of a hosted platform in its stored form: `ReleaseService::config`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -12,7 +12,7 @@ use ultrai_deploy_core::{
     spec::ServiceSpec,
 };
 
-use crate::platform::{Artifact, Change};
+use crate::platform::{Artifact, Change, Login, Platform, Setting, Wanted};
 
 /// What a slot shall run, and with which variables.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -30,7 +30,29 @@ pub struct Definition {
     /// Variables whose values are secrets, by the names of these.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub secret_variables: BTreeMap<String, SecretName>,
+    /// Files whose contents are secrets, by the names of these.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub secret_files: BTreeMap<String, SecretName>,
+    /// Settings of the slot; those that are not named stay as they are.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub settings: BTreeMap<Setting, String>,
+    /// What the image is pulled with, where the slot does not know it already.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub registry: Option<Registry>,
 }
+
+/// What an image is pulled with.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Registry {
+    /// The user.
+    pub username: String,
+    /// The secret that is the password.
+    pub password: SecretName,
+}
+
+/// The name of the archive among the files of a service that is built from its source, a tar.gz.
+pub const SOURCE: &str = "source.tar.gz";
 
 impl Definition {
     /// Reads the definition of `service`.
@@ -59,8 +81,8 @@ impl Definition {
         self.variables.keys().chain(self.secret_variables.keys())
     }
 
-    /// What has to change so that a slot that has `now` has these variables, and none of `former`
-    /// that are not among them.
+    /// What has to change so that a slot that has the variables `now` has these, and none of
+    /// `former` that are not among them.
     pub(crate) fn change(
         &self,
         now: &BTreeMap<String, Secret>,
@@ -69,45 +91,89 @@ impl Definition {
     ) -> Result<Change> {
         let plain =
             self.variables.iter().map(|(name, value)| Ok((name, Secret::new(value.as_str()))));
-        let secret = self.secret_variables.iter().map(|(name, secret)| {
-            let value = secrets.get(secret).ok_or_else(|| {
-                let message = format!("secret {secret} has no value in the release");
-                Error::new(ErrorKind::Corrupt, "set variables", message).without_effect()
-            })?;
-            Ok((name, value.clone()))
-        });
-        let mut change = Change::default();
-        for pair in plain.chain(secret) {
-            let (name, value) = pair?;
-            if now.get(name).map(Secret::expose) != Some(value.expose()) {
-                change.set.insert(name.clone(), value);
-            }
-        }
-        let own: Vec<_> = self.names().collect();
+        let secret = self.secret_variables.iter().map(|(name, of)| Ok((name, value(secrets, of)?)));
         let former = former.into_iter().flat_map(Self::names);
-        let gone = former.filter(|name| !own.contains(name) && now.contains_key(*name));
-        change.remove.extend(gone.cloned());
-        Ok(change)
+        difference(now, plain.chain(secret), former)
     }
+
+    /// The same for files.
+    pub(crate) fn file_change(
+        &self,
+        now: &BTreeMap<String, Secret>,
+        former: Option<&Self>,
+        secrets: &Secrets,
+    ) -> Result<Change> {
+        let wanted = self.secret_files.iter().map(|(name, of)| Ok((name, value(secrets, of)?)));
+        let former = former.into_iter().flat_map(|former| former.secret_files.keys());
+        difference(now, wanted, former)
+    }
+
+    /// What the image is pulled with.
+    pub(crate) fn login(&self, secrets: &Secrets) -> Result<Option<Login>> {
+        let login = self.registry.as_ref().map(|registry| {
+            let password = value(secrets, &registry.password)?;
+            Ok(Login { username: registry.username.clone(), password })
+        });
+        login.transpose()
+    }
+}
+
+fn value(secrets: &Secrets, name: &SecretName) -> Result<Secret> {
+    secrets.get(name).cloned().ok_or_else(|| {
+        let message = format!("secret {name} has no value in the release");
+        Error::new(ErrorKind::Corrupt, "set variables", message).without_effect()
+    })
+}
+
+fn difference<'a>(
+    now: &BTreeMap<String, Secret>,
+    wanted: impl Iterator<Item = Result<(&'a String, Secret)>>,
+    former: impl Iterator<Item = &'a String>,
+) -> Result<Change> {
+    let mut change = Change::default();
+    let mut own = BTreeSet::new();
+    for pair in wanted {
+        let (name, value) = pair?;
+        own.insert(name);
+        if now.get(name).map(Secret::expose) != Some(value.expose()) {
+            change.set.insert(name.clone(), value);
+        }
+    }
+    let gone = former.filter(|name| !own.contains(name) && now.contains_key(*name));
+    change.remove.extend(gone.cloned());
+    Ok(change)
 }
 
 /// What a service of a release runs.
 pub(crate) fn artifact(name: &ServiceName, service: &ReleaseService) -> Result<Artifact> {
     let definition = Definition::read(name, &service.config)?;
-    match (&service.image, definition.commit) {
-        (Some(image), None) => {
+    match (&service.image, definition.commit, service.files.get(SOURCE)) {
+        (Some(image), None, None) => {
             Ok(Artifact::Image { reference: image.reference.clone(), digest: image.digest.clone() })
         }
-        (None, Some(commit)) => Ok(Artifact::Commit(commit)),
-        _ => Err(neither(name)),
+        (None, Some(commit), None) => Ok(Artifact::Commit(commit)),
+        (None, None, Some(digest)) => Ok(Artifact::Source(digest.clone())),
+        _ => Err(not_one(name)),
     }
 }
 
 /// Fails for a spec that a hosted platform cannot be asked for.
-pub(crate) fn check(name: &ServiceName, service: &ServiceSpec) -> Result<Definition> {
+pub(crate) fn check(
+    platform: &dyn Platform,
+    name: &ServiceName,
+    service: &ServiceSpec,
+) -> Result<Definition> {
     let definition = Definition::read(name, &service.config)?;
-    if service.image.is_some() == definition.commit.is_some() {
-        return Err(neither(name));
+    let is_upload = service.files.contains_key(SOURCE);
+    let sources = [service.image.is_some(), definition.commit.is_some(), is_upload];
+    if sources.into_iter().filter(|is_given| *is_given).count() != 1 {
+        return Err(not_one(name));
+    }
+    if definition.registry.is_some() && service.image.is_none() {
+        let message = format!("{name} has a registry's login and no image");
+        return Err(Error::new(ErrorKind::Invalid, "read a service", message)
+            .with_advice("leave the login out, or name the image")
+            .without_effect());
     }
     let clash =
         definition.variables.keys().find(|name| definition.secret_variables.contains_key(*name));
@@ -117,6 +183,7 @@ pub(crate) fn check(name: &ServiceName, service: &ServiceSpec) -> Result<Definit
             .with_advice("leave it out of one of the two")
             .without_effect());
     }
+    platform.check(name, &Wanted::new(is_upload, &definition))?;
     Ok(definition)
 }
 
@@ -127,9 +194,11 @@ pub(crate) fn of<'a>(release: &'a Release, name: &ServiceName) -> Result<&'a Rel
     })
 }
 
-fn neither(name: &ServiceName) -> Error {
-    let message = format!("{name} needs either an image or a commit");
+fn not_one(name: &ServiceName) -> Error {
+    let message = format!("{name} needs exactly one of an image, a commit and a source");
     Error::new(ErrorKind::Invalid, "read a service", message)
-        .with_advice("name the image to deploy, or the commit of the connected repository")
+        .with_advice(
+            "name the image to deploy, the commit of the connected repository, or what to upload",
+        )
         .without_effect()
 }

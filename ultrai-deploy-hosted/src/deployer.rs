@@ -3,8 +3,12 @@
 mod bring;
 mod go_back;
 mod observe;
+mod own_deploys;
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use async_trait::async_trait;
 use serde_json::json;
@@ -23,11 +27,12 @@ use ultrai_deploy_core::{
 };
 
 use crate::{
-    definition::{self, Definition},
+    definition::{self, Definition, SOURCE},
+    note::Note,
     plan,
     platform::{Artifact, Platform, Seen, Slot},
     probe,
-    snapshot::{Before, Snapshot},
+    snapshot::{Before, Set, Snapshot},
 };
 
 /// Deploys to the slots of a platform. Which release serves is what the release store's `current`
@@ -78,6 +83,16 @@ impl Deployer {
         Ok(names)
     }
 
+    /// What is in a slot, with what only the note knows.
+    async fn see(&self, cx: &Context, slot: &Slot) -> Result<Seen> {
+        let mut seen = self.platform.look(cx, slot).await?;
+        if seen.deploys.iter().any(|deploy| deploy.artifact.is_none()) {
+            let note = Note::read(&*self.releases).await?;
+            seen.deploys.iter_mut().for_each(|deploy| note.complete(deploy));
+        }
+        Ok(seen)
+    }
+
     async fn look(
         &self,
         cx: &Context,
@@ -86,7 +101,7 @@ impl Deployer {
         let mut looked = BTreeMap::new();
         for (name, slot) in names {
             let slot = self.platform.find(cx, slot).await?;
-            let seen = self.platform.look(cx, &slot).await?;
+            let seen = self.see(cx, &slot).await?;
             looked.insert(name.clone(), (slot, seen));
         }
         Ok(looked)
@@ -95,13 +110,21 @@ impl Deployer {
     async fn snapshot(&self, cx: &Context, work: &Work<'_>) -> Result<Snapshot> {
         let marked = self.marked().await?;
         let releases = marked.as_deref().into_iter().chain(work.from).chain(work.to);
-        let names = self.names(releases)?;
+        let names = self.names(releases.clone())?;
+        let with_files = with_files(releases)?;
         let key = self.releases.fingerprint_key().await?;
         let mut slots = BTreeMap::new();
         for (name, (slot, seen)) in self.look(cx, &names).await? {
-            let variables = self.platform.variables(cx, &slot).await?;
-            let configured = self.platform.configured(cx, &slot).await?;
-            slots.insert(name, Before::of(slot, &seen, configured, &variables, &key)?);
+            let set = Set {
+                variables: self.platform.variables(cx, &slot).await?,
+                files: if with_files.contains(&name) {
+                    self.platform.files(cx, &slot).await?
+                } else {
+                    BTreeMap::new()
+                },
+                configured: self.platform.configured(cx, &slot).await?,
+            };
+            slots.insert(name, Before::of(slot, &seen, set, &key)?);
         }
         Ok(Snapshot { marked: marked.map(|release| release.id.clone()), slots })
     }
@@ -133,7 +156,7 @@ impl Seam for Deployer {
 
     async fn preflight(&self, cx: &Context, spec: &ReleaseSpec) -> Result<()> {
         for (name, service) in &spec.services {
-            let definition = definition::check(name, service)?;
+            let definition = definition::check(&*self.platform, name, service)?;
             self.platform.find(cx, definition.slot(name)).await?;
         }
         Ok(())
@@ -215,7 +238,7 @@ impl Seam for Deployer {
         }
         for name in work.plan.with_action(Action::Remove) {
             if let Some(before) = before.slots.get(name)
-                && !self.platform.look(cx, &before.slot).await?.is_suspended
+                && !self.see(cx, &before.slot).await?.is_suspended
             {
                 self.suspend(cx, &before.slot).await?;
             }
@@ -224,8 +247,8 @@ impl Seam for Deployer {
     }
 
     /// The platform keeps and forgets former deploys by its own rules.
-    async fn retire(&self, _cx: &Context, _work: &Work<'_>, _record: &StepRecord) -> Result<()> {
-        Ok(())
+    async fn retire(&self, cx: &Context, work: &Work<'_>, _record: &StepRecord) -> Result<()> {
+        if work.is_return { Ok(()) } else { self.release_own_deploys(cx).await }
     }
 
     async fn rollback(&self, cx: &Context, work: &Work<'_>, record: &StepRecord) -> Result<()> {
@@ -240,7 +263,9 @@ impl Seam for Deployer {
         record: &StepRecord,
     ) -> Result<Observation> {
         match step {
-            Step::Stage | Step::Retire => Ok(Observation::Done),
+            Step::Stage => Ok(Observation::Done),
+            Step::Retire if self.has_released(work).await? => Ok(Observation::Done),
+            Step::Retire => Ok(Observation::NotDone),
             Step::Rollback => self.observe_rollback(cx, work, record).await,
             _ => self.observe_switch(cx, work, record).await,
         }
@@ -270,12 +295,25 @@ impl Seam for Deployer {
 
     async fn evidence(&self, cx: &Context, endpoint: &Endpoint) -> Vec<Evidence> {
         let Ok(slot) = self.platform.find(cx, &endpoint.instance).await else { return Vec::new() };
-        let Ok(seen) = self.platform.look(cx, &slot).await else { return Vec::new() };
+        let Ok(seen) = self.see(cx, &slot).await else { return Vec::new() };
         match seen.deploys.first() {
             Some(newest) => self.platform.evidence(cx, &slot, newest).await,
             None => Vec::new(),
         }
     }
+}
+
+/// The services that have files with secrets in any of these releases.
+fn with_files<'a>(
+    releases: impl IntoIterator<Item = &'a Release>,
+) -> Result<BTreeSet<&'a ServiceName>> {
+    let mut found = BTreeSet::new();
+    for (name, service) in releases.into_iter().flat_map(|release| &release.services) {
+        if !Definition::read(name, &service.config)?.secret_files.is_empty() {
+            found.insert(name);
+        }
+    }
+    Ok(found)
 }
 
 /// What the release store is told: it marks releases of its own only.
@@ -301,7 +339,7 @@ fn image(artifact: &Artifact) -> Option<Image> {
             id: digest.clone().unwrap_or_else(|| reference.clone()),
             digest: digest.clone(),
         }),
-        Artifact::Commit(_) => None,
+        Artifact::Commit(_) | Artifact::Source(_) => None,
     }
 }
 
@@ -310,13 +348,16 @@ fn adopted(cx: &Context, looked: &BTreeMap<ServiceName, Looked>) -> Result<Relea
     let mut services = BTreeMap::new();
     for (name, (slot, seen)) in looked {
         let Some(artifact) = seen.live().and_then(|live| live.artifact.as_ref()) else { continue };
-        let commit = match artifact {
-            Artifact::Commit(commit) => Some(commit.clone()),
-            Artifact::Image { .. } => None,
-        };
-        let definition =
-            Definition { slot: Some(slot.id.clone()), commit, ..Definition::default() };
-        let service = ReleaseService::new(image(artifact), json!(definition));
+        let mut definition = Definition { slot: Some(slot.id.clone()), ..Definition::default() };
+        let mut files = BTreeMap::new();
+        match artifact {
+            Artifact::Commit(commit) => definition.commit = Some(commit.clone()),
+            Artifact::Source(digest) => {
+                files.insert(SOURCE.to_owned(), digest.clone());
+            }
+            Artifact::Image { .. } => {}
+        }
+        let service = ReleaseService::new(image(artifact), json!(definition)).with_files(files);
         services.insert(name.clone(), service);
     }
     Release::new(cx.target().project.clone(), Version::parse("0.0.0")?, services)?.adopted()

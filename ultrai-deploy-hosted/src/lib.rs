@@ -16,10 +16,16 @@
 mod definition;
 mod deployer;
 mod images;
+mod note;
 mod plan;
 pub mod platform;
 mod probe;
 mod reference;
 mod snapshot;
 
-pub use crate::{definition::Definition, deployer::Deployer, images::Images, platform::Platform};
+pub use crate::{
+    definition::{Definition, Registry, SOURCE},
+    deployer::Deployer,
+    images::Images,
+    platform::Platform,
+};

@@ -1,12 +1,21 @@
 //! What a hosted platform is asked for, one call each. Nothing is decided here.
 
+mod artifact;
+mod order;
+
 use std::{collections::BTreeMap, fmt, time::Duration};
 
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
-use ultrai_deploy_core::{Context, Result, evidence::Evidence, secret::Secret};
+use ultrai_deploy_core::{
+    Context, Error, ErrorKind, Result, evidence::Evidence, name::ServiceName, secret::Secret,
+};
 
-use crate::reference;
+pub use self::{
+    artifact::Artifact,
+    order::{Configured, Login, Order, Setting},
+};
+use crate::Definition;
 
 /// A platform that builds, runs and routes services itself.
 ///
@@ -38,16 +47,49 @@ pub trait Platform: fmt::Debug + Send + Sync + 'static {
     /// Sets and removes variables, and leaves all others alone. Deploys nothing. May be repeated.
     async fn change_variables(&self, cx: &Context, slot: &Slot, change: &Change) -> Result<()>;
 
-    /// What the platform deploys by itself, when it moves a service to another machine or somebody
-    /// presses a button; nothing where that is not one fixed thing, such as a branch.
-    async fn configured(&self, cx: &Context, slot: &Slot) -> Result<Option<Artifact>>;
+    /// The files with secrets that are set, by name; none where the platform has no such thing.
+    async fn files(&self, _cx: &Context, _slot: &Slot) -> Result<BTreeMap<String, Secret>> {
+        Ok(BTreeMap::new())
+    }
 
-    /// Sets that. Deploys nothing. May be repeated.
-    async fn configure(&self, cx: &Context, slot: &Slot, artifact: &Artifact) -> Result<()>;
+    /// Sets and removes files with secrets, as [`change_variables`](Platform::change_variables) does
+    /// variables.
+    async fn change_files(&self, _cx: &Context, slot: &Slot, _change: &Change) -> Result<()> {
+        Err(unsupported(&format!("{} has no files with secrets", slot.name)))
+    }
+
+    /// How the slot is set up.
+    async fn configured(&self, cx: &Context, slot: &Slot) -> Result<Configured>;
+
+    /// Sets what the platform deploys by itself, where `artifact` is one, and `settings`: those
+    /// without a value are cleared. Deploys nothing. May be repeated.
+    async fn configure(
+        &self,
+        cx: &Context,
+        slot: &Slot,
+        artifact: Option<&Artifact>,
+        settings: &BTreeMap<Setting, Option<String>>,
+    ) -> Result<()>;
+
+    /// Whether the platform deploys what is pushed without being told to; nothing where it never
+    /// does.
+    async fn auto_deploys(&self, _cx: &Context, _slot: &Slot) -> Result<Option<bool>> {
+        Ok(None)
+    }
+
+    /// Switches that on or off. May be repeated.
+    async fn set_auto_deploys(&self, _cx: &Context, slot: &Slot, _on: bool) -> Result<()> {
+        Err(unsupported(&format!("{} is not deployed by the platform itself", slot.name)))
+    }
+
+    /// Whether removing variables makes the platform deploy, so that it is better done together
+    /// with a deploy: [`Order::remove`].
+    fn removes_with_deploy(&self) -> bool {
+        false
+    }
 
     /// Starts a deploy; its id, where the platform tells it.
-    async fn start(&self, cx: &Context, slot: &Slot, artifact: &Artifact)
-    -> Result<Option<String>>;
+    async fn start(&self, cx: &Context, slot: &Slot, order: &Order<'_>) -> Result<Option<String>>;
 
     /// Starts to go back to a deploy that was live: its build, not its variables.
     ///
@@ -68,11 +110,39 @@ pub trait Platform: fmt::Debug + Send + Sync + 'static {
     /// What can be seen of a deploy: the end of its log, why it failed. Best effort.
     async fn evidence(&self, cx: &Context, slot: &Slot, deploy: &Deploy) -> Vec<Evidence>;
 
+    /// Fails for what this platform cannot be asked for. Asks nobody.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Unsupported`](ultrai_deploy_core::ErrorKind::Unsupported), saying what to do instead.
+    fn check(&self, _service: &ServiceName, _wanted: &Wanted<'_>) -> Result<()> {
+        Ok(())
+    }
+
     /// How long to wait between two looks at a deploy that is under way.
     fn pause(&self) -> Duration;
 
     /// How long after a call was accepted it may take until everybody sees what it did.
     fn lag(&self) -> Duration;
+}
+
+/// What a service of a release asks of a platform.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct Wanted<'a> {
+    /// Whether its source is uploaded.
+    pub is_upload: bool,
+    /// The rest.
+    pub definition: &'a Definition,
+}
+
+impl<'a> Wanted<'a> {
+    pub(crate) fn new(is_upload: bool, definition: &'a Definition) -> Self {
+        Self { is_upload, definition }
+    }
+}
+
+fn unsupported(message: &str) -> Error {
+    Error::new(ErrorKind::Unsupported, "set a service up", message).without_effect()
 }
 
 /// The fixed place of a service on a platform.
@@ -86,77 +156,6 @@ pub struct Slot {
     /// before the new one starts.
     #[serde(default)]
     pub is_exclusive: bool,
-}
-
-/// What a slot shall run, or runs.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-#[non_exhaustive]
-pub enum Artifact {
-    /// An image.
-    Image {
-        /// Its reference, as the platform is asked for it.
-        reference: String,
-        /// Its digest, where it is known.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        digest: Option<String>,
-    },
-    /// A commit of the repository that the slot is connected to.
-    Commit(String),
-}
-
-impl Artifact {
-    /// An image by its reference; one with a digest names exactly that image.
-    pub fn image(reference: impl Into<String>) -> Self {
-        let reference = reference.into();
-        let digest = reference::digest(&reference).map(str::to_owned);
-        Self::Image { reference, digest }
-    }
-
-    /// What names an image exactly, wherever its tag moves: the reference with the digest, where
-    /// that is known. Nothing for a commit.
-    pub fn pinned(&self) -> Option<String> {
-        match self {
-            Self::Image { reference, digest: Some(digest) } => {
-                Some(reference::pinned(reference, digest))
-            }
-            Self::Image { reference, digest: None } => Some(reference.clone()),
-            Self::Commit(_) => None,
-        }
-    }
-
-    fn has_digest_of(&self, other: &Self) -> bool {
-        match (self, other) {
-            (Self::Image { digest: Some(one), .. }, Self::Image { digest: Some(other), .. }) => {
-                one == other
-            }
-            _ => false,
-        }
-    }
-
-    /// Whether both are the same thing. Digests decide where both are known: a tag may move. Without
-    /// them references are compared in their long form.
-    pub fn is(&self, other: &Self) -> bool {
-        match (self, other) {
-            (Self::Image { digest: Some(one), .. }, Self::Image { digest: Some(other), .. }) => {
-                one == other
-            }
-            (Self::Image { reference: one, .. }, Self::Image { reference: other, .. }) => {
-                reference::canonical(one) == reference::canonical(other)
-            }
-            (Self::Commit(one), Self::Commit(other)) => one == other,
-            _ => false,
-        }
-    }
-}
-
-impl fmt::Display for Artifact {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Image { reference, .. } => write!(f, "image {reference}"),
-            Self::Commit(commit) => write!(f, "commit {commit}"),
-        }
-    }
 }
 
 /// One deploy of a slot.

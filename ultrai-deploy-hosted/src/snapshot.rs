@@ -11,7 +11,7 @@ use ultrai_deploy_core::{
     secret::{Fingerprint, FingerprintKey, Secret},
 };
 
-use crate::platform::{Artifact, Deploy, Seen, Slot};
+use crate::platform::{Artifact, Configured, Deploy, Seen, Setting, Slot};
 
 const VERSION: u16 = 1;
 
@@ -35,27 +35,37 @@ pub(crate) struct Before {
     pub(crate) configured: Option<Artifact>,
     /// Fingerprints of the variables that were set.
     pub(crate) variables: BTreeMap<String, Fingerprint>,
+    /// Those of the files with secrets.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub(crate) files: BTreeMap<String, Fingerprint>,
+    /// The settings that were set.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub(crate) settings: BTreeMap<Setting, String>,
+}
+
+/// What is set in a slot.
+pub(crate) struct Set {
+    pub(crate) variables: BTreeMap<String, Secret>,
+    pub(crate) files: BTreeMap<String, Secret>,
+    pub(crate) configured: Configured,
 }
 
 impl Before {
-    pub(crate) fn of(
-        slot: Slot,
-        seen: &Seen,
-        configured: Option<Artifact>,
-        variables: &BTreeMap<String, Secret>,
-        key: &FingerprintKey,
-    ) -> Result<Self> {
+    pub(crate) fn of(slot: Slot, seen: &Seen, set: Set, key: &FingerprintKey) -> Result<Self> {
         // One name for all: only whether a value is the same matters.
         let name = SecretName::new("VARIABLE")?;
         let print = |(variable, value): (&String, &Secret)| {
             (variable.clone(), key.fingerprint(&name, value))
         };
+        let Set { variables, files, configured } = set;
         Ok(Self {
             slot,
             live: seen.live().cloned(),
             newest: seen.deploys.first().map(|deploy| deploy.id.clone()),
-            configured,
+            configured: configured.artifact,
             variables: variables.iter().map(print).collect(),
+            files: files.iter().map(print).collect(),
+            settings: configured.settings,
         })
     }
 }

@@ -85,9 +85,16 @@ SERVICE_INSTANCE: "read a service", "/serviceInstance",
   }
 }";
 
-SET_SOURCE: "set the image of a service", "/serviceInstanceUpdate",
-"mutation SetSource($serviceId: String!, $environmentId: String!, $input: ServiceInstanceUpdateInput!) {
+UPDATE_SERVICE: "change the settings of a service", "/serviceInstanceUpdate",
+"mutation UpdateService($serviceId: String!, $environmentId: String!, $input: ServiceInstanceUpdateInput!) {
   serviceInstanceUpdate(serviceId: $serviceId, environmentId: $environmentId, input: $input)
+}";
+
+AUTO_DEPLOY: "read whether pushes are deployed", "/serviceInstanceAutoDeployStatus",
+"query AutoDeploy($projectId: String!, $environmentId: String!, $serviceId: String!) {
+  serviceInstanceAutoDeployStatus(
+    projectId: $projectId, environmentId: $environmentId, serviceId: $serviceId
+  ) { canEnable enabled reason }
 }";
 
 SET_AUTO_DEPLOY: "set whether pushes are deployed", "/serviceInstanceAutoDeployUpdate/enabled",

@@ -51,6 +51,11 @@ impl Request {
         Self { document, variables, repeat, redactor, is_answer_secret: false }
     }
 
+    /// With the nulls among the variables, which mean something.
+    pub(crate) fn with_nulls(document: Document, variables: Value) -> Self {
+        Self { variables, ..Self::new(document, Value::Null) }
+    }
+
     /// Says that a second time changes nothing more.
     pub(crate) fn keyed(mut self) -> Self {
         self.repeat = Repeat::Keyed;

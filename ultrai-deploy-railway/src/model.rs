@@ -24,7 +24,7 @@ pub use self::{
     metrics::{CountSample, DurationSample, StatusCount, Window},
     patch::{Patch, ServicePatch},
     place::{Environment, Named, Project, ProjectTree, Service, ServiceAt, TokenScope, Workspace},
-    service::{Domain, Domains, ServiceInstance, Source},
+    service::{AutoDeploy, Domain, Domains, ServiceInstance, ServiceUpdate, Source},
     status::{DeploymentStatus, EventStep, InstanceStatus, Standing, WorkflowStatus},
     variable::{Deploys, RegistryCredentials, Variables, VariablesOf},
     volume::{Backup, VolumeInstance, VolumeState, Workflow},

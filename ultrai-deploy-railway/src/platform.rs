@@ -8,17 +8,20 @@ use tokio::sync::OnceCell;
 use ultrai_deploy_core::{
     Context, Effect, Error, ErrorKind, Result,
     evidence::{Evidence, EvidenceKind},
+    name::ServiceName,
     secret::Secret,
 };
 use ultrai_deploy_hosted::platform::{
-    Artifact, Change, Deploy, Platform as Seam, Seen, Slot, Status,
+    Artifact, Change, Configured, Deploy, Order, Platform as Seam, Seen, Setting, Slot, Status,
+    Wanted,
 };
 
 use crate::{
     Client, find,
     model::{
         Deployment, DeploymentEvent, DeploymentId, DeploymentStatus, Deploys, EnvironmentId,
-        LogRange, ProjectId, Service, ServiceAt, ServiceId, Standing, VariablesOf,
+        LogRange, Patch, ProjectId, RegistryCredentials, Service, ServiceAt, ServiceId,
+        ServicePatch, ServiceUpdate, Standing, VariablesOf,
     },
 };
 
@@ -108,6 +111,75 @@ impl Platform {
         })
     }
 
+    /// Railway cannot be told not to deploy for these: what they start is overtaken by what comes
+    /// after.
+    async fn remove_variables(&self, cx: &Context, at: &ServiceAt, names: &[String]) -> Result<()> {
+        let of = VariablesOf::from(at.clone());
+        for (index, name) in names.iter().enumerate() {
+            match self.client.delete_variable(cx, &of, name).await {
+                Err(error) if error.kind() == ErrorKind::NotFound => {}
+                deleted => after(index > 0, deleted)?,
+            }
+        }
+        Ok(())
+    }
+
+    /// With variables to remove it is one change of the environment, which deploys once.
+    async fn start_image(
+        &self,
+        cx: &Context,
+        at: &ServiceAt,
+        order: &Order<'_>,
+    ) -> Result<Option<String>> {
+        let credentials = order.login.clone().map(|login| RegistryCredentials {
+            username: login.username,
+            password: login.password,
+        });
+        let image = order.artifact.pinned();
+        if order.remove.is_empty() {
+            let update = ServiceUpdate { image, credentials, ..ServiceUpdate::default() };
+            self.client.update_service(cx, at, &update).await?;
+            let id = after(true, self.client.deploy(cx, at, None).await)?;
+            return Ok(Some(id.as_str().to_owned()));
+        }
+        let has_login = credentials.is_some();
+        if has_login {
+            let update = ServiceUpdate { credentials, ..ServiceUpdate::default() };
+            self.client.update_service(cx, at, &update).await?;
+        }
+        let removed_variables = order.remove.to_vec();
+        let service = ServicePatch { image, removed_variables, ..ServicePatch::default() };
+        let services = [(at.service.clone(), service)].into();
+        let patch = Patch { services, ..Patch::default() };
+        let message = format!("deploy {}", order.artifact);
+        let committed = self.client.commit_patch(cx, &at.environment, &patch, &message).await;
+        after(has_login, committed).map(|_| None)
+    }
+
+    async fn upload(
+        &self,
+        cx: &Context,
+        at: &ServiceAt,
+        digest: &str,
+        order: &Order<'_>,
+    ) -> Result<String> {
+        let read = async {
+            let path = order.archive.as_ref().ok_or(std::io::ErrorKind::NotFound)?;
+            tokio::fs::read(path).await
+        };
+        let archive = read.await.map_err(|source| {
+            let message = format!("the archive of {} cannot be read", order.artifact);
+            Error::new(ErrorKind::Io, "upload a source archive", message)
+                .without_effect()
+                .with_source(source)
+        })?;
+        self.remove_variables(cx, at, order.remove).await?;
+        let message = format!("source {digest}");
+        let uploaded = self.client.upload(cx, at, archive, &message).await;
+        let uploaded = after(!order.remove.is_empty(), uploaded)?;
+        Ok(uploaded.deployment_id.as_str().to_owned())
+    }
+
     /// The steps that failed, and the end of the log.
     async fn clues(&self, cx: &Context, slot: &Slot, id: &DeploymentId) -> Result<Vec<Evidence>> {
         let events = self.client.deployment_events(cx, id).await?;
@@ -162,52 +234,87 @@ impl Seam for Platform {
     }
 
     async fn change_variables(&self, cx: &Context, slot: &Slot, change: &Change) -> Result<()> {
-        let of = VariablesOf::from(self.at(cx, slot).await?);
-        // Railway cannot be told not to deploy for these: what they start is overtaken by what
-        // comes after.
-        for name in &change.remove {
-            match self.client.delete_variable(cx, &of, name).await {
-                Err(error) if error.kind() == ErrorKind::NotFound => {}
-                deleted => deleted?,
-            }
-        }
+        let at = self.at(cx, slot).await?;
+        self.remove_variables(cx, &at, &change.remove).await?;
         if change.set.is_empty() {
             return Ok(());
         }
-        self.client.upsert_variables(cx, &of, &change.set, Deploys::Skipped).await
+        let of = VariablesOf::from(at);
+        let set = self.client.upsert_variables(cx, &of, &change.set, Deploys::Skipped).await;
+        after(!change.remove.is_empty(), set)
     }
 
-    async fn configured(&self, cx: &Context, slot: &Slot) -> Result<Option<Artifact>> {
+    async fn configured(&self, cx: &Context, slot: &Slot) -> Result<Configured> {
         let at = self.at(cx, slot).await?;
-        let source = self.client.service_instance(cx, &at).await?.source;
-        let image = source.and_then(|source| source.image).filter(|image| !image.is_empty());
-        Ok(image.map(Artifact::image))
-    }
-
-    async fn configure(&self, cx: &Context, slot: &Slot, artifact: &Artifact) -> Result<()> {
-        let at = self.at(cx, slot).await?;
-        match artifact.pinned() {
-            Some(image) => self.client.set_source_image(cx, &at, &image, None).await,
-            None => Ok(()),
+        let instance = self.client.service_instance(cx, &at).await?;
+        let mut settings = BTreeMap::new();
+        let values = [
+            (Setting::PreDeployCommand, instance.pre_deploy_line()),
+            (Setting::HealthPath, instance.healthcheck_path),
+            (Setting::StartCommand, instance.start_command),
+        ];
+        for (setting, value) in values {
+            settings.extend(value.filter(|value| !value.is_empty()).map(|value| (setting, value)));
         }
+        let image = instance.source.and_then(|source| source.image);
+        let artifact = image.filter(|image| !image.is_empty()).map(Artifact::image);
+        Ok(Configured { artifact, settings })
     }
 
-    async fn start(
+    async fn configure(
         &self,
         cx: &Context,
         slot: &Slot,
-        artifact: &Artifact,
-    ) -> Result<Option<String>> {
+        artifact: Option<&Artifact>,
+        settings: &BTreeMap<Setting, Option<String>>,
+    ) -> Result<()> {
         let at = self.at(cx, slot).await?;
-        if let Some(image) = artifact.pinned() {
-            self.client.set_source_image(cx, &at, &image, None).await?;
+        let image = artifact.and_then(Artifact::pinned);
+        if image.is_none() && settings.is_empty() {
+            return Ok(());
         }
-        let commit = match artifact {
-            Artifact::Commit(commit) => Some(commit.as_str()),
-            _ => None,
+        let setting = |setting| settings.get(&setting).cloned();
+        let update = ServiceUpdate {
+            image,
+            healthcheck_path: setting(Setting::HealthPath),
+            pre_deploy_command: setting(Setting::PreDeployCommand),
+            start_command: setting(Setting::StartCommand),
+            ..ServiceUpdate::default()
         };
-        let id = self.client.deploy(cx, &at, commit).await?;
-        Ok(Some(id.as_str().to_owned()))
+        self.client.update_service(cx, &at, &update).await
+    }
+
+    async fn auto_deploys(&self, cx: &Context, slot: &Slot) -> Result<Option<bool>> {
+        let at = self.at(cx, slot).await?;
+        let status = self.client.auto_deploy(cx, &at).await?;
+        Ok((status.enabled || status.can_enable).then_some(status.enabled))
+    }
+
+    async fn set_auto_deploys(&self, cx: &Context, slot: &Slot, on: bool) -> Result<()> {
+        let at = self.at(cx, slot).await?;
+        self.client.set_auto_deploy(cx, &at, on).await
+    }
+
+    fn removes_with_deploy(&self) -> bool {
+        true
+    }
+
+    async fn start(&self, cx: &Context, slot: &Slot, order: &Order<'_>) -> Result<Option<String>> {
+        let at = self.at(cx, slot).await?;
+        match order.artifact {
+            Artifact::Source(digest) => self.upload(cx, &at, digest, order).await.map(Some),
+            _ if order.artifact.pinned().is_some() => self.start_image(cx, &at, order).await,
+            Artifact::Commit(commit) => {
+                self.remove_variables(cx, &at, order.remove).await?;
+                let id = self.client.deploy(cx, &at, Some(commit)).await;
+                Ok(Some(after(!order.remove.is_empty(), id)?.as_str().to_owned()))
+            }
+            other => {
+                let message = format!("Railway cannot be told to deploy {other}");
+                let error = Error::new(ErrorKind::Unsupported, "start a deployment", message);
+                Err(error.without_effect())
+            }
+        }
     }
 
     /// Which deployment comes of it Railway does not tell.
@@ -258,6 +365,16 @@ impl Seam for Platform {
         self.clues(cx, slot, &id).await.unwrap_or_default()
     }
 
+    fn check(&self, service: &ServiceName, wanted: &Wanted<'_>) -> Result<()> {
+        if wanted.definition.secret_files.is_empty() {
+            return Ok(());
+        }
+        let message = format!("Railway has no files with secrets, as {service} wants them");
+        Err(Error::new(ErrorKind::Unsupported, "set a service up", message)
+            .with_advice("give it the content in a variable")
+            .without_effect())
+    }
+
     fn pause(&self) -> Duration {
         self.client.spread(self.config.pause)
     }
@@ -265,6 +382,11 @@ impl Seam for Platform {
     fn lag(&self) -> Duration {
         self.config.lag
     }
+}
+
+/// Whatever failed, something before it may have changed what is there.
+fn after<T>(is_changed: bool, result: Result<T>) -> Result<T> {
+    result.map_err(|error| if is_changed { error.with_unknown_effect() } else { error })
 }
 
 fn failed_step(event: &DeploymentEvent) -> Option<String> {

@@ -30,7 +30,7 @@ pub use self::{
     postgres::{Export, Postgres, PostgresStatus, Recovery, RecoveryInfo, RecoveryStatus},
     service::{
         AutoDeploy, Disk, ImageSource, Instance, MaintenanceMode, RuntimeDetails, Service,
-        ServiceChange, ServiceDetails, ServiceKind, Suspension,
+        ServiceChange, ServiceDetails, ServiceKind, StartCommand, Suspension,
     },
     variable::{SecretFile, Variable},
 };

@@ -11,17 +11,20 @@ use serde::{Deserialize, Serialize};
 use ultrai_deploy_core::{
     Context, Effect, Error, ErrorKind, Result,
     evidence::{Evidence, EvidenceKind},
+    name::ServiceName,
     secret::Secret,
 };
 use ultrai_deploy_hosted::platform::{
-    Artifact, Change, Deploy, Platform as Seam, Seen, Slot, Status,
+    Artifact, Change, Configured, Deploy, Order, Platform as Seam, Seen, Setting, Slot, Status,
+    Wanted,
 };
 
 use crate::{
     Client,
     model::{
-        self, BuildCache, DeployFilter, DeployStatus, EventFilter, ImageSource, LogQuery, OwnerId,
-        Service, ServiceChange, ServiceId, Start, Started, Suspension,
+        self, AutoDeploy, BuildCache, DeployFilter, DeployStatus, EventFilter, ImageSource,
+        LogQuery, OwnerId, Service, ServiceChange, ServiceId, Start, StartCommand, Started,
+        Suspension,
     },
 };
 
@@ -138,36 +141,99 @@ impl Seam for Platform {
 
     async fn change_variables(&self, cx: &Context, slot: &Slot, change: &Change) -> Result<()> {
         let id = id_of(slot);
+        let mut is_changed = false;
         for name in &change.remove {
-            self.client.delete_env_var(cx, &id, name).await?;
+            after(is_changed, self.client.delete_env_var(cx, &id, name).await)?;
+            is_changed = true;
         }
         for (name, value) in &change.set {
-            self.client.set_env_var(cx, &id, name, value).await?;
+            after(is_changed, self.client.set_env_var(cx, &id, name, value).await)?;
+            is_changed = true;
         }
         Ok(())
     }
 
-    async fn configured(&self, cx: &Context, slot: &Slot) -> Result<Option<Artifact>> {
-        let image = self.client.service(cx, &id_of(slot)).await?.image_path;
-        Ok(image.filter(|image| !image.is_empty()).map(Artifact::image))
+    async fn files(&self, cx: &Context, slot: &Slot) -> Result<BTreeMap<String, Secret>> {
+        let files = self.client.secret_files(cx, &id_of(slot)).await?;
+        Ok(files.into_iter().map(|file| (file.name, file.content)).collect())
     }
 
-    async fn configure(&self, cx: &Context, slot: &Slot, artifact: &Artifact) -> Result<()> {
-        let Some(path) = artifact.pinned() else { return Ok(()) };
+    async fn change_files(&self, cx: &Context, slot: &Slot, change: &Change) -> Result<()> {
         let id = id_of(slot);
-        let owner = self.client.service(cx, &id).await?.owner_id;
-        let image = Some(ImageSource { owner, path, registry_credential: None });
-        let change = ServiceChange { image, ..ServiceChange::default() };
-        self.client.update_service(cx, &id, &change).await.map(drop)
+        let mut is_changed = false;
+        for name in &change.remove {
+            after(is_changed, self.client.delete_secret_file(cx, &id, name).await)?;
+            is_changed = true;
+        }
+        for (name, content) in &change.set {
+            after(is_changed, self.client.put_secret_file(cx, &id, name, content).await)?;
+            is_changed = true;
+        }
+        Ok(())
     }
 
-    async fn start(
+    async fn configured(&self, cx: &Context, slot: &Slot) -> Result<Configured> {
+        let service = self.client.service(cx, &id_of(slot)).await?;
+        let mut settings = BTreeMap::new();
+        let values = [
+            (Setting::PreDeployCommand, service.pre_deploy_command().map(str::to_owned)),
+            (Setting::StartCommand, service.start_command().map(str::to_owned)),
+            (Setting::HealthPath, service.details.health_check_path),
+        ];
+        for (setting, value) in values {
+            settings.extend(value.filter(|value| !value.is_empty()).map(|value| (setting, value)));
+        }
+        let image = service.image_path.filter(|image| !image.is_empty());
+        Ok(Configured { artifact: image.map(Artifact::image), settings })
+    }
+
+    async fn configure(
         &self,
         cx: &Context,
         slot: &Slot,
-        artifact: &Artifact,
-    ) -> Result<Option<String>> {
-        let start = match (artifact, artifact.pinned()) {
+        artifact: Option<&Artifact>,
+        settings: &BTreeMap<Setting, Option<String>>,
+    ) -> Result<()> {
+        let path = artifact.and_then(Artifact::pinned);
+        if path.is_none() && settings.is_empty() {
+            return Ok(());
+        }
+        let id = id_of(slot);
+        let service = self.client.service(cx, &id).await?;
+        let owner = service.owner_id;
+        let image = path.map(|path| ImageSource { owner, path, registry_credential: None });
+        // Render takes nothing for what is cleared.
+        let setting = |setting| settings.get(&setting).cloned().map(Option::unwrap_or_default);
+        let runtime = service.details.runtime.unwrap_or_default();
+        let change = ServiceChange {
+            image,
+            health_check_path: setting(Setting::HealthPath),
+            pre_deploy_command: setting(Setting::PreDeployCommand),
+            start_command: setting(Setting::StartCommand)
+                .map(|command| StartCommand { runtime, command }),
+            ..ServiceChange::default()
+        };
+        self.client.update_service(cx, &id, &change).await.map(drop)
+    }
+
+    async fn auto_deploys(&self, cx: &Context, slot: &Slot) -> Result<Option<bool>> {
+        let service = self.client.service(cx, &id_of(slot)).await?;
+        Ok(match service.auto_deploy {
+            AutoDeploy::Yes => Some(true),
+            // What has no repository has nothing to push to.
+            AutoDeploy::No => service.repo.map(|_| false),
+            _ => None,
+        })
+    }
+
+    async fn set_auto_deploys(&self, cx: &Context, slot: &Slot, on: bool) -> Result<()> {
+        let auto_deploy = Some(if on { AutoDeploy::Yes } else { AutoDeploy::No });
+        let change = ServiceChange { auto_deploy, ..ServiceChange::default() };
+        self.client.update_service(cx, &id_of(slot), &change).await.map(drop)
+    }
+
+    async fn start(&self, cx: &Context, slot: &Slot, order: &Order<'_>) -> Result<Option<String>> {
+        let start = match (order.artifact, order.artifact.pinned()) {
             (_, Some(image)) => Start::Image(image),
             (Artifact::Commit(commit), _) => Start::Commit(commit.clone(), BuildCache::Keep),
             (other, None) => {
@@ -223,6 +289,25 @@ impl Seam for Platform {
         self.clues(cx, slot, deploy).await.unwrap_or_default()
     }
 
+    fn check(&self, service: &ServiceName, wanted: &Wanted<'_>) -> Result<()> {
+        let (message, advice) = if wanted.is_upload {
+            (
+                format!("Render takes no source of {service} from here"),
+                "name the commit of the repository that the service is connected to, or an image",
+            )
+        } else if wanted.definition.registry.is_some() {
+            (
+                format!("Render takes no registry login for {service} with a deploy"),
+                "choose the registry credential of the service in Render's dashboard",
+            )
+        } else {
+            return Ok(());
+        };
+        Err(Error::new(ErrorKind::Unsupported, "set a service up", message)
+            .with_advice(advice)
+            .without_effect())
+    }
+
     fn pause(&self) -> Duration {
         self.client.api().spread("read", self.config.pause)
     }
@@ -230,6 +315,11 @@ impl Seam for Platform {
     fn lag(&self) -> Duration {
         self.config.lag
     }
+}
+
+/// Whatever failed, something before it may have changed what is there.
+fn after<T>(is_changed: bool, result: Result<T>) -> Result<T> {
+    result.map_err(|error| if is_changed { error.with_unknown_effect() } else { error })
 }
 
 fn id_of(slot: &Slot) -> ServiceId {

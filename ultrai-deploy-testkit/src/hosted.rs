@@ -148,7 +148,8 @@ impl<F: Fake> Lab<F> {
             // Where a former build is gone, its very image is deployed by its digest.
             assert!(image == wanted || image.contains('@'), "{service}: {inside:?}");
             assert_eq!(inside.configured.as_ref(), Some(&wanted), "{service}: {inside:?}");
-            let variables = [("BY_HAND", "kept"), ("VERSION", version)];
+            let only = only(version);
+            let variables = [("BY_HAND", "kept"), ("VERSION", version), (&*only, "x")];
             let variables = variables.map(|(name, value)| (name.to_owned(), value.to_owned()));
             assert_eq!(inside.variables, variables.clone().into(), "{service}: {inside:?}");
             assert_eq!(inside.started_with, variables.into(), "{service}: {inside:?}");
@@ -284,12 +285,17 @@ fn target() -> Target {
     Target::new(ok(ProjectName::new("shop")), ok(EnvironmentName::new("production")))
 }
 
+/// A variable that no other version has.
+fn only(version: &str) -> String {
+    format!("ONLY_{}", version.replace('.', "_"))
+}
+
 fn spec(version: &str, tags: [&str; 2]) -> ReleaseSpec {
     let mut spec = ReleaseSpec::new(ok(ProjectName::new("shop")), ok(Version::parse(version)));
     for (name, tag) in SERVICES.into_iter().zip(tags) {
         let reference = format!("shop/{name}:{tag}");
         let image = ImageSpec { reference, build: None, pull: PullPolicy::default() };
-        let config = json!({ "variables": { "VERSION": version } });
+        let config = json!({ "variables": { "VERSION": version, only(version): "x" } });
         let depends_on = if name == "web" { vec![service("api")] } else { Vec::new() };
         let image = Some(image);
         let of_service = ServiceSpec { image, config, depends_on, ..ServiceSpec::default() };

@@ -133,8 +133,14 @@ async fn what_others_started_is_adopted_and_comes_back() {
     let Serving::Unmanaged(found) = &current.serving else { panic!("{current:?}") };
     let release = one.release(Variant::First).await;
     let plan = deployer.plan(&current, &release).unwrap();
-    let work =
-        Work { from: Some(found), to: Some(&release), plan: &plan, records: &[], inherited: &[], is_return: false };
+    let work = Work {
+        from: Some(found),
+        to: Some(&release),
+        plan: &plan,
+        records: &[],
+        inherited: &[],
+        is_return: false,
+    };
     let record = deployer.prepare(&cx, Step::Switch, &work).await.unwrap();
     deployer.switch(&cx, &work, &record).await.unwrap();
     let switched = deployer.current(&cx).await.unwrap();
@@ -172,7 +178,14 @@ async fn a_fault_comes_at_its_call_and_an_answer_can_get_lost() {
     assert!(faulty.current(&cx).await.is_ok());
 
     let plan = faulty.plan(&current, &release).unwrap();
-    let work = Work { from: None, to: Some(&release), plan: &plan, records: &[], inherited: &[], is_return: false };
+    let work = Work {
+        from: None,
+        to: Some(&release),
+        plan: &plan,
+        records: &[],
+        inherited: &[],
+        is_return: false,
+    };
     let record = faulty.prepare(&cx, Step::Stage, &work).await.unwrap();
     let error = faulty.stage(&cx, &work, &record).await.unwrap_err();
     assert_eq!(error.effect(), ultrai_deploy_core::Effect::Unknown);
@@ -197,7 +210,14 @@ async fn a_call_can_hang_be_slow_or_lie_once() {
     let current = faulty.current(&cx).await.unwrap();
     assert!(begun.elapsed() >= hour);
     let plan = faulty.plan(&current, &release).unwrap();
-    let work = Work { from: None, to: Some(&release), plan: &plan, records: &[], inherited: &[], is_return: false };
+    let work = Work {
+        from: None,
+        to: Some(&release),
+        plan: &plan,
+        records: &[],
+        inherited: &[],
+        is_return: false,
+    };
     let hangs = timeout(hour, faulty.prepare(&cx, Step::Stage, &work)).await;
     assert!(hangs.is_err(), "it does not hang");
     let record = faulty.prepare(&cx, Step::Stage, &work).await.unwrap();

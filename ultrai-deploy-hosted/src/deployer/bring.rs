@@ -1,8 +1,8 @@
 //! From what runs in a slot to what shall run there.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::time::Instant;
 use ultrai_deploy_core::{
     Context, Error, ErrorKind, Result, deployer::Work, name::ServiceName, secret::Secrets,
@@ -11,9 +11,13 @@ use ultrai_deploy_core::{
 use super::{Deployer, target};
 use crate::{
     definition::{self, Definition},
-    platform::{Artifact, Change, Deploy, Seen, Slot, Status},
+    note::Note,
+    platform::{Artifact, Change, Deploy, Order, Seen, Setting, Slot, Status},
     snapshot::Snapshot,
 };
+
+/// Settings to change; those without a value are cleared.
+pub(super) type Settings = BTreeMap<Setting, Option<String>>;
 
 /// How many times its lag a deploy that was accepted is waited for: it may be queued first.
 const PATIENCE: u32 = 6;
@@ -32,32 +36,103 @@ impl Deployer {
         let wanted = definition::artifact(name, service)?;
         let definition = Definition::read(name, &service.config)?;
         let slot = self.platform.find(cx, definition.slot(name)).await?;
+        if work.is_return {
+            self.hold_own_deploys(cx, &slot).await?;
+        }
         let former = former(work, name)?;
+        let settings = self.settings_to_change(cx, &slot, &definition).await?;
+        self.set_up(cx, &slot, None, &settings).await?;
+        let files = self.file_change(cx, &slot, &definition, former.as_ref(), secrets).await?;
+        self.change_files(cx, &slot, &files).await?;
         let now = self.platform.variables(cx, &slot).await?;
         let change = definition.change(&now, former.as_ref(), secrets)?;
-        self.change_variables(cx, &slot, &change).await?;
+        let is_set = settings.is_empty() && files.is_empty() && change.is_empty();
+        let remove = self.change_variables(cx, &slot, change).await?;
 
-        let seen = self.platform.look(cx, &slot).await?;
+        let seen = self.see(cx, &slot).await?;
         let newest = before.slots.get(name).and_then(|before| before.newest.as_deref());
-        // A deploy that began before the variables were whole does not have them.
-        let own = if change.is_empty() { own(&seen, newest, &wanted) } else { None };
+        // A deploy that began before all was set does not have it.
+        let own = if is_set { own(&seen, newest, &wanted) } else { None };
         let id = match own {
             Some(own) if own.status == Status::Live => None,
             Some(own) => Some(own.id.clone()),
-            None => Some(self.start(cx, &slot, &seen, &wanted).await?),
+            None => {
+                let login = definition.login(secrets)?;
+                let order = Order { remove: &remove, login, ..self.order(&wanted) };
+                Some(self.start(cx, &slot, &seen, &order).await?)
+            }
         };
         if let Some(id) = id {
             self.follow(cx, name, &slot, &id, &wanted).await?;
         }
         self.configure(cx, &slot, &wanted).await?;
         // What is suspended is resumed last: its old deploy must not serve in between.
-        if self.platform.look(cx, &slot).await?.is_suspended {
+        if self.see(cx, &slot).await?.is_suspended {
             self.resume(cx, &slot).await?;
         }
         Ok(())
     }
 
-    pub(super) async fn change_variables(
+    /// What is asked for to bring `artifact`.
+    pub(super) fn order<'a>(&self, artifact: &'a Artifact) -> Order<'a> {
+        let archive = match artifact {
+            Artifact::Source(digest) => self.releases.file_path(digest),
+            _ => None,
+        };
+        Order { archive, ..Order::new(artifact) }
+    }
+
+    /// The settings of `definition` that the slot does not have.
+    async fn settings_to_change(
+        &self,
+        cx: &Context,
+        slot: &Slot,
+        definition: &Definition,
+    ) -> Result<Settings> {
+        if definition.settings.is_empty() {
+            return Ok(Settings::new());
+        }
+        let now = self.platform.configured(cx, slot).await?.settings;
+        let differ = definition.settings.iter().filter(|(setting, value)| {
+            // What is not set and what is empty is the same.
+            now.get(setting).map_or("", String::as_str) != value.as_str()
+        });
+        Ok(differ.map(|(setting, value)| (*setting, Some(value.clone()))).collect())
+    }
+
+    /// Sets what the platform deploys by itself, where that is given, and settings.
+    pub(super) async fn set_up(
+        &self,
+        cx: &Context,
+        slot: &Slot,
+        artifact: Option<&Artifact>,
+        settings: &Settings,
+    ) -> Result<()> {
+        if artifact.is_none() && settings.is_empty() {
+            return Ok(());
+        }
+        let detail = json!({ "artifact": artifact, "settings": settings });
+        let configuring = self.platform.configure(cx, slot, artifact, settings);
+        cx.effect("configure", &slot.name, detail, configuring).await
+    }
+
+    pub(super) async fn file_change(
+        &self,
+        cx: &Context,
+        slot: &Slot,
+        definition: &Definition,
+        former: Option<&Definition>,
+        secrets: &Secrets,
+    ) -> Result<Change> {
+        let has_files = |one: &Definition| !one.secret_files.is_empty();
+        if !has_files(definition) && !former.is_some_and(has_files) {
+            return Ok(Change::default());
+        }
+        let now = self.platform.files(cx, slot).await?;
+        definition.file_change(&now, former, secrets)
+    }
+
+    pub(super) async fn change_files(
         &self,
         cx: &Context,
         slot: &Slot,
@@ -66,10 +141,26 @@ impl Deployer {
         if change.is_empty() {
             return Ok(());
         }
-        let detail =
-            json!({ "set": change.set.keys().collect::<Vec<_>>(), "remove": change.remove });
-        let changing = self.platform.change_variables(cx, slot, change);
-        cx.effect("change variables", &slot.name, detail, changing).await
+        let changing = self.platform.change_files(cx, slot, change);
+        cx.effect("change files", &slot.name, names_of(change), changing).await
+    }
+
+    /// Changes variables; those that come back are to be removed with the deploy.
+    pub(super) async fn change_variables(
+        &self,
+        cx: &Context,
+        slot: &Slot,
+        mut change: Change,
+    ) -> Result<Vec<String>> {
+        let mut later = Vec::new();
+        if self.platform.removes_with_deploy() {
+            later = std::mem::take(&mut change.remove);
+        }
+        if !change.is_empty() {
+            let changing = self.platform.change_variables(cx, slot, &change);
+            cx.effect("change variables", &slot.name, names_of(&change), changing).await?;
+        }
+        Ok(later)
     }
 
     /// What the platform does by itself must not bring back what was there, nor what failed.
@@ -79,11 +170,9 @@ impl Deployer {
         slot: &Slot,
         artifact: &Artifact,
     ) -> Result<()> {
-        match self.platform.configured(cx, slot).await? {
+        match self.platform.configured(cx, slot).await?.artifact {
             Some(configured) if !configured.is(artifact) => {
-                let configuring = self.platform.configure(cx, slot, artifact);
-                let detail = json!({ "artifact": artifact });
-                cx.effect("configure", &slot.name, detail, configuring).await
+                self.set_up(cx, slot, Some(artifact), &Settings::new()).await
             }
             _ => Ok(()),
         }
@@ -99,14 +188,21 @@ impl Deployer {
         cx: &Context,
         slot: &Slot,
         seen: &Seen,
-        wanted: &Artifact,
+        order: &Order<'_>,
     ) -> Result<String> {
-        let detail = json!({ "artifact": wanted });
-        let starting = self.platform.start(cx, slot, wanted);
-        match cx.effect("deploy", &slot.name, detail, starting).await? {
-            Some(id) => Ok(id),
-            None => self.appears(cx, slot, seen, wanted).await,
+        let wanted = order.artifact;
+        let detail = json!({ "artifact": wanted, "remove": order.remove });
+        let starting = self.platform.start(cx, slot, order);
+        let id = match cx.effect("deploy", &slot.name, detail, starting).await? {
+            Some(id) => id,
+            None => self.appears(cx, slot, seen, wanted).await?,
+        };
+        if let Artifact::Source(digest) = wanted {
+            let mut note = Note::read(&*self.releases).await?;
+            note.remember(&id, digest);
+            note.write(&*self.releases).await?;
         }
+        Ok(id)
     }
 
     /// The id of the deploy that has come since.
@@ -120,12 +216,15 @@ impl Deployer {
         let newest = before.deploys.first().map(|deploy| deploy.id.as_str());
         let end = Instant::now() + PATIENCE * self.platform.lag();
         loop {
-            let seen = self.platform.look(cx, slot).await?;
+            let seen = self.see(cx, slot).await?;
             // However it has ended meanwhile.
             if let Some(own) = seen.since(newest).find(|deploy| may_be(deploy, wanted)) {
                 return Ok(own.id.clone());
             }
             if Instant::now() >= end {
+                if let Some(other) = seen.since(newest).find(|one| one.status == Status::Live) {
+                    is_what_was_asked(&format!("{} of {}", other.id, slot.name), other, wanted)?;
+                }
                 let message = format!("the deploy of {wanted} to {} does not show up", slot.name);
                 return Err(Error::new(ErrorKind::Timeout, "find the deploy", message)
                     .with_advice(
@@ -161,7 +260,9 @@ impl Deployer {
                     self.rest(cx).await?;
                     continue;
                 }
-                Status::Live => return is_what_was_asked(&what, &deploy, wanted),
+                Status::Live => {
+                    return is_what_was_asked(&format!("{id} of {name}"), &deploy, wanted);
+                }
                 Status::Blocked(word) => (
                     ErrorKind::Unavailable,
                     format!("{what} waits for a person: {word}"),
@@ -224,10 +325,15 @@ pub(super) fn former(work: &Work<'_>, name: &ServiceName) -> Result<Option<Defin
     service.map(|service| Definition::read(name, &service.config)).transpose()
 }
 
+/// Names only.
+pub(super) fn names_of(change: &Change) -> Value {
+    json!({ "set": change.set.keys().collect::<Vec<_>>(), "remove": change.remove })
+}
+
 fn is_what_was_asked(what: &str, deploy: &Deploy, wanted: &Artifact) -> Result<()> {
     match &deploy.artifact {
         Some(runs) if !runs.is(wanted) => {
-            let message = format!("{what} serves {runs} instead of {wanted}");
+            let message = format!("deploy {what} serves {runs} instead of {wanted}");
             Err(Error::new(ErrorKind::Unhealthy, "deploy", message)
                 .with_advice("look whether the platform deployed what it had before"))
         }

@@ -41,7 +41,7 @@ impl Deployer {
             else {
                 continue;
             };
-            let seen = self.platform.look(cx, &before.slot).await?;
+            let seen = self.see(cx, &before.slot).await?;
             let wanted = definition::artifact(name, service)?;
             let own = own(&seen, before.newest.as_deref(), &wanted);
             if seen.is_suspended || own.is_none_or(|own| own.status != Status::Live) {
@@ -50,7 +50,7 @@ impl Deployer {
         }
         for name in work.plan.with_action(Action::Remove) {
             if let Some(before) = before.slots.get(name)
-                && self.platform.look(cx, &before.slot).await?.live().is_some()
+                && self.see(cx, &before.slot).await?.live().is_some()
             {
                 return Ok(false);
             }
@@ -69,7 +69,7 @@ impl Deployer {
         let now = self.snapshot(cx, work).await?;
         let mut is_done = now.marked == mark_of(work.to);
         for (name, before) in &before.slots {
-            let seen = self.platform.look(cx, &before.slot).await?;
+            let seen = self.see(cx, &before.slot).await?;
             let newest = began.slots.get(name).and_then(|slot| slot.newest.as_deref());
             let is_stopped = !seen.since(before.newest.as_deref()).any(|one| one.status.is_open());
             let is_back = match &before.live {
@@ -80,9 +80,14 @@ impl Deployer {
                 }
             };
             let is_set = now.slots.get(name).is_some_and(|now| {
-                now.variables == before.variables && now.configured == before.configured
+                now.variables == before.variables
+                    && now.files == before.files
+                    && now.configured == before.configured
+                    && now.settings == before.settings
             });
             is_done &= is_stopped && is_back && is_set;
+            // A push would bring back what failed.
+            is_done = is_done && self.platform.auto_deploys(cx, &before.slot).await? != Some(true);
         }
         Ok(judge(is_done, now == Snapshot::read(record)?))
     }

@@ -106,6 +106,7 @@ async fn it_conforms_on_every_kind_of_platform() {
         Manners { is_silent: true, ..Manners::default() },
         Manners { lag: LAG, ..Manners::default() },
         Manners { is_silent: true, forgets: true, ..Manners::default() },
+        Manners { is_bound: true, ..Manners::default() },
     ] {
         let cases = conformance::deployer(&Towns(manners)).await;
         println!("deployer conformance, hosted, {manners:?}: {cases} cases");

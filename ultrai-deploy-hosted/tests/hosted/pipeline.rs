@@ -19,10 +19,10 @@ use ultrai_deploy_core::{
     verification::NoProbes,
     version::Version,
 };
-use ultrai_deploy_hosted as hosted;
+use ultrai_deploy_hosted::{self as hosted, platform::Setting};
 use ultrai_deploy_testkit::crash::{self, Death, Paper, When};
 
-use crate::town::{LAG, Manners, Town};
+use crate::town::{LAG, Manners, Set, Town};
 
 /// What outlives a process.
 #[derive(Debug)]
@@ -108,18 +108,24 @@ impl Lab {
         assert_eq!(Some(release.version.as_str()), expected);
         let secret = if release.version.as_str() == "1.0.0" { "one" } else { "two" };
         for slot in ["api", "web"] {
-            let mut variables =
-                BTreeMap::from([("VERSION".to_owned(), release.version.to_string())]);
-            variables.insert("TOKEN".to_owned(), secret.to_owned());
-            variables.insert("BY_HAND".to_owned(), "kept".to_owned());
-            let only = if release.version.as_str() == "1.0.0" { "ONLY_OLD" } else { "ONLY_NEW" };
-            variables.insert(only.to_owned(), "x".to_owned());
-            assert_eq!(self.town.variables_of(slot), variables, "{slot}");
+            let version = release.version.as_str();
+            let only = if version == "1.0.0" { "ONLY_OLD" } else { "ONLY_NEW" };
+            let all = [("VERSION", version), ("TOKEN", secret), ("BY_HAND", "kept"), (only, "x")];
+            let set = Set {
+                variables: texts(all),
+                files: texts([("token.txt", secret)]),
+                settings: [(Setting::HealthPath, format!("/{version}"))].into(),
+            };
+            assert_eq!(self.town.set_in(slot), set, "{slot}");
             let image = release.services[&name(slot)].image.as_ref().unwrap();
             assert_eq!(self.town.configured_in(slot), Some(image.reference.clone()), "{slot}");
-            assert_eq!(self.town.live_variables(slot), variables, "{slot} was started with");
+            assert_eq!(self.town.live_with(slot), set, "{slot} was started with");
         }
     }
+}
+
+fn texts<const N: usize>(pairs: [(&str, &str); N]) -> BTreeMap<String, String> {
+    pairs.map(|(name, value)| (name.to_owned(), value.to_owned())).into()
 }
 
 fn name(text: &str) -> ServiceName {
@@ -145,6 +151,8 @@ fn spec(version: &str, api: &str) -> ReleaseSpec {
             config: json!({
                 "variables": { "VERSION": version, only: "x" },
                 "secret_variables": { "TOKEN": "TOKEN" },
+                "secret_files": { "token.txt": "TOKEN" },
+                "settings": { "health_path": format!("/{version}") },
             }),
             depends_on: needs.iter().map(|needed| name(needed)).collect(),
             secrets: vec![SecretName::new("TOKEN").unwrap()],
@@ -160,6 +168,7 @@ async fn served(manners: Manners) -> Lab {
     let lab = Lab::new(manners);
     lab.town.set_by_hand("api", "BY_HAND", "kept");
     lab.town.set_by_hand("web", "BY_HAND", "kept");
+    lab.town.let_deploy_itself("web");
     let report = lab.deploy(spec("1.0.0", "1.0.0")).await;
     assert!(matches!(report.ending, Some(Ending::Succeeded { .. })), "{report}");
     lab.assert_settled(Some("1.0.0")).await;
@@ -179,6 +188,8 @@ async fn an_upgrade_and_a_failing_one() {
     for manners in [
         Manners::default(),
         Manners { is_silent: true, lag: LAG, forgets: true, ..Manners::default() },
+        Manners { is_bound: true, ..Manners::default() },
+        Manners { is_bound: true, is_silent: true, lag: LAG, ..Manners::default() },
     ] {
         for (api, version) in [("1.1.0", "1.1.0"), ("sick", "1.0.0")] {
             let lab = served(manners).await;
@@ -196,6 +207,12 @@ async fn an_upgrade_and_a_failing_one() {
                 assert!(matches!(report.ending, Some(Ending::RolledBack { .. })), "{report}");
             }
             lab.assert_settled(Some(version)).await;
+            // A push does not bring back what failed, until a release is good.
+            assert_eq!(lab.town.deploys_itself("web"), Some(is_good));
+            let report = upgrade(&lab, "1.1.0-b", &Death::never()).await.unwrap();
+            assert!(matches!(report.ending, Some(Ending::Succeeded { .. })), "{report}");
+            assert_eq!(lab.town.deploys_itself("web"), Some(true));
+            assert_eq!(lab.town.deploys_itself("api"), None);
         }
     }
 }
@@ -204,9 +221,11 @@ async fn an_upgrade_and_a_failing_one() {
 async fn it_can_be_killed_at_every_record() {
     let mut cases = 0;
     for when in [When::Before, When::Torn, When::After] {
-        for manners in
-            [Manners::default(), Manners { is_silent: true, lag: LAG, ..Manners::default() }]
-        {
+        for manners in [
+            Manners::default(),
+            Manners { is_silent: true, lag: LAG, ..Manners::default() },
+            Manners { is_bound: true, is_silent: true, ..Manners::default() },
+        ] {
             for api in ["1.1.0", "sick"] {
                 cases += crash::every_point(when, |death| async move {
                     let lab = served(manners).await;
@@ -226,6 +245,8 @@ async fn it_can_be_killed_at_every_record() {
                         _ => "1.0.0",
                     };
                     lab.assert_settled(Some(version)).await;
+                    let is_back = matches!(ending, Some(Ending::RolledBack { .. }));
+                    assert_eq!(lab.town.deploys_itself("web"), Some(!is_back), "{ending:?}");
                 })
                 .await;
             }

@@ -13,12 +13,15 @@ use ultrai_deploy_core::{
     evidence::{Evidence, EvidenceKind},
     secret::Secret,
 };
-use ultrai_deploy_hosted::platform::{Artifact, Change, Deploy, Platform, Seen, Slot, Status};
+use ultrai_deploy_hosted::platform::{
+    Artifact, Change, Configured, Deploy, Order, Platform, Seen, Setting, Slot, Status,
+};
 
 /// The longest that a town takes to show what it has accepted: longer than a lease lasts.
 pub const LAG: Duration = Duration::from_secs(20);
 
 /// How a town behaves.
+#[expect(clippy::struct_excessive_bools, reason = "each is a surprise of its own")]
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Manners {
     /// It does not tell the id of a deploy that it starts.
@@ -29,6 +32,9 @@ pub struct Manners {
     pub forgets: bool,
     /// It deploys what it had before, and calls that a success.
     pub is_stubborn: bool,
+    /// Removing a variable starts a deploy of what is configured, and going back brings the
+    /// variables of then back.
+    pub is_bound: bool,
     /// How many more calls than two go by before a deploy is over.
     pub slowness: u32,
 }
@@ -44,18 +50,26 @@ pub struct Town {
 struct Place {
     /// Newest first.
     deploys: Vec<One>,
-    variables: BTreeMap<String, String>,
+    set: Set,
     /// What is deployed when nobody says what.
     configured: Option<Artifact>,
+    deploys_itself: Option<bool>,
     is_suspended: bool,
     begun: u32,
+}
+
+/// What is set in a slot, and what a deploy runs with.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Set {
+    pub variables: BTreeMap<String, String>,
+    pub files: BTreeMap<String, String>,
+    pub settings: BTreeMap<Setting, String>,
 }
 
 #[derive(Clone, Debug)]
 struct One {
     deploy: Deploy,
-    /// The variables that it runs with.
-    variables: BTreeMap<String, String>,
+    set: Set,
     seen_from: Instant,
     left: u32,
 }
@@ -91,11 +105,20 @@ impl Town {
         self.slots()[slot].begun
     }
 
-    /// The variables that what serves in a slot was started with.
-    pub fn live_variables(&self, slot: &str) -> BTreeMap<String, String> {
+    /// What that which serves in a slot was started with.
+    pub fn live_with(&self, slot: &str) -> Set {
         let slots = self.slots();
         let live = slots[slot].deploys.iter().find(|one| one.deploy.status == Status::Live);
-        live.map(|one| one.variables.clone()).unwrap_or_default()
+        live.map(|one| one.set.clone()).unwrap_or_default()
+    }
+
+    /// Whether the slot is deployed without being told to.
+    pub fn deploys_itself(&self, slot: &str) -> Option<bool> {
+        self.slots()[slot].deploys_itself
+    }
+
+    pub fn let_deploy_itself(&self, slot: &str) {
+        self.slots().get_mut(slot).unwrap().deploys_itself = Some(true);
     }
 
     /// Somebody deploys by hand.
@@ -113,11 +136,12 @@ impl Town {
 
     pub fn set_by_hand(&self, slot: &str, name: &str, value: &str) {
         let mut slots = self.slots();
-        slots.get_mut(slot).unwrap().variables.insert(name.to_owned(), value.to_owned());
+        let set = &mut slots.get_mut(slot).unwrap().set;
+        set.variables.insert(name.to_owned(), value.to_owned());
     }
 
-    pub fn variables_of(&self, slot: &str) -> BTreeMap<String, String> {
-        self.slots()[slot].variables.clone()
+    pub fn set_in(&self, slot: &str) -> Set {
+        self.slots()[slot].set.clone()
     }
 
     fn at<T>(&self, slot: &Slot, act: impl FnOnce(&mut Place) -> T) -> T {
@@ -138,12 +162,12 @@ impl Place {
             status: Status::UnderWay("building".to_owned()),
             began: Some(format!("tick {}", self.begun)),
         };
-        let variables = self.variables.clone();
+        let set = self.set.clone();
         self.deploys.insert(
             0,
             One {
                 deploy,
-                variables,
+                set,
                 seen_from: Instant::now() + manners.lag,
                 left: 2 + manners.slowness,
             },
@@ -190,6 +214,16 @@ fn none(what: &str) -> Error {
     Error::new(ErrorKind::NotFound, "ask the town", what).without_effect()
 }
 
+fn secret(values: &BTreeMap<String, String>) -> BTreeMap<String, Secret> {
+    values.iter().map(|(name, value)| (name.clone(), Secret::new(value.as_str()))).collect()
+}
+
+fn apply(values: &mut BTreeMap<String, String>, change: &Change) {
+    values.retain(|name, _| !change.remove.contains(name));
+    let set = change.set.iter().map(|(name, value)| (name.clone(), value.expose().to_owned()));
+    values.extend(set);
+}
+
 #[async_trait]
 impl Platform for Town {
     fn name(&self) -> &'static str {
@@ -225,39 +259,84 @@ impl Platform for Town {
     }
 
     async fn variables(&self, _: &Context, slot: &Slot) -> Result<BTreeMap<String, Secret>> {
-        Ok(self.at(slot, |place| {
-            let all = place.variables.iter();
-            all.map(|(name, value)| (name.clone(), Secret::new(value.as_str()))).collect()
-        }))
+        Ok(self.at(slot, |place| secret(&place.set.variables)))
     }
 
     async fn change_variables(&self, _: &Context, slot: &Slot, change: &Change) -> Result<()> {
+        let manners = self.manners;
         self.at(slot, |place| {
-            for name in &change.remove {
-                place.variables.remove(name);
-            }
-            for (name, value) in &change.set {
-                place.variables.insert(name.clone(), value.expose().to_owned());
+            apply(&mut place.set.variables, change);
+            let is_live = place.deploys.iter().any(|one| one.deploy.status == Status::Live);
+            if let Some(configured) = place.configured.clone()
+                && manners.is_bound
+                && !change.remove.is_empty()
+                && is_live
+                && !place.is_suspended
+            {
+                place.begin(&slot.name, configured, manners);
             }
         });
         Ok(())
     }
 
-    async fn configured(&self, _: &Context, slot: &Slot) -> Result<Option<Artifact>> {
-        Ok(self.at(slot, |place| place.configured.clone()))
+    async fn files(&self, _: &Context, slot: &Slot) -> Result<BTreeMap<String, Secret>> {
+        Ok(self.at(slot, |place| secret(&place.set.files)))
     }
 
-    async fn configure(&self, _: &Context, slot: &Slot, artifact: &Artifact) -> Result<()> {
-        self.at(slot, |place| place.configured = Some(artifact.clone()));
+    async fn change_files(&self, _: &Context, slot: &Slot, change: &Change) -> Result<()> {
+        self.at(slot, |place| apply(&mut place.set.files, change));
         Ok(())
     }
 
-    async fn start(&self, _: &Context, slot: &Slot, artifact: &Artifact) -> Result<Option<String>> {
+    async fn configured(&self, _: &Context, slot: &Slot) -> Result<Configured> {
+        Ok(self.at(slot, |place| Configured {
+            artifact: place.configured.clone(),
+            settings: place.set.settings.clone(),
+        }))
+    }
+
+    async fn configure(
+        &self,
+        _: &Context,
+        slot: &Slot,
+        artifact: Option<&Artifact>,
+        settings: &BTreeMap<Setting, Option<String>>,
+    ) -> Result<()> {
+        self.at(slot, |place| {
+            place.configured = artifact.cloned().or(place.configured.take());
+            for (setting, value) in settings {
+                match value {
+                    Some(value) => place.set.settings.insert(*setting, value.clone()),
+                    None => place.set.settings.remove(setting),
+                };
+            }
+        });
+        Ok(())
+    }
+
+    async fn auto_deploys(&self, _: &Context, slot: &Slot) -> Result<Option<bool>> {
+        Ok(self.at(slot, |place| place.deploys_itself))
+    }
+
+    async fn set_auto_deploys(&self, _: &Context, slot: &Slot, on: bool) -> Result<()> {
+        self.at(slot, |place| place.deploys_itself = Some(on));
+        Ok(())
+    }
+
+    fn removes_with_deploy(&self) -> bool {
+        self.manners.is_bound
+    }
+
+    async fn start(&self, _: &Context, slot: &Slot, order: &Order<'_>) -> Result<Option<String>> {
         let manners = self.manners;
         let id = self.at(slot, |place| {
+            for name in order.remove {
+                place.set.variables.remove(name);
+            }
             let old = place.deploys.first().and_then(|one| one.deploy.artifact.clone());
-            place.configured = Some(artifact.clone());
-            let artifact = old.filter(|_| manners.is_stubborn).unwrap_or_else(|| artifact.clone());
+            place.configured = Some(order.artifact.clone());
+            let artifact =
+                old.filter(|_| manners.is_stubborn).unwrap_or_else(|| order.artifact.clone());
             place.begin(&slot.name, artifact, manners)
         });
         Ok((!self.manners.is_silent).then_some(id))
@@ -268,8 +347,15 @@ impl Platform for Town {
             return Err(none(&to.id));
         }
         // It brings back a build, and changes no setting.
-        let configured = self.at(slot, |place| place.configured.clone());
-        let id = self.start(cx, slot, to.artifact.as_ref().unwrap()).await;
+        let is_bound = self.manners.is_bound;
+        let configured = self.at(slot, |place| {
+            let old = place.deploys.iter().find(|one| one.deploy.id == to.id);
+            if let Some(old) = old.filter(|_| is_bound) {
+                place.set.variables = old.set.variables.clone();
+            }
+            place.configured.clone()
+        });
+        let id = self.start(cx, slot, &Order::new(to.artifact.as_ref().unwrap())).await;
         self.at(slot, |place| place.configured = configured);
         id
     }

@@ -8,8 +8,8 @@ use crate::{
     documents,
     graphql::Request,
     model::{
-        DeploymentId, Deploys, EnvironmentId, Patch, RegistryCredentials, ServiceAt,
-        variable::Exposed,
+        AutoDeploy, DeploymentId, Deploys, EnvironmentId, Patch, RegistryCredentials, ServiceAt,
+        ServiceUpdate,
     },
 };
 
@@ -28,17 +28,43 @@ impl Client {
         image: &str,
         credentials: Option<&RegistryCredentials>,
     ) -> Result<()> {
-        let mut input = json!({ "source": { "image": image } });
-        if let Some(RegistryCredentials { username, password }) = credentials {
-            input["registryCredentials"] =
-                json!({ "username": username, "password": Exposed(password) });
-        }
+        let update = ServiceUpdate {
+            image: Some(image.to_owned()),
+            credentials: credentials.cloned(),
+            ..ServiceUpdate::default()
+        };
+        self.update_service(cx, at, &update).await
+    }
+
+    /// Changes settings of a service in an environment; deploys nothing.
+    ///
+    /// A second time changes nothing more.
+    ///
+    /// # Errors
+    /// As [`Client`] says. Credentials need one of the larger plans.
+    pub async fn update_service(
+        &self,
+        cx: &Context,
+        at: &ServiceAt,
+        update: &ServiceUpdate,
+    ) -> Result<()> {
         let variables = json!({
-            "serviceId": at.service, "environmentId": at.environment, "input": input,
+            "serviceId": at.service, "environmentId": at.environment, "input": update.wire(),
         });
-        let request = Request::new(documents::SET_SOURCE, variables).keyed();
-        let request = request.with_secrets(credentials.map(|given| &given.password))?;
-        self.graphql.confirm(cx, &request).await
+        let request = Request::with_nulls(documents::UPDATE_SERVICE, variables).keyed();
+        let password = update.credentials.iter().map(|given| &given.password);
+        self.graphql.confirm(cx, &request.with_secrets(password)?).await
+    }
+
+    /// Whether a push to the repository is deployed by itself.
+    ///
+    /// # Errors
+    /// As [`Client`] says.
+    pub async fn auto_deploy(&self, cx: &Context, at: &ServiceAt) -> Result<AutoDeploy> {
+        let variables = json!({
+            "projectId": at.project, "environmentId": at.environment, "serviceId": at.service,
+        });
+        self.graphql.send(cx, &Request::new(documents::AUTO_DEPLOY, variables)).await
     }
 
     /// Sets whether a push to the repository, or a new image, is deployed by itself.
@@ -103,7 +129,7 @@ impl Client {
         let variables = json!({
             "environmentId": environment, "patch": patch.wire(), "commitMessage": message,
         });
-        let request = Request::new(documents::COMMIT_PATCH, variables);
+        let request = Request::with_nulls(documents::COMMIT_PATCH, variables);
         self.graphql.send(cx, &request.with_secrets(patch.secrets())?).await
     }
 

@@ -23,6 +23,8 @@ pub struct ServicePatch {
     pub image: Option<String>,
     /// Variables that get a value.
     pub variables: BTreeMap<String, Secret>,
+    /// Variables that are removed.
+    pub removed_variables: Vec<String>,
     /// The path that has to answer 200 before traffic is led to a new deployment.
     pub healthcheck_path: Option<String>,
     /// What is run instead of the image's own command.
@@ -45,7 +47,14 @@ impl Patch {
 
 impl ServicePatch {
     fn wire(&self) -> WireService<'_> {
-        let Self { image, variables, healthcheck_path, start_command, num_replicas } = self;
+        let Self {
+            image,
+            variables,
+            removed_variables,
+            healthcheck_path,
+            start_command,
+            num_replicas,
+        } = self;
         let deploy = WireDeploy {
             healthcheck_path: healthcheck_path.as_deref(),
             start_command: start_command.as_deref(),
@@ -55,7 +64,11 @@ impl ServicePatch {
             healthcheck_path.is_some() || start_command.is_some() || num_replicas.is_some();
         WireService {
             source: image.as_deref().map(|image| WireSource { image }),
-            variables: wire(variables),
+            variables: wire(variables)
+                .into_iter()
+                .map(|(name, value)| (name, Some(value)))
+                .chain(removed_variables.iter().map(|name| (name.as_str(), None)))
+                .collect(),
             deploy: has_deploy.then_some(deploy),
         }
     }
@@ -75,8 +88,9 @@ struct Wire<'a> {
 struct WireService<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     source: Option<WireSource<'a>>,
+    /// Null removes one.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    variables: BTreeMap<&'a str, WireVariable<'a>>,
+    variables: BTreeMap<&'a str, Option<WireVariable<'a>>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     deploy: Option<WireDeploy<'a>>,
 }

@@ -1,11 +1,13 @@
 //! A service as it is in one environment.
 
 use serde::Deserialize;
+use serde_json::{Map, Value, json};
 
 use super::{
     deployment::Deployment,
     id::{EnvironmentId, ServiceId},
     open::or_default,
+    variable::{Exposed, RegistryCredentials},
 };
 
 /// A service in an environment: its settings and its deployments.
@@ -53,6 +55,77 @@ pub struct ServiceInstance {
     /// Where it is reached.
     #[serde(default, deserialize_with = "or_default")]
     pub domains: Domains,
+}
+
+impl ServiceInstance {
+    /// What runs before a deployment starts, as one line.
+    pub fn pre_deploy_line(&self) -> Option<String> {
+        match self.pre_deploy_command.as_ref()? {
+            Value::String(line) => Some(line.clone()),
+            Value::Array(lines) => {
+                let lines: Vec<_> = lines.iter().filter_map(Value::as_str).collect();
+                Some(lines.join(" && "))
+            }
+            _ => None,
+        }
+        .filter(|line| !line.is_empty())
+    }
+}
+
+/// Settings of a service to change. What is not set stays as it is; what is set to nothing is
+/// cleared.
+#[derive(Clone, Debug, Default)]
+pub struct ServiceUpdate {
+    /// Which image it runs.
+    pub image: Option<String>,
+    /// What that is pulled with; larger plans only.
+    pub credentials: Option<RegistryCredentials>,
+    /// The path that has to answer 200 before traffic is led to a new deployment.
+    pub healthcheck_path: Option<Option<String>>,
+    /// What runs before a deployment starts.
+    pub pre_deploy_command: Option<Option<String>>,
+    /// What is run instead of the image's own command.
+    pub start_command: Option<Option<String>>,
+}
+
+impl ServiceUpdate {
+    pub(crate) fn wire(&self) -> Value {
+        let mut input = Map::new();
+        let mut put = |name: &str, value| input.insert(name.to_owned(), value);
+        if let Some(image) = &self.image {
+            put("source", json!({ "image": image }));
+        }
+        if let Some(RegistryCredentials { username, password }) = &self.credentials {
+            let credentials = json!({ "username": username, "password": Exposed(password) });
+            put("registryCredentials", credentials);
+        }
+        if let Some(path) = &self.healthcheck_path {
+            put("healthcheckPath", json!(path));
+        }
+        if let Some(line) = &self.pre_deploy_command {
+            // A list, also of one.
+            put("preDeployCommand", json!(line.as_ref().map(|line| [line])));
+        }
+        if let Some(command) = &self.start_command {
+            put("startCommand", json!(command));
+        }
+        input.into()
+    }
+}
+
+/// Whether pushes are deployed by themselves.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[non_exhaustive]
+pub struct AutoDeploy {
+    /// Whether they are.
+    #[serde(default, deserialize_with = "or_default")]
+    pub enabled: bool,
+    /// Whether they could be: a service that runs an image has nothing to push to.
+    #[serde(default, deserialize_with = "or_default")]
+    pub can_enable: bool,
+    /// Why not.
+    pub reason: Option<String>,
 }
 
 /// Where a service comes from.

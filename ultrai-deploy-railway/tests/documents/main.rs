@@ -18,8 +18,8 @@ use ultrai_deploy_railway::{
     documents::{self, Document},
     model::{
         BackupId, DeploymentId, DeploymentStatus, Deploys, EventStep, InstanceStatus, LogRange,
-        Patch, RegistryCredentials, ServicePatch, VariablesOf, VolumeInstanceId, VolumeState,
-        Window, WorkflowId, WorkflowStatus, WorkspaceId,
+        Patch, RegistryCredentials, ServicePatch, ServiceUpdate, VariablesOf, VolumeInstanceId,
+        VolumeState, Window, WorkflowId, WorkflowStatus, WorkspaceId,
     },
 };
 use ultrai_deploy_testkit::server::{Answer, Request, Server};
@@ -109,6 +109,7 @@ async fn call_everything(client: &Client) {
     let values = &BTreeMap::from([("KEY".to_owned(), Secret::new("value"))]);
     let credentials = RegistryCredentials { username: "u".into(), password: Secret::new("p") };
     let patched = ServicePatch {
+        removed_variables: vec!["OLD".to_owned()],
         image: Some("repo:1".to_owned()),
         variables: values.clone(),
         healthcheck_path: Some("/health".to_owned()),
@@ -118,6 +119,19 @@ async fn call_everything(client: &Client) {
     let patch = &Patch {
         services: [(at.service.clone(), patched)].into(),
         shared_variables: values.clone(),
+    };
+    let update = ServiceUpdate {
+        image: Some("repo:1".to_owned()),
+        credentials: Some(credentials.clone()),
+        healthcheck_path: Some(Some("/health".to_owned())),
+        pre_deploy_command: Some(Some("migrate".to_owned())),
+        start_command: Some(Some("run".to_owned())),
+    };
+    let cleared = ServiceUpdate {
+        healthcheck_path: Some(None),
+        pre_deploy_command: Some(None),
+        start_command: Some(None),
+        ..ServiceUpdate::default()
     };
     let (start, end) =
         ("2026-11-21T11:00:00Z".parse().unwrap(), "2026-11-21T12:00:00Z".parse().unwrap());
@@ -140,6 +154,9 @@ async fn call_everything(client: &Client) {
         service_instance(at);
         set_source_image(at, "repo:1", None);
         set_source_image(at, "repo:1", Some(&credentials));
+        update_service(at, &update);
+        update_service(at, &cleared);
+        auto_deploy(at);
         set_auto_deploy(at, true);
         deploy(at, None);
         deploy(at, Some("0123abcd"));
@@ -267,7 +284,7 @@ async fn a_patch_has_the_form_of_the_official_cli() {
     let full = json!({
         "services": { "service-1": {
             "source": { "image": "repo:1" },
-            "variables": { "KEY": { "value": "value" } },
+            "variables": { "KEY": { "value": "value" }, "OLD": null },
             "deploy": { "healthcheckPath": "/health", "startCommand": "run", "numReplicas": 2 },
         } },
         "sharedVariables": { "KEY": { "value": "value" } },

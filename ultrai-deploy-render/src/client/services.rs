@@ -5,7 +5,7 @@ use ultrai_deploy_core::{Context, Result};
 use ultrai_deploy_http::api::{Call, Method, Repeat};
 
 use super::{Client, DEPLOY, refused};
-use crate::model::{Instance, Owner, OwnerId, Service, ServiceChange, ServiceId};
+use crate::model::{Instance, Owner, OwnerId, Service, ServiceChange, ServiceId, StartCommand};
 
 impl Client {
     /// The workspaces that the key sees.
@@ -110,6 +110,11 @@ fn change_body(change: &ServiceChange) -> Map<String, Value> {
     }
     if let Some(command) = &change.pre_deploy_command {
         details.insert("preDeployCommand".to_owned(), json!(command));
+    }
+    if let Some(StartCommand { runtime, command }) = &change.start_command {
+        let is_container = matches!(runtime.as_str(), "docker" | "image");
+        let field = if is_container { "dockerCommand" } else { "startCommand" };
+        details.insert("envSpecificDetails".to_owned(), json!({ field: command }));
     }
     if let Some(mode) = &change.maintenance_mode {
         let mode = json!({ "enabled": mode.enabled, "uri": mode.uri });

@@ -100,6 +100,16 @@ impl Service {
         let command = self.details.runtime_details.pre_deploy_command.as_deref();
         command.filter(|command| !command.is_empty())
     }
+
+    /// The command that starts it instead of what its image says, if any.
+    pub fn start_command(&self) -> Option<&str> {
+        let details = &self.details.runtime_details;
+        let command = match self.details.runtime.as_deref() {
+            Some("docker" | "image") => details.docker_command.as_deref(),
+            _ => details.start_command.as_deref(),
+        };
+        command.filter(|command| !command.is_empty())
+    }
 }
 
 /// What depends on the kind of a service; empty where it does not apply.
@@ -201,10 +211,21 @@ pub struct ServiceChange {
     pub health_check_path: Option<String>,
     /// The command before each deploy; empty for none.
     pub pre_deploy_command: Option<String>,
+    /// The command that starts it.
+    pub start_command: Option<StartCommand>,
     /// A page instead of the service; web services on a paid plan only.
     pub maintenance_mode: Option<MaintenanceMode>,
     /// How long an old instance may take to end, in whole seconds from 1 to 300.
     pub max_shutdown_delay: Option<Duration>,
+}
+
+/// What starts a service. Render has two fields for it, and reads the one of the runtime.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StartCommand {
+    /// What the service is run with: [`ServiceDetails::runtime`].
+    pub runtime: String,
+    /// The command; empty for the image's own.
+    pub command: String,
 }
 
 /// Where an image comes from.

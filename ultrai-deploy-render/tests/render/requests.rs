@@ -12,7 +12,7 @@ use ultrai_deploy_render::{
     model::{
         AutoDeploy, BuildCache, DeployFilter, DeployId, DeployStatus, Direction, EventFilter,
         EventKind, GroupBy, ImageSource, JobId, LogQuery, MaintenanceMode, MetricQuery, OwnerId,
-        PostgresId, Recovery, ServiceChange, Start,
+        PostgresId, Recovery, ServiceChange, Start, StartCommand,
     },
 };
 
@@ -110,11 +110,16 @@ async fn settings(checked: &mut Checked) {
     };
     let maintenance = |enabled, uri: &str| MaintenanceMode { enabled, uri: uri.to_owned() };
     let nothing = ServiceChange::default;
+    let start = |runtime: &str| {
+        let (runtime, command) = (runtime.to_owned(), "run".to_owned());
+        StartCommand { runtime, command }
+    };
     let all = ServiceChange {
         image: Some(image(Some("rgc-1".to_owned()))),
         auto_deploy: Some(AutoDeploy::No),
         health_check_path: Some("/health".to_owned()),
         pre_deploy_command: Some("migrate".to_owned()),
+        start_command: Some(start("docker")),
         maintenance_mode: Some(maintenance(true, "https://example.com/back-soon")),
         max_shutdown_delay: Some(Duration::from_mins(1)),
     };
@@ -123,6 +128,8 @@ async fn settings(checked: &mut Checked) {
         ServiceChange { auto_deploy: Some(AutoDeploy::Yes), ..nothing() },
         ServiceChange { health_check_path: Some(String::new()), ..nothing() },
         ServiceChange { pre_deploy_command: Some("migrate".to_owned()), ..nothing() },
+        ServiceChange { start_command: Some(start("node")), ..nothing() },
+        ServiceChange { start_command: Some(start("image")), ..nothing() },
         ServiceChange { maintenance_mode: Some(maintenance(false, "")), ..nothing() },
         ServiceChange { max_shutdown_delay: Some(Duration::from_mins(5)), ..nothing() },
         all,

@@ -117,7 +117,14 @@ impl<'a> Run<'a> {
             Step::Rollback => (Some(&self.release), self.before.as_ref()),
             _ => (self.before.as_ref(), Some(&self.release)),
         };
-        Work { from, to, plan: &self.plan, records: &self.records, inherited: &self.inherited, is_return: false }
+        Work {
+            from,
+            to,
+            plan: &self.plan,
+            records: &self.records,
+            inherited: &self.inherited,
+            is_return: false,
+        }
     }
 
     /// Only the record of a step, as if the process died right after its intent.

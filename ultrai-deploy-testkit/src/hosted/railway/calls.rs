@@ -39,6 +39,7 @@ impl World {
                 let lines = lines.map(|line| json!({ "message": line, "severity": "info" }));
                 Ok(lines.collect())
             }
+            "environmentPatchCommit" => self.patch(field),
             _ if field.text("serviceId").is_some() => self.of_service(field),
             _ if field.text("id").is_some() => self.of_deployment(field),
             _ => Err(self.unknown(field)),
@@ -79,6 +80,9 @@ impl World {
                 service.settings.extend(rest.map(|(name, value)| (name.clone(), value.clone())));
                 Ok(json!(true))
             }
+            "serviceInstanceAutoDeployStatus" => {
+                Ok(json!({ "canEnable": true, "enabled": service.auto_deploy, "reason": null }))
+            }
             "serviceInstanceAutoDeployUpdate" => {
                 service.auto_deploy = field.input("enabled") == &json!(true);
                 Ok(json!({ "enabled": service.auto_deploy }))
@@ -101,6 +105,28 @@ impl World {
             }
             _ => Err(self.unknown(field)),
         }
+    }
+
+    /// Changes services, and deploys each of them once.
+    fn patch(&mut self, field: &Field) -> Result<Value, Refused> {
+        let now = self.traffic.clock.now();
+        let services = field.arguments["patch"]["services"].as_object().cloned();
+        for (name, patch) in services.unwrap_or_default() {
+            let service = self.services.get_mut(&name).ok_or("Service not found")?;
+            if let Some(image) = patch["source"]["image"].as_str() {
+                service.source.set(now, image.to_owned());
+            }
+            let mut variables = service.variables.get();
+            for (variable, value) in patch["variables"].as_object().into_iter().flatten() {
+                match value["value"].as_str() {
+                    Some(value) => variables.insert(variable.clone(), value.to_owned()),
+                    None => variables.remove(variable),
+                };
+            }
+            service.variables.set(now, variables);
+            self.deploy_source(&name, None);
+        }
+        Ok(json!("workflow-1"))
     }
 
     fn upsert(&mut self, name: &str, field: &Field) {
