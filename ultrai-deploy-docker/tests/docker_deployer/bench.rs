@@ -365,7 +365,14 @@ impl Run<'_> {
             Step::Rollback => (Some(&self.release), self.before.as_ref()),
             _ => (self.before.as_ref(), Some(&self.release)),
         };
-        Work { from, to, plan: &self.plan, records: &self.records, inherited: &[], is_return: false }
+        Work {
+            from,
+            to,
+            plan: &self.plan,
+            records: &self.records,
+            inherited: &[],
+            is_return: false,
+        }
     }
 
     fn cx(&self, step: Step) -> Context {

@@ -50,7 +50,14 @@ impl<'a> Drive<'a> {
             Step::Rollback => (Some(self.release), self.before.as_deref()),
             _ => (self.before.as_deref(), Some(self.release)),
         };
-        Work { from, to, plan: &self.plan, records: &self.records, inherited: &[], is_return: false }
+        Work {
+            from,
+            to,
+            plan: &self.plan,
+            records: &self.records,
+            inherited: &[],
+            is_return: false,
+        }
     }
 
     pub(crate) async fn prepare(&mut self, step: Step) {
