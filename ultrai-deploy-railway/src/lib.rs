@@ -43,6 +43,7 @@ mod graphql;
 pub mod model;
 mod platform;
 mod refusal;
+pub mod source;
 mod token;
 
 pub use crate::{
