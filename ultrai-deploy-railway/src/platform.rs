@@ -111,17 +111,25 @@ impl Platform {
         })
     }
 
-    /// Railway cannot be told not to deploy for these: what they start is overtaken by what comes
-    /// after.
+    /// Railway cannot be told not to deploy for these: what that starts, once for all of them, is
+    /// overtaken by what comes after.
     async fn remove_variables(&self, cx: &Context, at: &ServiceAt, names: &[String]) -> Result<()> {
-        let of = VariablesOf::from(at.clone());
-        for (index, name) in names.iter().enumerate() {
-            match self.client.delete_variable(cx, &of, name).await {
-                Err(error) if error.kind() == ErrorKind::NotFound => {}
-                deleted => after(index > 0, deleted)?,
-            }
+        if names.is_empty() {
+            return Ok(());
         }
-        Ok(())
+        let service = ServicePatch { removed_variables: names.to_vec(), ..ServicePatch::default() };
+        self.patch(cx, at, service, "remove variables").await
+    }
+
+    async fn patch(
+        &self,
+        cx: &Context,
+        at: &ServiceAt,
+        service: ServicePatch,
+        message: &str,
+    ) -> Result<()> {
+        let patch = Patch { services: [(at.service.clone(), service)].into(), ..Patch::default() };
+        self.client.commit_patch(cx, &at.environment, &patch, message).await.map(drop)
     }
 
     /// With variables to remove it is one change of the environment, which deploys once.
@@ -149,11 +157,8 @@ impl Platform {
         }
         let removed_variables = order.remove.to_vec();
         let service = ServicePatch { image, removed_variables, ..ServicePatch::default() };
-        let services = [(at.service.clone(), service)].into();
-        let patch = Patch { services, ..Patch::default() };
         let message = format!("deploy {}", order.artifact);
-        let committed = self.client.commit_patch(cx, &at.environment, &patch, &message).await;
-        after(has_login, committed).map(|_| None)
+        after(has_login, self.patch(cx, at, service, &message).await).map(|()| None)
     }
 
     async fn upload(

@@ -20,9 +20,10 @@ use ultrai_deploy_core::{
     journal::Journal as _,
     lease::Wait,
     memory,
-    name::{EnvironmentName, ProjectName, ServiceName, Target},
+    name::{EnvironmentName, ProjectName, ReleaseId, SecretName, ServiceName, Target},
     pipeline::{Backoff, DeployRequest, Pipeline, Policy, RollbackRequest},
     report::Report,
+    secret::Secret,
     spec::{ImageSpec, PullPolicy, ReleaseSpec, ServiceSpec},
     verification::NoProbes,
     version::Version,
@@ -102,6 +103,7 @@ impl<F: Fake> Lab<F> {
         let slots = SERVICES.map(|one| (service(one), one.to_owned()));
         let releases = Arc::clone(&state.releases) as _;
         let deployer = hosted::Deployer::new(self.fake.platform(), slots.into(), releases);
+        let token = (ok(SecretName::new("TOKEN")), Secret::new("hunter2-of-the-app"));
         let retry = Backoff { first: LITTLE, longest: LITTLE, attempts: 3 };
         let (journal, lease, releases) = (state.journal, state.lease, state.releases);
         ok(Pipeline::builder(
@@ -113,6 +115,7 @@ impl<F: Fake> Lab<F> {
             Arc::new(NoProbes),
         )
         .images(Arc::new(hosted::Images))
+        .secrets(Arc::new(memory::Secrets::from_iter([token])))
         .backups(Arc::new(memory::BackupStore::default()))
         .policy(Policy { retry, ..Policy::default() })
         .build())
@@ -132,6 +135,22 @@ impl<F: Fake> Lab<F> {
     /// When the run does not come to an end.
     pub async fn deploy_tags(&self, version: &str, tags: [&str; 2]) -> Report {
         ok(self.process().deploy(DeployRequest::new(spec(version, tags))).join().await)
+    }
+
+    /// Deploys what `spec` describes. The secret `TOKEN` has the value `hunter2-of-the-app`.
+    ///
+    /// # Panics
+    /// When the run does not come to an end.
+    pub async fn deploy_spec(&self, spec: ReleaseSpec) -> Report {
+        ok(self.process().deploy(DeployRequest::new(spec)).join().await)
+    }
+
+    /// Goes back to a release.
+    ///
+    /// # Panics
+    /// When the run does not come to an end.
+    pub async fn roll_back(&self, to: &ReleaseId) -> Report {
+        ok(self.process().rollback(RollbackRequest::new(to.clone())).join().await)
     }
 
     /// Asserts that a version serves, with the variables that belong to it, that it is what the
@@ -277,7 +296,11 @@ fn succeeded(report: &Report) -> bool {
     ended(report) == "succeeded"
 }
 
-fn service(name: &str) -> ServiceName {
+/// The name of a service.
+///
+/// # Panics
+/// When it is none.
+pub fn service(name: &str) -> ServiceName {
     ok(ServiceName::new(name))
 }
 
@@ -290,7 +313,11 @@ fn only(version: &str) -> String {
     format!("ONLY_{}", version.replace('.', "_"))
 }
 
-fn spec(version: &str, tags: [&str; 2]) -> ReleaseSpec {
+/// What [`Lab::deploy_tags`] deploys.
+///
+/// # Panics
+/// When `version` is none.
+pub fn spec(version: &str, tags: [&str; 2]) -> ReleaseSpec {
     let mut spec = ReleaseSpec::new(ok(ProjectName::new("shop")), ok(Version::parse(version)));
     for (name, tag) in SERVICES.into_iter().zip(tags) {
         let reference = format!("shop/{name}:{tag}");

@@ -1,0 +1,150 @@
+//! What else than an image goes with a release: a source, settings, a registry's login, and whether
+//! Railway deploys what is pushed.
+
+use std::fs;
+
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use ultrai_deploy_core::{Ending, report::Report, spec::ReleaseSpec};
+use ultrai_deploy_hosted::SOURCE;
+use ultrai_deploy_railway::source;
+use ultrai_deploy_testkit::hosted::{self, Lab, railway::Manners};
+
+use crate::fake::Railway;
+
+fn ended(report: &Report) -> &'static str {
+    report.ending.as_ref().map_or("unfinished", Ending::as_str)
+}
+
+/// A release whose `api` is built from its source.
+fn of_source(version: &str, scratch: &TempDir, text: &str) -> ReleaseSpec {
+    let directory = scratch.path().join(text);
+    fs::create_dir_all(&directory).unwrap();
+    fs::write(directory.join("main.py"), text).unwrap();
+    let archive = scratch.path().join(format!("{text}.tar.gz"));
+    source::pack(&directory, &archive).unwrap();
+    let mut spec = hosted::spec(version, [version; 2]);
+    let api = spec.services.get_mut(&hosted::service("api")).unwrap();
+    api.image = None;
+    api.files.insert(SOURCE.to_owned(), archive);
+    spec
+}
+
+/// With this in the definition of `api`.
+fn with(version: &str, field: &str, value: Value) -> ReleaseSpec {
+    let mut spec = hosted::spec(version, [version; 2]);
+    let api = spec.services.get_mut(&hosted::service("api")).unwrap();
+    api.config[field] = value;
+    spec
+}
+
+#[tokio::test]
+async fn a_source_is_uploaded_once_and_gone_back_to() {
+    let scratch = tempfile::tempdir().unwrap();
+    for forgets in [false, true] {
+        let lab = Lab::new(Railway::with(Manners { forgets, ..Manners::default() }).await);
+        let first = lab.deploy_spec(of_source("1.0.0", &scratch, "one")).await;
+        assert_eq!(ended(&first), "succeeded", "{first}");
+        let again = lab.deploy_spec(of_source("1.0.0", &scratch, "one")).await;
+        assert_eq!(ended(&again), "succeeded, nothing changed", "{again}");
+        assert_eq!(lab.fake.world().service("api").uploads.len(), 1);
+        let second = lab.deploy_spec(of_source("1.1.0", &scratch, "two")).await;
+        assert_eq!(ended(&second), "succeeded", "{second}");
+        let back = lab.roll_back(first.release.as_ref().unwrap()).await;
+        assert_eq!(ended(&back), "succeeded", "{back}");
+        let sizes = lab.fake.world().service("api").uploads.clone();
+        assert_eq!(sizes.len(), 3, "on request it is a deploy: {sizes:?}");
+        assert_eq!(sizes[0], sizes[2]);
+
+        lab.fake.world().service("api").uploads.clear();
+        // The first one is started by the variable that goes, and is overtaken.
+        for end in ["SUCCESS", "FAILED"] {
+            lab.fake.world().service("api").next.push_back(Manners::default().course(end));
+        }
+        let failed = lab.deploy_spec(of_source("1.2.0", &scratch, "three")).await;
+        assert_eq!(ended(&failed), "rolled back", "{failed}");
+        // A variable has to go again, and Railway deploys for that: what it deploys is the old source.
+        let after = lab.fake.world().service("api").uploads.clone();
+        assert_eq!(after.len(), 2, "{after:?}");
+        assert_eq!(after[1], sizes[2]);
+    }
+}
+
+#[tokio::test]
+async fn settings_go_with_a_release_and_back_with_it() {
+    let lab = Lab::new(Railway::new().await);
+    let setting = |lab: &Lab<Railway>, name: &str| {
+        lab.fake.world().service("api").settings.get(name).cloned().unwrap_or_default()
+    };
+    let settings = json!({ "health_path": "/one", "start_command": "serve" });
+    let first = lab.deploy_spec(with("1.0.0", "settings", settings)).await;
+    assert_eq!(ended(&first), "succeeded", "{first}");
+    assert_eq!(setting(&lab, "healthcheckPath"), json!("/one"));
+    assert_eq!(setting(&lab, "startCommand"), json!("serve"));
+
+    let settings = json!({ "health_path": "/two", "pre_deploy_command": "migrate" });
+    let mut spec = with("1.1.0", "settings", settings);
+    let web = spec.services.get_mut(&hosted::service("web")).unwrap();
+    web.image.as_mut().unwrap().reference = "shop/web:sick".to_owned();
+    let failed = lab.deploy_spec(spec).await;
+    assert_eq!(ended(&failed), "rolled back", "{failed}");
+    assert_eq!(setting(&lab, "healthcheckPath"), json!("/one"));
+    assert_eq!(setting(&lab, "preDeployCommand"), Value::Null, "it was not set before");
+    assert_eq!(setting(&lab, "startCommand"), json!("serve"), "nobody changed it");
+}
+
+#[tokio::test]
+async fn pushes_are_not_deployed_after_a_rollback() {
+    let lab = Lab::new(Railway::new().await);
+    let deploys_pushes = |lab: &Lab<Railway>| lab.fake.world().service("web").auto_deploy;
+    lab.fake.world().service("web").auto_deploy = true;
+    let first = lab.deploy("1.0.0").await;
+    assert_eq!(ended(&first), "succeeded", "{first}");
+    assert!(deploys_pushes(&lab));
+    let failed = lab.deploy_tags("1.1.0", ["1.1.0", "sick"]).await;
+    assert_eq!(ended(&failed), "rolled back", "{failed}");
+    assert!(!deploys_pushes(&lab), "a push would bring it back");
+    let good = lab.deploy("1.2.0").await;
+    assert_eq!(ended(&good), "succeeded", "{good}");
+    assert!(deploys_pushes(&lab));
+    let back = lab.roll_back(first.release.as_ref().unwrap()).await;
+    assert_eq!(ended(&back), "succeeded", "{back}");
+    assert!(!deploys_pushes(&lab), "who goes back does not want what came after");
+}
+
+#[tokio::test]
+async fn variables_that_go_cost_no_deployment_of_their_own() {
+    let lab = Lab::new(Railway::new().await);
+    lab.deploy("1.0.0").await;
+    let begun = lab.fake.world().service("api").history.deploys.len();
+    let report = lab.deploy("1.1.0").await;
+    assert_eq!(ended(&report), "succeeded", "{report}");
+    lab.assert_serves("1.1.0");
+    assert_eq!(lab.fake.world().service("api").history.deploys.len(), begun + 1);
+}
+
+#[tokio::test]
+async fn a_registry_login_goes_with_the_image_and_is_not_kept() {
+    let lab = Lab::new(Railway::new().await);
+    let login = json!({ "username": "robot", "password": "TOKEN" });
+    let mut spec = with("1.0.0", "registry", login);
+    let api = spec.services.get_mut(&hosted::service("api")).unwrap();
+    api.secrets.push("TOKEN".parse().unwrap());
+    let report = lab.deploy_spec(spec).await;
+    assert_eq!(ended(&report), "succeeded", "{report}");
+    let sent = lab.fake.world().service("api").settings["registryCredentials"].clone();
+    assert_eq!(sent, json!({ "username": "robot", "password": "hunter2-of-the-app" }));
+    assert!(!lab.records(&report).await.contains("hunter2-of-the-app"));
+}
+
+#[tokio::test]
+async fn files_with_secrets_are_refused_before_anything() {
+    let lab = Lab::new(Railway::new().await);
+    let mut spec = with("1.0.0", "secret_files", json!({ "key.json": "TOKEN" }));
+    let api = spec.services.get_mut(&hosted::service("api")).unwrap();
+    api.secrets.push("TOKEN".parse().unwrap());
+    let report = lab.deploy_spec(spec).await;
+    assert_eq!(ended(&report), "refused", "{report}");
+    let cause = report.cause().unwrap();
+    assert!(cause.message.contains("Railway has no files with secrets"), "{}", cause.message);
+}
