@@ -220,8 +220,7 @@ impl Seam for Platform {
         let service = self.client.service(cx, &id_of(slot)).await?;
         Ok(match service.auto_deploy {
             AutoDeploy::Yes => Some(true),
-            // What has no repository has nothing to push to.
-            AutoDeploy::No => service.repo.map(|_| false),
+            AutoDeploy::No => Some(false),
             _ => None,
         })
     }

@@ -60,9 +60,7 @@ impl World {
                 if let Some(auto) = body["autoDeploy"].as_str() {
                     service.auto_deploy = auto == "yes";
                 }
-                if let Some(details) = body["serviceDetails"].as_object() {
-                    service.details.extend(details.clone());
-                }
+                service.change_details(&body["serviceDetails"]);
                 json(200, &service.shown(id, now, lag))
             }
             ("GET", ["events"]) => json(200, &json!([])),
@@ -118,6 +116,24 @@ impl World {
 }
 
 impl Service {
+    /// Render shows the command before a deploy elsewhere than where it takes it.
+    fn change_details(&mut self, change: &Value) {
+        for (name, value) in change.as_object().into_iter().flatten() {
+            let of_runtime = match name.as_str() {
+                "preDeployCommand" => json!({ "preDeployCommand": value }),
+                "envSpecificDetails" => value.clone(),
+                _ => {
+                    self.details.insert(name.clone(), value.clone());
+                    continue;
+                }
+            };
+            let shown = self.details.entry("envSpecificDetails").or_insert_with(|| json!({}));
+            for (name, value) in of_runtime.as_object().into_iter().flatten() {
+                shown[name] = value.clone();
+            }
+        }
+    }
+
     fn cancel(&mut self, deploy: &str) -> Answer {
         if !self.history.get(deploy).is_some_and(Deploy::is_open) {
             return json(409, &json!({ "message": "the deploy is over" }));
