@@ -98,6 +98,8 @@ impl Deployer {
                 Ok(None) => self.appears(cx, slot, &seen, artifact).await?,
                 // It is kept no longer: the same thing once more.
                 Err(error) if error.kind() == ErrorKind::NotFound => {
+                    let told = format!("{}; {artifact} is deployed again", error.message());
+                    cx.note(&told).await?;
                     self.start(cx, slot, &seen, &order).await?
                 }
                 Err(error) => return Err(error),

@@ -148,3 +148,16 @@ async fn files_with_secrets_are_refused_before_anything() {
     let cause = report.cause().unwrap();
     assert!(cause.message.contains("Railway has no files with secrets"), "{}", cause.message);
 }
+
+#[tokio::test]
+async fn an_image_that_is_kept_no_longer_is_deployed_again_and_told() {
+    let lab = Lab::new(Railway::with(Manners { forgets: true, ..Manners::default() }).await);
+    lab.deploy("1.0.0").await;
+    let failed = lab.deploy_tags("1.1.0", ["1.1.0", "sick"]).await;
+    assert_eq!(ended(&failed), "rolled back", "{failed}");
+    lab.assert_serves("1.0.0");
+    let records = lab.records(&failed).await;
+    let told =
+        "Railway does not go back to deployment api-0; image shop/api:1.0.0 is deployed again";
+    assert!(records.contains(told), "{records}");
+}
