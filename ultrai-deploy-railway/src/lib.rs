@@ -43,11 +43,13 @@ mod graphql;
 pub mod model;
 mod platform;
 mod refusal;
+mod task;
 mod token;
 
 pub use crate::{
     client::{ADDRESS, Client},
     platform::{Config, Platform},
     refusal::Refusal,
+    task::NoTasks,
     token::{Token, TokenKind},
 };
