@@ -44,11 +44,13 @@ pub mod model;
 mod platform;
 mod refusal;
 pub mod source;
+mod task;
 mod token;
 
 pub use crate::{
     client::{ADDRESS, Client},
     platform::{Config, Platform},
     refusal::Refusal,
+    task::NoTasks,
     token::{Token, TokenKind},
 };

@@ -39,8 +39,10 @@
 pub mod client;
 pub mod model;
 mod platform;
+mod task;
 
 pub use crate::{
     client::Client,
     platform::{Config, Platform},
+    task::Tasks,
 };

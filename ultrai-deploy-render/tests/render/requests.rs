@@ -11,8 +11,8 @@ use ultrai_deploy_render::{
     Client,
     model::{
         AutoDeploy, BuildCache, DeployFilter, DeployId, DeployStatus, Direction, EventFilter,
-        EventKind, GroupBy, ImageSource, JobId, LogQuery, MaintenanceMode, MetricQuery, OwnerId,
-        PostgresId, Recovery, ServiceChange, Start, StartCommand,
+        EventKind, GroupBy, ImageSource, JobFilter, JobId, JobStatus, LogQuery, MaintenanceMode,
+        MetricQuery, OwnerId, PostgresId, Recovery, ServiceChange, Start, StartCommand,
     },
 };
 
@@ -199,6 +199,15 @@ async fn jobs(checked: &mut Checked) {
         let create =
             async |client: &Client, cx: &Context| client.create_job(cx, id, "migrate", plan).await;
         checked.run(201, JOB, create).await;
+    }
+    let filter = JobFilter {
+        statuses: vec![JobStatus::Pending, JobStatus::Running],
+        created_after: Some("2026-01-02T03:04:05Z".parse().unwrap()),
+        at_most: Some(5),
+    };
+    for filter in [&filter, &JobFilter::default()] {
+        let list = async |client: &Client, cx: &Context| client.jobs(cx, id, filter).await;
+        checked.run(200, "[]", list).await;
     }
     checked.run(200, JOB, async |client, cx| client.job(cx, id, job).await).await;
     checked.run(200, JOB, async |client, cx| client.cancel_job(cx, id, job).await).await;
