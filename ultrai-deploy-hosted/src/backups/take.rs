@@ -97,17 +97,18 @@ impl Taking<'_> {
             let listed = self.platform.list(cx, self.object).await?;
             let ours = listed.into_iter().filter(|one| self.is_ours(one, own));
             let ours = ours.min_by_key(|one| (one.state != State::Whole, one.taken));
+            let is_seen = ours.is_some();
             match ours {
                 Some(ours) if ours.state == State::Whole => return Ok(ours),
                 Some(ours) if ours.state == State::Untold && is_done => return Ok(ours),
                 // It is being made: the deadline of the context is all that ends this.
                 Some(ours) if ours.state == State::Partial => end = Instant::now() + patience,
+                // What has no handle takes its time and is not seen meanwhile.
+                None if own.handle.is_none() && lost.is_none() => end = Instant::now() + patience,
                 _ => {}
             }
-            // What has no handle takes its time and is not seen meanwhile.
-            let may_be_unseen = own.handle.is_none() && lost.is_none();
-            if Instant::now() >= end && !may_be_unseen {
-                return Err(lost.unwrap_or_else(|| self.unseen(is_done)));
+            if Instant::now() >= end {
+                return Err(lost.unwrap_or_else(|| self.unknown(is_seen, is_done)));
             }
             rest(cx, self.platform.pause()).await?;
         }
@@ -129,8 +130,12 @@ impl Taking<'_> {
             .with_advice("look at its backups in the platform's dashboard")
     }
 
-    fn unseen(&self, is_done: bool) -> Error {
-        let what = if is_done { "is made, but not shown" } else { "does not show up" };
+    fn unknown(&self, is_seen: bool, is_done: bool) -> Error {
+        let what = match (is_seen, is_done) {
+            (true, _) => "is there, but nothing tells whether it is whole",
+            (false, true) => "is made, but not shown",
+            (false, false) => "does not show up",
+        };
         let message = format!("that of {} {what}", self.object.name);
         Error::new(ErrorKind::Timeout, TAKE, message)
     }

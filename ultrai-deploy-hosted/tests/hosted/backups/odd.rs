@@ -39,6 +39,16 @@ async fn a_snapshot_that_fails_or_does_not_end_makes_no_backup() {
     }
 }
 
+#[tokio::test(start_paused = true)]
+async fn what_nothing_says_is_whole_makes_no_backup() {
+    let habits = Habits { tells_work: false, tells_state: false, ..Habits::default() };
+    let home = Home::new(habits);
+    let (kind, text) = kind(home.create("one").await);
+    assert_eq!(kind, ErrorKind::Timeout);
+    assert!(text.contains("nothing tells whether it is whole"), "{text}");
+    assert_eq!(home.listed().await, Vec::<String>::new());
+}
+
 /// Each tells which part is not there, and nothing is restored of the rest.
 #[tokio::test(start_paused = true)]
 async fn a_snapshot_that_is_gone_expired_or_partial_is_told() {
