@@ -13,6 +13,7 @@
 //! A deploy of our own is known by what came after the newest one that a step's record names, and
 //! by what it brings: no id has to survive a crash.
 
+pub mod backups;
 mod definition;
 mod deployer;
 mod images;

@@ -119,6 +119,13 @@ COMMIT_STAGED: "commit the staged changes of an environment", "/environmentPatch
   )
 }";
 
+STAGED_CHANGES: "read the staged changes of an environment", "/environmentStagedChanges",
+"query StagedChanges($environmentId: String!) {
+  environmentStagedChanges(environmentId: $environmentId) {
+    id status lastAppliedError patch(decryptVariables: false)
+  }
+}";
+
 VARIABLES: "read variables", "/variables",
 "query Variables($projectId: String!, $environmentId: String!, $serviceId: String) {
   variables(projectId: $projectId, environmentId: $environmentId, serviceId: $serviceId, unrendered: true)

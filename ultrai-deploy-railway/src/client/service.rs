@@ -9,7 +9,7 @@ use crate::{
     graphql::Request,
     model::{
         AutoDeploy, DeploymentId, Deploys, EnvironmentId, Patch, RegistryCredentials, ServiceAt,
-        ServiceUpdate,
+        ServiceUpdate, StagedChanges,
     },
 };
 
@@ -133,8 +133,24 @@ impl Client {
         self.graphql.send(cx, &request.with_secrets(patch.secrets())?).await
     }
 
+    /// What is staged in an environment, by whoever did it. Values of variables stay encrypted, and
+    /// nothing of an answer that makes no sense is shown.
+    ///
+    /// # Errors
+    /// As [`Client`] says.
+    pub async fn staged_changes(
+        &self,
+        cx: &Context,
+        environment: &EnvironmentId,
+    ) -> Result<StagedChanges> {
+        let variables = json!({ "environmentId": environment });
+        let request = Request::new(documents::STAGED_CHANGES, variables).with_secret_answer();
+        self.graphql.send(cx, &request).await
+    }
+
     /// Commits all staged changes of an environment, also those that a person staged in the
-    /// dashboard. What Railway calls the commit comes back.
+    /// dashboard. What Railway calls the commit comes back; Railway's own program follows it with
+    /// [`Client::workflow`].
     ///
     /// # Errors
     /// As [`Client`] says.

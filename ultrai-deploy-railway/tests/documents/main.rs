@@ -18,8 +18,8 @@ use ultrai_deploy_railway::{
     documents::{self, Document},
     model::{
         BackupId, DeploymentId, DeploymentStatus, Deploys, EventStep, InstanceStatus, LogRange,
-        Patch, RegistryCredentials, ServicePatch, ServiceUpdate, VariablesOf, VolumeInstanceId,
-        VolumeState, Window, WorkflowId, WorkflowStatus, WorkspaceId,
+        Patch, PatchStatus, RegistryCredentials, ServicePatch, ServiceUpdate, VariablesOf,
+        VolumeInstanceId, VolumeState, Window, WorkflowId, WorkflowStatus, WorkspaceId,
     },
 };
 use ultrai_deploy_testkit::server::{Answer, Request, Server};
@@ -163,6 +163,7 @@ async fn call_everything(client: &Client) {
         commit_patch(environment, patch, "message");
         commit_patch(environment, &Patch::default(), "message");
         commit_staged_changes(environment, "message", Deploys::Triggered);
+        staged_changes(environment);
         variables(own);
         variables(shared);
         upsert_variables(own, values, Deploys::Skipped);
@@ -312,5 +313,6 @@ fn enums_know_every_value_of_the_schema() {
     check("DeploymentInstanceStatus", values!(InstanceStatus));
     check("DeploymentEventStep", values!(EventStep));
     check("WorkflowStatus", values!(WorkflowStatus));
+    check("EnvironmentPatchStatus", values!(PatchStatus));
     check("VolumeState", values!(VolumeState));
 }
