@@ -1,6 +1,7 @@
 //! From flags and files to a pipeline.
 
 mod compose;
+mod hosted;
 mod local;
 
 use std::{
@@ -80,6 +81,8 @@ fn build(cli: &Cli, at: &Where, around: &Surroundings, purpose: Purpose<'_>) -> 
     match plan.config.backend.clone() {
         Backend::Compose { file, docker_host } => plan.compose(file, docker_host),
         Backend::Local { services } => plan.local(&services),
+        Backend::Railway(railway) => plan.railway(&railway),
+        Backend::Render(render) => plan.render(&render),
     }
 }
 
