@@ -85,3 +85,13 @@ async fn tests_have_no_runner_yet_and_nothing_is_touched() {
     assert!(refused.contains("refused"), "{refused}");
     assert!(shop.world().inside("api").image.is_none());
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_secret_without_a_value() {
+    let shop = Shop::<railway::World>::new().await;
+    fs::write(shop.path("production.env"), "REGION=eu\n").unwrap();
+    let told = shop.deploy("1.0.0", 2).to_string();
+    assert!(told.contains("no source has DATABASE_URL"), "{told}");
+    assert!(shop.world().inside("api").image.is_none());
+    assert_eq!(shop.world().traffic.count("Upsert"), 0);
+}

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, fmt, sync::Arc};
 use serde_json::json;
 use ultrai_deploy_core::{
     Error, ErrorKind, Result, memory,
-    name::{SecretName, ServiceName, Target},
+    name::{ServiceName, Target},
     observer::Observer,
     release_store::ReleaseStore,
     secret::{Secret, SecretSource},
@@ -78,13 +78,7 @@ impl Plan<'_> {
             Some(version) => Some(self.hosted_release(services, version, &env_files)?),
             None => None,
         };
-        let mut secrets = self.secrets_of_process();
-        for (name, value) in env_files {
-            let Ok(name) = SecretName::new(name) else { continue };
-            if self.config.secrets.contains(&name) {
-                secrets.entry(name).or_insert_with(|| Secret::new(value));
-            }
-        }
+        let secrets = self.secrets(&env_files);
         let state = self.open_state(&Target::new(project, self.environment_name.clone()))?;
         let releases: Arc<dyn ReleaseStore> = Arc::clone(&state.releases) as _;
         let slot = |(name, service): (&ServiceName, &Service)| {

@@ -4,10 +4,10 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use ultrai_deploy_core::{
     Result, memory,
-    name::{SecretName, ServiceName, Target},
+    name::{ServiceName, Target},
     observer::Observer,
     release_store::ReleaseStore,
-    secret::{Secret, SecretSource},
+    secret::SecretSource,
     spec::{ReleaseSpec, ServiceSpec},
     version::Version,
 };
@@ -23,13 +23,7 @@ use crate::{
 impl Plan<'_> {
     pub(super) fn local(self, services: &BTreeMap<ServiceName, Service>) -> Result<Setup> {
         let project = self.project()?;
-        let mut secrets = self.secrets_of_process();
-        for (name, value) in self.env_files()? {
-            let Ok(name) = SecretName::new(name) else { continue };
-            if self.config.secrets.contains(&name) {
-                secrets.entry(name).or_insert_with(|| Secret::new(value));
-            }
-        }
+        let secrets = self.secrets(&self.env_files()?);
         let target = Target::new(project.clone(), self.environment_name.clone());
         let state = self.open_state(&target)?;
         let releases: Arc<dyn ReleaseStore> = Arc::clone(&state.releases) as _;

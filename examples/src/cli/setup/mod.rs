@@ -124,7 +124,7 @@ impl Plan<'_> {
         .initiator(self.around.initiator.clone()))
     }
 
-    /// What values of the compose file may refer to: the environment's own variables, those of
+    /// What values of a compose file, and texts of deploy.toml, may refer to: the environment's own variables, those of
     /// the process over them, and the version over all.
     fn variables(&self) -> BTreeMap<String, String> {
         let mut env = self.environment.variables.clone();
@@ -136,13 +136,22 @@ impl Plan<'_> {
     }
 
     fn secrets_of_process(&self) -> BTreeMap<SecretName, Secret> {
-        let mut secrets = BTreeMap::new();
-        for name in &self.config.secrets {
-            if let Some(value) = self.around.env.get(name.as_str()) {
-                secrets.insert(name.clone(), Secret::new(value.clone()));
-            }
-        }
+        self.secrets_in(&self.around.env)
+    }
+
+    /// The values of secrets: those of the process over those of dotenv files.
+    fn secrets(&self, env_files: &BTreeMap<String, String>) -> BTreeMap<SecretName, Secret> {
+        let mut secrets = self.secrets_in(env_files);
+        secrets.extend(self.secrets_of_process());
         secrets
+    }
+
+    fn secrets_in(&self, variables: &BTreeMap<String, String>) -> BTreeMap<SecretName, Secret> {
+        let names = self.config.secrets.iter();
+        let value = |name: &SecretName| {
+            Some((name.clone(), Secret::new(variables.get(name.as_str())?.as_str())))
+        };
+        names.filter_map(value).collect()
     }
 
     /// What the dotenv files of the environment say; the later ones win.

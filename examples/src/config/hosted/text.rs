@@ -40,7 +40,8 @@ impl Text {
         // Whatever is not known yet stands for something.
         match text.fill(&|_| Some("x".to_owned())) {
             Err(Unfilled::Syntax(message)) => {
-                field.problem(message, "write ${NAME}, and $$ for a dollar");
+                // It says what to write.
+                field.problem(message, "");
                 return None;
             }
             Ok(filled) if !text.written.contains('$') => {
