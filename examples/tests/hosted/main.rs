@@ -9,6 +9,7 @@
     reason = "a test says what it saw, panics where it fails, and measures real time"
 )]
 
+mod embedded;
 mod kill;
 mod platform;
 mod refusals;

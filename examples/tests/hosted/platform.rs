@@ -5,7 +5,7 @@ use std::time::Duration;
 use ultrai_deploy_testkit::hosted::{Deploy, Inside, SERVICES, World, railway, render};
 
 pub const TOKEN: &str = "hunter2-hunter2-token";
-const PROJECT: &str = "6d7a3f0e-1c52-4b8e-9a40-0f9d2b7c1e35";
+pub const PROJECT: &str = "6d7a3f0e-1c52-4b8e-9a40-0f9d2b7c1e35";
 
 /// A platform that the tests drive.
 pub trait Platform: World + Sized {
