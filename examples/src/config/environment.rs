@@ -26,6 +26,8 @@ pub struct Environment {
     pub variables: BTreeMap<String, String>,
     /// Stands in front of checks that give only a path.
     pub base_url: Option<HttpUrl>,
+    /// Where it is declared, if it is.
+    pub(super) place: Option<Place>,
     /// The platform's own names or ids of services, where they differ here.
     pub(super) slots: BTreeMap<ServiceName, (String, Place)>,
     pub(super) railway: railway::At,
@@ -63,7 +65,7 @@ fn read(
     files: &files::Root,
     secrets: &[SecretName],
 ) -> Environment {
-    let mut environment = Environment::default();
+    let mut environment = Environment { place: Some(table.place()), ..Environment::default() };
     if let Some(field) = table.take("env_files") {
         for item in field.items("[\".env.production\"]") {
             if let Some(path) = item.text() {

@@ -107,9 +107,10 @@ impl<P: Platform> Shop<P> {
 
     pub fn run(&self, mut command: Command) -> Output {
         let output = command.output().unwrap();
-        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         let mut said = self.said.lock().unwrap();
-        *said += &format!("{}\n{}\n", text(&output.stdout), text(&output.stderr));
+        for bytes in [&output.stdout, &output.stderr] {
+            said.push_str(&String::from_utf8_lossy(bytes));
+        }
         output
     }
 
@@ -183,7 +184,7 @@ pub fn told(output: &Output) -> String {
 /// Waits until it is so.
 #[track_caller]
 pub fn until(what: &str, mut is_so: impl FnMut() -> bool) {
-    let deadline = Instant::now() + Duration::from_secs(60);
+    let deadline = Instant::now() + Duration::from_mins(1);
     while !is_so() {
         assert!(Instant::now() < deadline, "{what}");
         std::thread::sleep(Duration::from_millis(2));

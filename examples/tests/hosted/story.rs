@@ -2,11 +2,11 @@
 
 use std::fs;
 
-use ultrai_deploy_testkit::hosted::{railway, render};
+use ultrai_deploy_testkit::hosted::{Standing, railway, render};
 
 use crate::{
     platform::Platform,
-    shop::{SECRET, Shop},
+    shop::{SECRET, Shop, told},
 };
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -64,4 +64,34 @@ fn story<P: Platform>(shop: &Shop<P>) {
     let started_with = shop.world().inside("api").started_with;
     assert_eq!(started_with["DATABASE_URL"], format!("{SECRET}-2"));
     shop.assert_silent();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_commit_on_railway() {
+    commit(&Shop::<railway::World>::new().await);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_commit_on_render() {
+    commit(&Shop::<render::World>::new().await);
+}
+
+fn commit<P: Platform>(shop: &Shop<P>) {
+    let text = shop.configuration("");
+    let images = "image = \"${REGISTRY}/web:${VERSION}\"";
+    assert!(text.contains(images));
+    fs::write(shop.path("deploy.toml"), text.replace(images, "commit = \"${SHA}\"")).unwrap();
+    for (version, digit) in [("1.0.0", "1"), ("1.1.0", "2")] {
+        let sha = digit.repeat(40);
+        let mut command = shop.command(&["deploy", "--tag", version]);
+        command.env("SHA", &sha);
+        let output = shop.run(command);
+        assert_eq!(output.status.code(), Some(0), "{}", told(&output));
+        let live = shop.world().newest("web").unwrap();
+        assert_eq!((live.what.commit, live.standing), (Some(sha), Standing::Live));
+    }
+    // Going back needs nothing but what is stored.
+    shop.expect(0, &["rollback"]);
+    let live = shop.world().newest("web").unwrap();
+    assert_eq!((live.what.commit, live.standing), (Some("1".repeat(40)), Standing::Live));
 }

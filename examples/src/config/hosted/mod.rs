@@ -97,7 +97,7 @@ pub(super) fn slots(field: &Field<'_>) -> BTreeMap<ServiceName, (String, super::
     fields.into_iter().filter_map(slot).collect()
 }
 
-pub(super) fn read<C>(
+pub(super) fn read<C: PartialEq>(
     reader: &Reader<'_>,
     kind: Kind,
     services: Option<Field<'_>>,
@@ -118,6 +118,7 @@ pub(super) fn read<C>(
         refuse_strange_slots(reader, name, environment, &read);
         refuse_shared_slots(reader, name, environment, &read);
     }
+    refuse_shared_places(reader, around.environments, &settings.platforms, &read);
     Hosted { url: settings.url, platforms: settings.platforms, services: read }
 }
 
@@ -150,6 +151,36 @@ fn refuse_shared_slots(
                 "give each a slot of its own: slot = \"…\", by its name or id on the platform",
             );
         }
+    }
+}
+
+/// Refuses environments of which one would deploy over the other.
+fn refuse_shared_places<C: PartialEq>(
+    reader: &Reader<'_>,
+    environments: &BTreeMap<EnvironmentName, Environment>,
+    platforms: &BTreeMap<EnvironmentName, C>,
+    services: &BTreeMap<ServiceName, Service>,
+) {
+    let mut seen: Vec<(&EnvironmentName, &Environment)> = Vec::new();
+    for (name, environment) in environments {
+        let Some(place) = environment.place else { continue };
+        let shared = seen.iter().find_map(|(other, before)| {
+            let here = platforms.get(name);
+            let is_there = here.is_some() && here == platforms.get(*other);
+            let same = |(service, one): &(&ServiceName, &Service)| {
+                one.slot(service, environment) == one.slot(service, before)
+            };
+            Some((*other, services.iter().filter(|_| is_there).find(same)?.0))
+        });
+        if let Some((other, service)) = shared {
+            reader.problem_at(
+                place,
+                format!("environments.{name}"),
+                format!("{service} has the same slot there as in environment {other}"),
+                format!("write [environments.{name}.slots] with {service} = \"…\""),
+            );
+        }
+        seen.push((name, environment));
     }
 }
 

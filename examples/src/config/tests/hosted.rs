@@ -258,6 +258,18 @@ fn every_problem_names_line_field_and_remedy() {
             "5:11: services.web: in environment a it has the slot `api`, and so has api; \
              give each a slot of its own: slot = \"…\", by its name or id on the platform",
         ),
+        (
+            format!("{render}[environments.a]\n[environments.b]"),
+            "6:15: environments.b: api has the same slot there as in environment a; \
+             write [environments.b.slots] with api = \"…\"",
+        ),
+        (
+            format!(
+                "{railway}[environments.a]\n[environments.b]\nrailway = {{ environment = \"a\" }}"
+            ),
+            "7:15: environments.b: api has the same slot there as in environment a; \
+             write [environments.b.slots] with api = \"…\"",
+        ),
         // Fields of other backends.
         (
             format!("compose = \"x.yml\"\n{render}"),
