@@ -15,7 +15,7 @@ mod fill;
 mod find;
 mod hash;
 mod health;
-mod interpolate;
+pub mod interpolate;
 mod limits;
 mod link;
 mod load;

@@ -79,12 +79,14 @@ impl Plan {
     }
 }
 
-/// What there is of a Railway: the environment `production` of the project `project-1`. A deployment
+/// What there is of a Railway: the environment `production` of one project. A deployment
 /// of an image with `sick` in its tag fails.
 #[derive(Debug)]
 pub struct World {
     /// The token that lets in, as an account's or as a project's.
     pub token: String,
+    /// The project's id; `project-1`.
+    pub project: String,
     /// How it behaves.
     pub manners: Manners,
     /// The services by their names, which are their ids.
@@ -124,6 +126,7 @@ impl World {
         let service = |name: &&str| ((*name).to_owned(), Service::default());
         Self {
             token: token.into(),
+            project: "project-1".to_owned(),
             manners: Manners::default(),
             services: services.iter().map(service).collect(),
             log: vec!["a line of log".to_owned()],

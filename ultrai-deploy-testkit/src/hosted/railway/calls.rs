@@ -13,14 +13,14 @@ impl World {
         let named = |name: &str| json!({ "id": name, "name": name, "deletedAt": null });
         match field.name.as_str() {
             "projectToken" => Ok(json!({
-                "projectId": "project-1", "environmentId": "production",
-                "project": named("project-1"), "environment": named("production"),
+                "projectId": self.project, "environmentId": "production",
+                "project": named(&self.project), "environment": named("production"),
             })),
             "project" => {
-                if field.text("id") != Some("project-1") {
+                if field.text("id") != Some(&self.project) {
                     return Err("Project not found".into());
                 }
-                let mut project = named("project-1");
+                let mut project = named(&self.project);
                 project["environments"] = page([named("production")]);
                 project["services"] = page(self.services.keys().map(|name| named(name)));
                 Ok(project)
