@@ -78,6 +78,11 @@ impl Render {
         Self { world, server: server.await.unwrap() }
     }
 
+    #[allow(dead_code)]
+    pub fn address(&self) -> String {
+        self.server.url("/v1")
+    }
+
     pub fn world(&self) -> MutexGuard<'_, World> {
         self.world.lock().unwrap()
     }
