@@ -4,6 +4,13 @@
 //! whatever is odd about the platform. [`story`], [`drops`] and [`failures`] drive releases to it and
 //! look whether it ends where it should.
 
+mod clock;
+mod history;
+pub mod railway;
+pub mod render;
+mod server;
+mod traffic;
+
 use std::{collections::BTreeMap, fmt, sync::Arc, time::Duration};
 
 use serde_json::json;
@@ -21,6 +28,13 @@ use ultrai_deploy_core::{
     version::Version,
 };
 use ultrai_deploy_hosted::{self as hosted, Platform};
+
+pub use self::{
+    clock::{Clock, Lagged},
+    history::{Course, Deploy, End, History, Standing, What},
+    server::Server,
+    traffic::{Call, Fault, Left, Limit, Traffic, World},
+};
 
 /// The services that a fake has.
 pub const SERVICES: [&str; 2] = ["api", "web"];

@@ -182,6 +182,15 @@ impl Answer {
         self.ending(BodyEnd::CutAfter(bytes))
     }
 
+    /// Ends the connection after half of the body.
+    pub fn cut_in_half(self) -> Self {
+        let half = match &self.content {
+            Content::Http { body, .. } => body.len() / 2,
+            _ => 0,
+        };
+        self.cut_after(half)
+    }
+
     /// Sends nothing more after `bytes` of the body, on an open connection.
     pub fn stalling_after(self, bytes: usize) -> Self {
         self.ending(BodyEnd::StallsAfter(bytes))

@@ -8,20 +8,20 @@
 
 mod fake;
 
-use fake::{Manners, Railway};
-use ultrai_deploy_testkit::hosted::{self, Fake as _, Lab};
+use fake::Railway;
+use ultrai_deploy_testkit::hosted::{self, Fake as _, Lab, railway::Manners};
 
 #[tokio::test]
 async fn a_first_deploy_an_upgrade_failures_and_a_rollback() {
     for manners in [
         Manners::default(),
-        Manners { speaks_anew: true, ..Manners::default() },
+        Manners { last_word: "CANARY".to_owned(), ..Manners::default() },
         Manners { refuses: true, ..Manners::default() },
         Manners { forgets: true, ..Manners::default() },
     ] {
-        let lab = Lab::new(Railway::new().await);
-        lab.fake.world().manners = manners;
+        let lab = Lab::new(Railway::with(manners).await);
         hosted::story(&lab, &[("sick", "FAILED")]).await;
+        assert_eq!(lab.fake.world().unknown, Vec::<String>::new());
     }
 }
 

@@ -8,20 +8,20 @@
 
 mod fake;
 
-use fake::{Manners, Render};
-use ultrai_deploy_testkit::hosted::{self, Fake as _, Lab};
+use fake::Render;
+use ultrai_deploy_testkit::hosted::{self, Fake as _, Lab, render::Manners};
 
 #[tokio::test]
 async fn a_first_deploy_an_upgrade_failures_and_a_rollback() {
     for manners in [
         Manners::default(),
-        Manners { queues: true, speaks_anew: true, ..Manners::default() },
+        Manners { queues: true, last_word: "canary_in_progress".to_owned(), ..Manners::default() },
         Manners { forgets: true, ..Manners::default() },
     ] {
-        let lab = Lab::new(Render::new().await);
-        lab.fake.world().manners = manners;
+        let lab = Lab::new(Render::with(manners).await);
         let sick = [("sick", "update_failed"), ("sick-build", "build_failed")];
         hosted::story(&lab, &sick).await;
+        assert_eq!(lab.fake.world().unknown, Vec::<String>::new());
     }
 }
 
