@@ -103,9 +103,8 @@ impl Peer {
         }
         let mut peer =
             Self { address: String::new(), lines, seen, _child: child, _reading: reading };
-        let is_ready = |line: &str| address(line).is_some();
-        let line = peer.wait_for("to say that it listens", is_ready).await;
-        peer.address = address(&line).unwrap_or_default();
+        let find = |lines: &[String]| lines.iter().find_map(|line| address(line));
+        peer.address = peer.wait_for("to say that it listens", find).await;
         peer
     }
 
@@ -119,24 +118,24 @@ impl Peer {
         self.lines.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Waits for a line, and gives the first such one. `what` says in a failure what it is waited
+    /// Waits until `find` finds something in what it said. `what` says in a failure what it is waited
     /// for: `to say that it listens`.
     ///
     /// # Panics
     /// When the server ends, or two minutes are over.
-    pub async fn wait_for(&self, what: &str, is_it: impl Fn(&str) -> bool) -> String {
+    pub async fn wait_for<T>(&self, what: &str, find: impl Fn(&[String]) -> Option<T>) -> T {
         let mut seen = self.seen.clone();
         let found = async {
             loop {
                 seen.mark_unchanged();
-                if let Some(line) = self.said().into_iter().find(|line| is_it(line)) {
-                    return Some(line);
+                if let Some(found) = find(&self.said()) {
+                    return Some(found);
                 }
                 seen.changed().await.ok()?;
             }
         };
         let why = match tokio::time::timeout(LONG, found).await {
-            Ok(Some(line)) => return line,
+            Ok(Some(found)) => return found,
             Ok(None) => "ended",
             Err(_elapsed) => "took too long",
         };
