@@ -7,9 +7,14 @@ use std::{
 };
 
 use ultrai_deploy_core::secret::Secret;
-use ultrai_deploy_http::{address::HttpUrl, api::Limits};
+use ultrai_deploy_http::{
+    address::HttpUrl,
+    api::{Call, Limits},
+};
 use ultrai_deploy_render::Client;
 use ultrai_deploy_testkit::peer::{self, Peer};
+
+use crate::round;
 
 /// What Prism says of each request that it takes.
 const TAKEN: &str = "Request received";
@@ -20,6 +25,21 @@ const VIOLATION: &str = "Violation: ";
 /// what is said of the kinds overlaps.
 pub const OVERLAP: &str = "request.body.serviceDetails Request body property serviceDetails must \
     match exactly one schema in oneOf";
+
+/// Whether something that is not as described is so in Render's own answers, too, as they are
+/// recorded: what is null although nothing says that it may be, and kinds of services that overlap.
+pub fn is_of_the_wire(violation: &str) -> bool {
+    let Some(answer) = violation.strip_prefix("response.body") else { return violation == OVERLAP };
+    let what = answer.split(' ').next().unwrap_or_default();
+    let is_null = ["commit must be object", "finishedAt must be string"];
+    // Told once for all kinds, and for what a static site has and no other kind.
+    let overlaps = ["exactly one schema in oneOf", "'buildCommand'", "'publishPath'"];
+    is_null.iter().any(|null| answer.ends_with(null))
+        || what.ends_with("serviceDetails") && overlaps.iter().any(|one| answer.ends_with(one))
+}
+
+/// A path that there is nothing at.
+const LAST: &str = "nothing-more";
 
 /// Prism, running.
 #[derive(Debug)]
@@ -58,17 +78,33 @@ impl Prism {
         Client::new(base, &Secret::new(key), limits).unwrap()
     }
 
-    /// How many requests it took.
-    pub fn requests(&self) -> usize {
-        self.0.said().iter().filter(|line| line.contains(TAKEN)).count()
-    }
-
-    /// What was not as described.
-    pub fn violations(&self) -> Vec<String> {
-        let said = self.0.said();
+    /// What came to it so far.
+    pub async fn seen(&self) -> Seen {
+        // What it says comes later than its answers: a last request, which it says something of, too.
+        let last = Call::get("ask for the last time", [LAST]);
+        let answer = self.client("rnd_hunter2").api().send(&round::context(), &last).await;
+        assert!(answer.is_err(), "there is no such call");
+        let is_last = |line: &String| line.contains(LAST) && line.contains(TAKEN);
+        let whole = |lines: &[String]| {
+            let end = lines.iter().position(is_last)?;
+            Some(lines[..end].to_vec())
+        };
+        let said = self.0.wait_for("to say what came to it", whole).await;
         let violations = said.iter().filter_map(|line| line.split_once(VIOLATION));
-        violations.map(|(_, violation)| violation.to_owned()).collect()
+        Seen {
+            requests: said.iter().filter(|line| line.contains(TAKEN)).count(),
+            violations: violations.map(|(_, violation)| violation.to_owned()).collect(),
+        }
     }
+}
+
+/// What came to Prism.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Seen {
+    /// How many requests.
+    pub requests: usize,
+    /// What was not as described, in them and in their answers.
+    pub violations: Vec<String>,
 }
 
 fn description(root: &Path) -> PathBuf {

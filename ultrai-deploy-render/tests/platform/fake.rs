@@ -29,11 +29,6 @@ impl Render {
         Self(Server::start(world).await.unwrap())
     }
 
-    #[allow(dead_code)]
-    pub fn address(&self) -> String {
-        self.server.url("/v1")
-    }
-
     pub fn world(&self) -> MutexGuard<'_, World> {
         self.0.world()
     }
