@@ -26,9 +26,9 @@ const VARIABLE: &str = "ULTRAI_PEERS";
 /// Leaves out the tests that talk to them.
 const SKIP: &str = "ULTRAI_SKIP_PEERS";
 /// Long enough for any machine.
-const LONG: Duration = Duration::from_mins(2);
+const LONG: Duration = Duration::from_mins(1);
 /// The last word before the address that a server is reached at, in the line that says it is ready.
-const READY: &str = " listening on ";
+const READY: &str = "listening on ";
 /// Ends the process when whoever started it is no more.
 const ENDS_WITH_INPUT: &str =
     "data:text/javascript,process.stdin.on('end',()=>process.exit(0)).resume()";
@@ -122,7 +122,7 @@ impl Peer {
     /// for: `to say that it listens`.
     ///
     /// # Panics
-    /// When the server ends, or two minutes are over.
+    /// When the server ends, or a minute is over.
     pub async fn wait_for<T>(&self, what: &str, find: impl Fn(&[String]) -> Option<T>) -> T {
         let mut seen = self.seen.clone();
         let found = async {
