@@ -222,11 +222,21 @@ impl Service {
             secret_files: BTreeMap::new(),
             image: Lagged::new(format!("shop/{name}:0")),
             auto_deploy: false,
-            details: [("url".to_owned(), json!("https://shop.example.com"))].into_iter().collect(),
+            details: details(),
             is_suspended: false,
             next: VecDeque::new(),
         }
     }
+}
+
+/// What is set of a web service that nobody has set anything of.
+fn details() -> Map<String, Value> {
+    let details = json!({
+        "url": "https://shop.example.com", "runtime": "image", "env": "image", "plan": "starter",
+        "region": "oregon", "numInstances": 1, "buildPlan": "starter", "healthCheckPath": "",
+        "openPorts": [], "envSpecificDetails": { "dockerCommand": "", "dockerContext": "", "dockerfilePath": "" },
+    });
+    details.as_object().cloned().unwrap_or_default()
 }
 
 impl super::World for World {

@@ -29,7 +29,13 @@ impl World {
                     json!({ "id": at.to_string(), "message": line, "timestamp": "2026-11-21T12:00:00Z", "labels": [] })
                 });
                 let lines: Vec<_> = lines.collect();
-                Some(json(200, &json!({ "hasMore": false, "logs": lines })))
+                Some(json(
+                    200,
+                    &json!({
+                        "hasMore": false, "logs": lines, "nextStartTime": "2026-11-21T12:00:00Z",
+                        "nextEndTime": "2026-11-21T12:00:00Z",
+                    }),
+                ))
             }
             (method, ["services", id, rest @ ..]) => {
                 if !self.services.contains_key(*id) {
@@ -200,7 +206,10 @@ impl Service {
         json!({
             "id": id, "name": self.name, "ownerId": "tea-1", "type": "web_service",
             "imagePath": self.image.seen(now, lag), "suspended": suspended,
-            "autoDeploy": auto_deploy, "serviceDetails": self.details,
+            "autoDeploy": auto_deploy, "serviceDetails": self.details, "slug": self.name,
+            "dashboardUrl": format!("https://dashboard.render.com/web/{id}"), "rootDir": "",
+            "createdAt": "2026-11-21T11:00:00Z", "updatedAt": "2026-11-21T12:00:00Z",
+            "suspenders": [], "notifyOnFail": "default",
         })
     }
 }
