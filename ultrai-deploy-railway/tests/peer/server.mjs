@@ -125,6 +125,7 @@ const Query = {
   deploymentLogs: () => [line("a line of log", 1)],
   buildLogs: () => [line("a line of the build", 1)],
   variables: (_, { serviceId }) => serviceOf(serviceId).variables,
+  serviceInstanceAutoDeployStatus: () => ({ canEnable: false, enabled: false, reason: null }),
 };
 
 const Mutation = {
@@ -134,6 +135,19 @@ const Mutation = {
   },
   serviceInstanceDeployV2: (_, { serviceId }) =>
     begin(serviceOf(serviceId), serviceId, serviceOf(serviceId).source).id,
+  // Each service that is concerned is deployed once; a variable without a value goes.
+  environmentPatchCommit: (_, { patch }) => {
+    for (const [name, change] of Object.entries(patch.services ?? {})) {
+      const service = serviceOf(name);
+      if (change.source?.image) service.source = change.source.image;
+      for (const [variable, given] of Object.entries(change.variables ?? {})) {
+        if (given === null) delete service.variables[variable];
+        else service.variables[variable] = given.value;
+      }
+      begin(service, name, service.source);
+    }
+    return "workflow-1";
+  },
   variableCollectionUpsert: (_, { input }) => {
     const service = serviceOf(input.serviceId);
     service.variables = { ...(input.replace ? {} : service.variables), ...input.variables };
