@@ -11,6 +11,7 @@ use crate::{
 };
 
 const HOUR: Duration = Duration::from_hours(1);
+const SOON: Duration = Duration::from_secs(3);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_deploy_to_railway_that_is_killed() {
@@ -24,24 +25,16 @@ async fn a_deploy_to_render_that_is_killed() {
 
 fn killed<P: Platform>(shop: &Shop<P>) {
     shop.deploy("1.0.0", 0);
-    for (version, service) in [("1.1.0", "api"), ("1.2.0", "web")] {
-        // The service's deploy goes on for as long as nobody says otherwise.
-        let is_new = |deploy: &Deploy| deploy.what.image.as_ref().unwrap().ends_with(version);
-        if service == "web" {
-            shop.world().set_takes(Duration::from_secs(3));
-        } else {
-            endless(shop);
-        }
+    for (version, service) in [("1.1.0", "web"), ("1.2.0", "api")] {
+        // The service's deploy goes on for as long as nobody says otherwise; the one before it is
+        // over soon, and lasts long enough to be seen.
+        slow_down(shop, if service == "web" { HOUR } else { SOON });
         let mut child = shop.spawn(&["deploy", "--tag", version]);
-        if service == "web" {
-            until("the first service is on its way", || {
-                shop.world().newest("api").as_ref().is_some_and(is_new)
-            });
-            endless(shop);
+        if service == "api" {
+            under_way(shop, "web", version);
+            slow_down(shop, HOUR);
         }
-        until("the service is on its way", || {
-            shop.world().newest(service).as_ref().is_some_and(is_new)
-        });
+        under_way(shop, service, version);
         child.kill().unwrap();
         child.wait().unwrap();
 
@@ -51,29 +44,64 @@ fn killed<P: Platform>(shop: &Shop<P>) {
         let refused = shop.expect(5, &["deploy", "--tag", "9.9.9", "--no-resume"]);
         assert!(refused.to_string().contains("unfinished"), "{refused}");
 
-        let asked = deploys(shop, service);
-        shop.world().set_takes(Duration::from_secs(3));
-        let mut world = shop.world();
-        world.traffic().clock.advance(HOUR);
-        world.traffic().clock.per_call = Duration::from_secs(1);
-        drop(world);
+        let asked = newest(shop, service);
+        speed_up(shop);
+        shop.world().traffic().clock.advance(HOUR);
         let resumed = shop.expect(0, &["resume"]);
         assert_eq!(resumed["ending"]["kind"], "succeeded", "{resumed}");
-        assert_eq!(deploys(shop, service), asked, "what was under way is gone on with");
+        assert_eq!(newest(shop, service), asked, "what was under way is gone on with");
         shop.assert_serves(version);
         assert_eq!(shop.expect(0, &["resume"])["unfinished"], Value::Null);
     }
     shop.assert_silent();
 }
 
-/// Time stands still, and deploys that begin now take long.
-fn endless<P: Platform>(shop: &Shop<P>) {
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_deploy_to_railway_that_is_cancelled() {
+    cancelled(&Shop::<railway::World>::new().await);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_deploy_to_render_that_is_cancelled() {
+    cancelled(&Shop::<render::World>::new().await);
+}
+
+fn cancelled<P: Platform>(shop: &Shop<P>) {
+    shop.deploy("1.0.0", 0);
+    slow_down(shop, HOUR);
+    let mut child = shop.spawn(&["deploy", "--tag", "1.1.0"]);
+    under_way(shop, "web", "1.1.0");
+    speed_up(shop);
+    shop.expect(0, &["cancel"]);
+    assert_eq!(child.wait().unwrap().code(), Some(130));
+    shop.assert_serves("1.0.0");
+    assert!(shop.expect(0, &["status"])["unfinished"].is_null());
+    shop.assert_silent();
+}
+
+/// From now on time goes by as everywhere, and deploys that begin take so long.
+fn slow_down<P: Platform>(shop: &Shop<P>, takes: Duration) {
     let mut world = shop.world();
-    world.set_takes(HOUR);
+    world.set_takes(takes);
     world.traffic().clock.per_call = Duration::ZERO;
 }
 
-/// The number of deploys of a service.
-fn deploys<P: Platform>(shop: &Shop<P>, service: &str) -> String {
+/// From now on each call takes a second, and deploys that begin are over after a few.
+fn speed_up<P: Platform>(shop: &Shop<P>) {
+    let mut world = shop.world();
+    world.set_takes(SOON);
+    world.traffic().clock.per_call = Duration::from_secs(1);
+}
+
+/// Waits until the deploy of a version is on its way.
+fn under_way<P: Platform>(shop: &Shop<P>, service: &str, version: &str) {
+    let is_new = |deploy: &Deploy| deploy.what.image.as_ref().unwrap().ends_with(version);
+    until(&format!("{version} of {service} is on its way"), || {
+        shop.world().newest(service).as_ref().is_some_and(is_new)
+    });
+}
+
+/// The newest deploy of a service.
+fn newest<P: Platform>(shop: &Shop<P>, service: &str) -> String {
     shop.world().newest(service).map(|deploy| deploy.id).unwrap_or_default()
 }

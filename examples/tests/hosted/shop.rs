@@ -67,10 +67,10 @@ impl<P: Platform> Shop<P> {
             image = "${{REGISTRY}}/api:${{VERSION}}"
             variables = {{ VERSION = "${{VERSION}}", WHERE = "${{REGION}}-1" }}
             secrets = ["DATABASE_URL"]
+            depends_on = ["web"]
             [services.web]
             image = "${{REGISTRY}}/web:${{VERSION}}"
             variables = {{ VERSION = "${{VERSION}}" }}
-            depends_on = ["backend"]
             [[check]]
             name = "front"
             path = "/health"

@@ -42,7 +42,8 @@ fn story<P: Platform>(shop: &Shop<P>) {
     let failed = shop.deploy("1.2.0-sick", 3);
     assert_eq!(failed["ending"]["kind"], "rolled_back", "{failed}");
     let cause = failed["ending"]["cause"].to_string();
-    assert!(cause.contains(&format!("of backend failed: {}", P::FAILED)), "{cause}");
+    // What the other depends on comes first.
+    assert!(cause.contains(&format!("of web failed: {}", P::FAILED)), "{cause}");
     assert!(cause.contains("a line of log"), "{cause}");
     shop.assert_serves("1.1.0");
 
@@ -63,6 +64,11 @@ fn story<P: Platform>(shop: &Shop<P>) {
     assert_eq!(shop.deploy("1.0.0", 0)["ending"]["changed"], true);
     let started_with = shop.world().inside("api").started_with;
     assert_eq!(started_with["DATABASE_URL"], format!("{SECRET}-2"));
+    let mut command = shop.command(&["deploy", "--tag", "1.0.0"]);
+    command.env("DATABASE_URL", format!("{SECRET}-3"));
+    assert_eq!(shop.run(command).status.code(), Some(0));
+    let started_with = shop.world().inside("api").started_with;
+    assert_eq!(started_with["DATABASE_URL"], format!("{SECRET}-3"), "the process's own wins");
     shop.assert_silent();
 }
 
