@@ -55,7 +55,8 @@ impl Backend {
             Self::Compose { .. } => Vec::new(),
             Self::Local { services } => services.values().flat_map(Service::secrets).collect(),
             Self::Railway(Hosted { services, .. }) | Self::Render(Hosted { services, .. }) => {
-                services.values().flat_map(|service| &service.secrets).collect()
+                let all = services.values();
+                all.flat_map(|one| one.secrets.iter().chain(one.extras.secrets())).collect()
             }
         }
     }

@@ -76,14 +76,26 @@ async fn variables_that_are_not_set_or_secret() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn tests_have_no_runner_yet_and_nothing_is_touched() {
+async fn tests_run_as_jobs_and_count() {
     let shop = Shop::<render::World>::new().await;
-    let more = "[[test]]\nname = \"smoke\"\nservice = \"web\"\ncommand = [\"./smoke\"]\n\
-                when = \"post\"\n";
-    fs::write(shop.path("deploy.toml"), shop.configuration(more)).unwrap();
-    let refused = shop.deploy("1.0.0", 1).to_string();
-    assert!(refused.contains("refused"), "{refused}");
-    assert!(shop.world().inside("api").image.is_none());
+    let with = |command: &str| {
+        let more = format!(
+            "[[test]]\nname = \"smoke\"\nservice = \"web\"\ncommand = [\"{command}\", \"all of it\"]\n\
+             when = \"post\"\n"
+        );
+        fs::write(shop.path("deploy.toml"), shop.configuration(&more)).unwrap();
+    };
+    with("./smoke");
+    shop.deploy("1.0.0", 0);
+    with("./sick-smoke");
+    let failed = shop.deploy("1.1.0", 3).to_string();
+    assert!(failed.contains("smoke"), "{failed}");
+    shop.assert_serves("1.0.0");
+    let jobs: Vec<_> =
+        shop.world().service("web").jobs.iter().map(|job| job.command.clone()).collect();
+    let ends = ["./sick-smoke 'all of it'", "./smoke 'all of it'"];
+    assert_eq!(jobs.len(), ends.len(), "{jobs:?}");
+    assert!(jobs.iter().zip(ends).all(|(job, end)| job.ends_with(end)), "{jobs:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -14,6 +14,7 @@
 //! ```
 
 mod calls;
+mod jobs;
 
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -22,6 +23,7 @@ use std::{
 
 use serde_json::{Map, Value, json};
 
+pub use self::jobs::Job;
 use super::{
     Course, Deploy, End, History, Inside, Lagged, Left, Limit, Traffic, What, history::Words,
 };
@@ -99,6 +101,8 @@ pub struct Service {
     pub auto_deploy: bool,
     /// What its kind has of settings.
     pub details: Map<String, Value>,
+    /// The commands that were run, newest first.
+    pub jobs: Vec<Job>,
     /// Whether it is suspended.
     pub is_suspended: bool,
     /// How the next deploys go, instead of as usual.
@@ -223,6 +227,7 @@ impl Service {
             image: Lagged::new(format!("shop/{name}:0")),
             auto_deploy: false,
             details: details(),
+            jobs: Vec::new(),
             is_suspended: false,
             next: VecDeque::new(),
         }

@@ -80,7 +80,7 @@ impl Plan<'_> {
             .tasks(Arc::new(tasks))
             .source(Arc::new(containers))
             .build()?;
-        Ok(Setup { pipeline, state, deployer, spec })
+        Ok(Setup { pipeline, state, deployer, spec, _packed: Vec::new() })
     }
 }
 

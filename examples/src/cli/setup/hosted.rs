@@ -1,8 +1,14 @@
 //! Platforms that run services themselves.
 
-use std::{collections::BTreeMap, fmt, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+    path::Path,
+    sync::Arc,
+};
 
 use serde_json::json;
+use tempfile::TempPath;
 use ultrai_deploy_core::{
     Error, ErrorKind, Result, memory,
     name::{ServiceName, Target},
@@ -24,11 +30,14 @@ use crate::{
     config::hosted::{Artifact, Filled, Hosted, Service},
 };
 
+/// What runs the tests of the releases in a store.
+type MakeTasks = dyn FnOnce(Arc<dyn ReleaseStore>) -> Arc<dyn TaskRunner>;
+
 /// A platform as a token opens it.
 struct Opened {
     platform: Arc<dyn Platform>,
-    /// What runs `[[test]]`s there; nothing where the platform runs no commands.
-    tasks: Option<Arc<dyn TaskRunner>>,
+    /// What runs `[[test]]`s there.
+    tasks: Box<MakeTasks>,
 }
 
 impl Plan<'_> {
@@ -49,7 +58,8 @@ impl Plan<'_> {
         };
         let client = railway::Client::new(&address, &token, Limits::default())?;
         let platform = Arc::new(railway::Platform::new(client, config));
-        self.hosted(&backend.services, Opened { platform, tasks: None })
+        let tasks = Box::new(|_| Arc::new(railway::NoTasks) as _);
+        self.hosted(&backend.services, Opened { platform, tasks })
     }
 
     pub(super) fn render(self, backend: &Hosted<render::Config>) -> Result<Setup> {
@@ -65,17 +75,19 @@ impl Plan<'_> {
             None => HttpUrl::parse(render::Client::BASE)?,
         };
         let client = render::Client::new(address, &key, Limits::default())?;
-        let platform = Arc::new(render::Platform::new(client, config));
-        // A runner of one-off jobs belongs here; without one a release with tests is refused before
-        // anything is touched.
-        self.hosted(&backend.services, Opened { platform, tasks: None })
+        let platform = Arc::new(render::Platform::new(client.clone(), config.clone()));
+        let tasks = move |releases| Arc::new(render::Tasks::new(client, config, releases)) as _;
+        self.hosted(&backend.services, Opened { platform, tasks: Box::new(tasks) })
     }
 
     fn hosted(self, services: &BTreeMap<ServiceName, Service>, opened: Opened) -> Result<Setup> {
         let project = self.project()?;
         let env_files = self.env_files()?;
+        let mut packed = Vec::new();
         let spec = match &self.version {
-            Some(version) => Some(self.hosted_release(services, version, &env_files)?),
+            Some(version) => {
+                Some(self.hosted_release(services, version, &env_files, &mut packed)?)
+            }
             None => None,
         };
         let secrets = self.secrets(&env_files);
@@ -85,16 +97,16 @@ impl Plan<'_> {
             (name.clone(), service.slot(name, &self.environment).to_owned())
         };
         let slots = services.iter().map(slot).collect();
+        let tasks = (opened.tasks)(Arc::clone(&releases));
         let deployer = Arc::new(hosted::Deployer::new(opened.platform, slots, releases));
         let observer: Arc<dyn Observer> = Arc::new(Progress::default());
         let secrets: Arc<dyn SecretSource> = Arc::new(memory::Secrets::new(secrets));
-        let mut builder = self
+        let pipeline = self
             .builder(&state, Arc::clone(&deployer) as _, secrets, observer)?
-            .images(Arc::new(hosted::Images));
-        if let Some(tasks) = opened.tasks {
-            builder = builder.tasks(tasks);
-        }
-        Ok(Setup { pipeline: builder.build()?, state, deployer, spec })
+            .images(Arc::new(hosted::Images))
+            .tasks(tasks)
+            .build()?;
+        Ok(Setup { pipeline, state, deployer, spec, _packed: packed })
     }
 
     fn hosted_release(
@@ -102,6 +114,7 @@ impl Plan<'_> {
         services: &BTreeMap<ServiceName, Service>,
         version: &Version,
         env_files: &BTreeMap<String, String>,
+        packed: &mut Vec<TempPath>,
     ) -> Result<ReleaseSpec> {
         let variables = self.variables();
         let lookup = |name: &str| variables.get(name).or(env_files.get(name)).cloned();
@@ -110,7 +123,13 @@ impl Plan<'_> {
         for (name, service) in services {
             let Some(filled) = filled.remove(name) else { continue };
             let slot = service.slot(name, &self.environment);
-            release = release.with_service(name.clone(), service_spec(service, slot, filled));
+            let mut spec = service_spec(service, slot, &filled);
+            if let Artifact::Source(directory) = &filled.artifact {
+                let archive = pack(directory)?;
+                spec.files.insert(hosted::SOURCE.to_owned(), archive.to_path_buf());
+                packed.push(archive);
+            }
+            release = release.with_service(name.clone(), spec);
         }
         release.verification = self.config.verification(&self.environment, version)?;
         if self.config.file.is_file() {
@@ -136,25 +155,42 @@ impl Plan<'_> {
     }
 }
 
-fn service_spec(service: &Service, slot: &str, filled: Filled) -> ServiceSpec {
+/// The archive of a source; the release store copies it.
+fn pack(directory: &Path) -> Result<TempPath> {
+    let file = tempfile::NamedTempFile::new().map_err(|source| {
+        let message = "no temporary file can be made";
+        Error::new(ErrorKind::Io, "pack the source", message).without_effect().with_source(source)
+    })?;
+    let archive = file.into_temp_path();
+    railway::source::pack(directory, &archive)?;
+    Ok(archive)
+}
+
+fn service_spec(service: &Service, slot: &str, filled: &Filled) -> ServiceSpec {
     let mut spec = ServiceSpec::default();
     let mut definition = hosted::Definition {
         slot: Some(slot.to_owned()),
-        variables: filled.variables,
+        variables: filled.variables.clone(),
+        settings: service.extras.settings.clone(),
+        secret_files: service.extras.secret_files.clone(),
+        registry: service.extras.registry.clone(),
         ..hosted::Definition::default()
     };
     for secret in &service.secrets {
         definition.secret_variables.insert(secret.to_string(), secret.clone());
     }
-    match filled.artifact {
+    match &filled.artifact {
         Artifact::Image(reference) => {
+            let reference = reference.clone();
             spec.image = Some(ImageSpec { reference, build: None, pull: PullPolicy::default() });
         }
-        Artifact::Commit(commit) => definition.commit = Some(commit),
+        Artifact::Commit(commit) => definition.commit = Some(commit.clone()),
+        Artifact::Source(_) => {}
     }
     spec.config = json!(definition);
     spec.depends_on.clone_from(&service.depends_on);
-    spec.secrets.clone_from(&service.secrets);
+    let secrets: BTreeSet<_> = service.secrets.iter().chain(service.extras.secrets()).collect();
+    spec.secrets = secrets.into_iter().cloned().collect();
     spec
 }
 

@@ -39,6 +39,8 @@ pub(super) struct Setup {
     pub(super) deployer: Arc<dyn ultrai_deploy_core::Deployer>,
     /// What to deploy; nothing for commands that deploy nothing.
     pub(super) spec: Option<ReleaseSpec>,
+    /// Archives of sources that the spec names; they are removed with this.
+    _packed: Vec<tempfile::TempPath>,
 }
 
 /// Sets an environment up for a command that deploys nothing.

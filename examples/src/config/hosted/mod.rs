@@ -1,5 +1,6 @@
 //! What the backends Railway and Render have in common: services with a fixed place each.
 
+mod extras;
 pub(super) mod railway;
 mod reference;
 pub(super) mod render;
@@ -15,6 +16,7 @@ use ultrai_deploy_core::{
 use ultrai_deploy_http::address::HttpUrl;
 
 pub use self::{
+    extras::Extras,
     service::{Artifact, Filled, Service},
     text::Text,
 };
@@ -108,7 +110,9 @@ pub(super) fn read<C: PartialEq>(
     let fields = services.and_then(|field| field.table()).map(|mut table| table.take_all());
     for field in fields.unwrap_or_default() {
         let name = field.parse_name(|text| ServiceName::new(text));
-        let service = field.table().and_then(|table| service::read(table, kind, around.secrets));
+        let table = field.table();
+        let service =
+            table.and_then(|table| service::read(table, kind, around.root, around.secrets));
         if let (Some(name), Some(service)) = (name, service) {
             read.insert(name, service);
         }
@@ -202,7 +206,11 @@ pub(super) fn refuse(reader: &Reader<'_>, kind: Kind, checks: &[Check], tests: &
                 test.place,
                 field,
                 "railway runs no commands beside a service",
-                "take it out, and look at the release with [[check]]",
+                format!(
+                    "write pre_deploy_command = \"…\" in [services.{}], or look at the release with \
+                     [[check]]",
+                    test.task.service
+                ),
             );
         } else if test.task.when == ultrai_deploy_core::verification::When::Pre {
             reader.problem_at(

@@ -1,10 +1,14 @@
 //! `[services.NAME]` of the hosted backends: what a slot runs, and with which variables.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::PathBuf,
+};
 
 use ultrai_deploy_core::name::{SecretName, ServiceName};
 
 use super::{
+    extras::Extras,
     reference, take_name,
     text::{References, Text},
 };
@@ -13,6 +17,7 @@ use crate::config::{
     backend::{Kind, belongs_to},
     depends::Depends,
     environment::variable_fields,
+    files::Root,
     reader::{Field, Table},
     service::secret_names,
 };
@@ -38,6 +43,8 @@ pub struct Service {
     pub secrets: Vec<SecretName>,
     /// Services that must be there before it.
     pub depends_on: Vec<ServiceName>,
+    /// What else goes with it.
+    pub extras: Extras,
     pub(super) depends: Depends,
     slot: Option<String>,
     place: Place,
@@ -51,6 +58,8 @@ pub enum Artifact<T> {
     Image(T),
     /// A commit of the repository that the slot is connected to.
     Commit(T),
+    /// A directory, which is uploaded and built on Railway.
+    Source(PathBuf),
 }
 
 /// What a service brings, with all variables filled in.
@@ -86,6 +95,7 @@ impl Service {
             Artifact::Commit(commit) => {
                 commit.filled(secrets, lookup, reference::commit).map(Artifact::Commit)
             }
+            Artifact::Source(directory) => Ok(Artifact::Source(directory.clone())),
         };
         let (mut variables, mut problems) = (BTreeMap::new(), Vec::new());
         for (name, text) in &self.variables {
@@ -107,11 +117,23 @@ impl Service {
     }
 }
 
-pub(super) fn read(mut table: Table<'_>, kind: Kind, secrets: &[SecretName]) -> Option<Service> {
+pub(super) fn read(
+    mut table: Table<'_>,
+    kind: Kind,
+    root: &Root,
+    secrets: &[SecretName],
+) -> Option<Service> {
     let slot = take_name(&mut table, "slot");
-    let artifact = artifact(&mut table);
+    let artifact = artifact(&mut table, kind, root);
+    let extras = Extras::take(&mut table, kind);
+    if let Some(Artifact::Commit(_) | Artifact::Source(_)) = &artifact
+        && extras.registry.is_some()
+    {
+        table.problem("it has a registry's login and no image", "take `registry` out");
+    }
     let own: Vec<_> = table.take("secrets").map(|field| secret_names(&field)).unwrap_or_default();
-    let variables = table.take("variables").map(|field| variables(&field, kind, secrets, &own));
+    let named: Vec<_> = own.iter().chain(extras.secrets()).cloned().collect();
+    let variables = table.take("variables").map(|field| variables(&field, kind, secrets, &named));
     let depends = Depends::take(&mut table);
     for (name, remedy) in LOCAL {
         if let Some(field) = table.take_foreign(name) {
@@ -125,6 +147,7 @@ pub(super) fn read(mut table: Table<'_>, kind: Kind, secrets: &[SecretName]) -> 
         variables: variables.unwrap_or_default(),
         secrets: own,
         depends_on: depends.names(),
+        extras,
         depends,
         slot,
         place,
@@ -132,10 +155,12 @@ pub(super) fn read(mut table: Table<'_>, kind: Kind, secrets: &[SecretName]) -> 
 }
 
 /// Takes what is deployed: exactly one of its kinds.
-fn artifact(table: &mut Table<'_>) -> Option<Artifact<Text>> {
+fn artifact(table: &mut Table<'_>, kind: Kind, root: &Root) -> Option<Artifact<Text>> {
     let image = table.take("image");
     let commit = table.take("commit");
-    let set: Vec<_> = image.iter().chain(&commit).map(|field| field.name.as_str()).collect();
+    let source = table.take("source");
+    let fields = image.iter().chain(&commit).chain(&source);
+    let set: Vec<_> = fields.map(|field| field.name.as_str()).collect();
     match set.as_slice() {
         [] => table.problem(
             "it is not said what is deployed",
@@ -148,6 +173,16 @@ fn artifact(table: &mut Table<'_>) -> Option<Artifact<Text>> {
             table.problem(format!("it has {several}"), "keep the one that is deployed");
             return None;
         }
+    }
+    if let Some(source) = source {
+        if kind == Kind::Railway {
+            return root.existing_directory(&source).map(Artifact::Source);
+        }
+        source.name_problem(
+            belongs_to(&[Kind::Railway]),
+            "write commit = \"…\" of the repository that it is connected to, or image = \"…\"",
+        );
+        return None;
     }
     let image = image.and_then(|field| Text::read(&field, References::Wrong, reference::image));
     let commit = commit.and_then(|field| Text::read(&field, References::Wrong, reference::commit));

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use ultrai_deploy_core::name::ServiceName;
+use ultrai_deploy_core::name::{SecretName, ServiceName};
+use ultrai_deploy_hosted::platform::Setting;
 
 use super::{environment, parse, told};
 use crate::config::{
@@ -315,6 +316,62 @@ fn every_problem_names_line_field_and_remedy() {
             "4:1: services.web.variables: it belongs to the backends railway and render; \
              write env = { … }",
         ),
+        // What else a service brings.
+        (
+            format!("{render}source = \".\""),
+            "3:11: services.api: it has image and source; keep the one that is deployed",
+        ),
+        (
+            format!("{render}source = \".\"").replace("image = \"api:1\"\n", ""),
+            "4:1: services.api.source: it belongs to the railway backend; \
+             write commit = \"…\" of the repository that it is connected to, or image = \"…\"",
+        ),
+        (
+            format!("{railway}source = \"nowhere\"").replace("image = \"api:1\"\n", ""),
+            "5:10: services.api.source: nowhere does not exist; name a directory, relative to the \
+             one of this file: \".\" is that one",
+        ),
+        (
+            format!("{render}health_path = \"health\""),
+            "5:15: services.api.health_path: \"health\" is no path; write \"/health\", or \"\" for none",
+        ),
+        (
+            format!("{render}pre_deploy_command = \"a\\nb\""),
+            "5:22: services.api.pre_deploy_command: it has control characters, such as a line break; \
+             write it in one line; several commands are joined by `&&`",
+        ),
+        (
+            format!("{railway}secret_files = {{ \"a\" = \"A\" }}"),
+            "6:1: services.api.secret_files: it belongs to the render backend; \
+             take it out, and give the content in a variable: secrets = [\"…\"]",
+        ),
+        (
+            format!("{render}secret_files = {{ \"../a\" = \"A\" }}"),
+            "5:18: services.api.secret_files.../a: \"../a\" is no name of a file on Render; \
+             use letters, digits, `.`, `_` and `-`; it appears in /etc/secrets",
+        ),
+        (
+            format!("{render}registry = {{ username = \"a\", password = \"A\" }}"),
+            "5:1: services.api.registry: it belongs to the railway backend; \
+             take it out, and choose the registry credential of the service in Render's dashboard",
+        ),
+        (
+            format!("{railway}registry = {{ username = \"a\" }}"),
+            "6:1: services.api.registry: `password` is missing; \
+             write registry = { username = \"…\", password = \"NAME_OF_A_SECRET\" }",
+        ),
+        (
+            format!("{railway}registry = {{ username = \"a\", password = \"A\" }}")
+                .replace("image = \"api:1\"", &format!("commit = \"{COMMIT}\"")),
+            "4:11: services.api: it has a registry's login and no image; take `registry` out",
+        ),
+        (
+            format!(
+                "{railway}registry = {{ username = \"a\", password = \"A\" }}\nvariables = {{ A = \"1\" }}"
+            ),
+            "7:15: services.api.variables.A: it is listed in `secrets`, and its value would stand in this file; \
+             take it out here and give the value in the environment or in an env file",
+        ),
         // Checks and tests.
         (
             format!("{render}{check}port = 80"),
@@ -331,7 +388,7 @@ fn every_problem_names_line_field_and_remedy() {
         (
             format!("{railway}{test}when = \"post\""),
             "6:1: test \"smoke\": railway runs no commands beside a service; \
-             take it out, and look at the release with [[check]]",
+             write pre_deploy_command = \"…\" in [services.api], or look at the release with [[check]]",
         ),
         (
             format!("{render}{test}when = \"pre\""),
@@ -351,4 +408,43 @@ fn every_problem_names_line_field_and_remedy() {
         .filter(|(told, wanted)| told != wanted)
         .collect();
     assert!(differing.is_empty(), "told, wanted: {differing:#?}");
+}
+
+#[test]
+fn what_else_goes_with_a_service() {
+    let config = parse(&format!(
+        r#"
+        backend = "railway"
+        project = "shop"
+        railway = {{ project = "{ID}" }}
+        [services.api]
+        source = "."
+        health_path = "/health"
+        pre_deploy_command = "migrate && seed"
+        start_command = ""
+        [services.web]
+        image = "ghcr.io/shop/web:1"
+        registry = {{ username = "robot", password = "PULL" }}
+        "#
+    ));
+    let Backend::Railway(Hosted { services, .. }) = &config.backend else { panic!("{config:?}") };
+    let (api, web) = (&services[&name("api")], &services[&name("web")]);
+    assert!(matches!(&api.artifact, Artifact::Source(path) if path.is_dir()), "{api:?}");
+    let settings = [
+        (Setting::HealthPath, "/health"),
+        (Setting::PreDeployCommand, "migrate && seed"),
+        (Setting::StartCommand, ""),
+    ];
+    let settings = settings.map(|(setting, value)| (setting, value.to_owned()));
+    assert_eq!(api.extras.settings, settings.into());
+    assert_eq!(web.extras.registry.as_ref().unwrap().password.as_str(), "PULL");
+    assert_eq!(config.secrets.iter().map(SecretName::as_str).collect::<Vec<_>>(), ["PULL"]);
+
+    let config = parse(
+        "backend = \"render\"\nproject = \"shop\"\n[services.api]\nimage = \"api:1\"\n\
+         secret_files = { \"key.json\" = \"KEY\" }",
+    );
+    let Backend::Render(Hosted { services, .. }) = &config.backend else { panic!("{config:?}") };
+    assert_eq!(services[&name("api")].extras.secret_files["key.json"].as_str(), "KEY");
+    assert_eq!(config.secrets.first().unwrap().as_str(), "KEY");
 }
