@@ -37,6 +37,7 @@
 //!   [`Deployment::image`](model::Deployment::image).
 
 mod client;
+pub mod config_file;
 pub mod documents;
 pub mod find;
 mod graphql;
