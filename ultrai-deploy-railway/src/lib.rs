@@ -39,6 +39,7 @@
 
 mod backup;
 mod client;
+pub mod config_file;
 pub mod documents;
 pub mod find;
 mod graphql;

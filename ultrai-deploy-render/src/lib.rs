@@ -36,6 +36,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+pub mod blueprint;
 pub mod client;
 pub mod model;
 mod platform;
