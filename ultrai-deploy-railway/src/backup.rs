@@ -163,6 +163,10 @@ impl Snapshots for Volumes {
         self.client.lock_backup(cx, &volume, &backup).await
     }
 
+    fn restorable(&self, _object: &Object, _snapshot: &Snapshot) -> Result<()> {
+        Ok(())
+    }
+
     /// Refused before anything is begun when changes of the environment are staged. A swap that an
     /// earlier call has left staged is in the way, too: nobody can tell it from one of a person's.
     async fn restore(
