@@ -62,6 +62,13 @@ pub trait Snapshots: fmt::Debug + Send + Sync + 'static {
     /// Takes away the time at which a snapshot would go by itself. May be repeated.
     async fn keep(&self, cx: &Context, object: &Object, snapshot: &Snapshot) -> Result<()>;
 
+    /// Whether a snapshot can be brought back by a call, known without one: asked of all before the
+    /// first is.
+    ///
+    /// # Errors
+    /// [`Unsupported`](ultrai_deploy_core::ErrorKind::Unsupported), with what people can do instead.
+    fn restorable(&self, object: &Object, snapshot: &Snapshot) -> Result<()>;
+
     /// Brings a snapshot back, as part of the backup `id`, and waits until it is there; tells in words
     /// what is where now, and what is left to people. May be repeated. Each call that changes something
     /// is journaled.

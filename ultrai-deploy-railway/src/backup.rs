@@ -130,8 +130,16 @@ impl Snapshots for Volumes {
         if self.wanted.is_empty() {
             return Ok(all.iter().filter(|one| one.service_id.is_some()).map(object).collect());
         }
-        let wanted = self.wanted.iter();
-        wanted.map(|name| find::exactly_one("volume", name, &all).map(object)).collect()
+        // After a restore the old volume may be there still, called the same.
+        let (used, _): (Vec<_>, Vec<_>) =
+            all.iter().cloned().partition(|one| one.service_id.is_some());
+        let find = |name: &String| match find::exactly_one("volume", name, &used) {
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                find::exactly_one("volume", name, &all).map(object)
+            }
+            found => found.map(object),
+        };
+        self.wanted.iter().map(find).collect()
     }
 
     async fn begin(&self, cx: &Context, object: &Object, asked: &Asked<'_>) -> Result<Begun> {
@@ -161,6 +169,10 @@ impl Snapshots for Volumes {
     async fn keep(&self, cx: &Context, object: &Object, snapshot: &Snapshot) -> Result<()> {
         let (volume, backup) = (VolumeInstanceId::new(&object.id), BackupId::new(&snapshot.id));
         self.client.lock_backup(cx, &volume, &backup).await
+    }
+
+    fn restorable(&self, _object: &Object, _snapshot: &Snapshot) -> Result<()> {
+        Ok(())
     }
 
     /// Refused before anything is begun when changes of the environment are staged. A swap that an

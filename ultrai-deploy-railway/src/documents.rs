@@ -122,7 +122,15 @@ COMMIT_STAGED: "commit the staged changes of an environment", "/environmentPatch
 STAGED_CHANGES: "read the staged changes of an environment", "/environmentStagedChanges",
 "query StagedChanges($environmentId: String!) {
   environmentStagedChanges(environmentId: $environmentId) {
-    id status lastAppliedError patch(decryptVariables: false)
+    id status message lastAppliedError patch(decryptVariables: false)
+  }
+}";
+
+CHANGES: "read the last changes of an environment", "/environmentPatches",
+"query Changes($environmentId: String!, $first: Int) {
+  environmentPatches(environmentId: $environmentId, first: $first) {
+    edges { node { id status message lastAppliedError patch(decryptVariables: false) } }
+    pageInfo { hasNextPage endCursor }
   }
 }";
 

@@ -63,9 +63,8 @@ impl BackupSource for SnapshotSource {
 
 impl SnapshotSource {
     pub(super) async fn give_back(&self, cx: &Context, receipt: &Receipt) -> Result<Restored> {
-        const RESTORE: &str = "restore a snapshot";
         let Receipt { object, backup, .. } = receipt;
-        let snapshot = self.check(cx, receipt, RESTORE).await?;
+        let snapshot = self.check_restorable(cx, receipt).await?;
         if self.platform.manners().restoring_deletes_newer {
             let newer = self.newer(cx, object, &snapshot).await?;
             if !newer.is_empty() {
@@ -87,6 +86,16 @@ impl SnapshotSource {
         let listed = self.platform.list(cx, object).await?.into_iter();
         let newer = listed.filter(|one| one.id != than.id && one.taken > than.taken);
         Ok(newer.map(|one| one.label.unwrap_or(one.id)).collect())
+    }
+
+    /// The snapshot of a receipt, which a call can bring back.
+    pub(super) async fn check_restorable(
+        &self,
+        cx: &Context,
+        receipt: &Receipt,
+    ) -> Result<Snapshot> {
+        self.platform.restorable(&receipt.object, &receipt.snapshot)?;
+        self.check(cx, receipt, "restore a snapshot").await
     }
 
     /// The snapshot of a receipt as it is now.

@@ -86,7 +86,7 @@ impl BackupStore {
         receipts.retain(|one| names.is_empty() || names.contains(&one.object.name.as_str()));
         let source = self.source(cx.target(), id);
         for receipt in &receipts {
-            source.check(cx, receipt, RESTORE).await?;
+            source.check_restorable(cx, receipt).await?;
         }
         let mut restored = Vec::new();
         for receipt in &receipts {
@@ -221,7 +221,7 @@ impl backup::BackupStore for BackupStore {
         if source.name() == self.platform.name() {
             let own = self.source(cx.target(), id);
             for receipt in self.receipts(cx, id).await? {
-                own.check(cx, &receipt, "restore the backup").await?;
+                own.check_restorable(cx, &receipt).await?;
             }
         }
         self.inner.restore(cx, id, source).await

@@ -307,6 +307,10 @@ impl Snapshots for Attic {
         Ok(())
     }
 
+    fn restorable(&self, _: &Object, _: &Snapshot) -> Result<()> {
+        Ok(())
+    }
+
     async fn restore(
         &self,
         cx: &Context,

@@ -13,7 +13,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 use ultrai_deploy_core::{
     Context, ErrorKind, Result,
-    backup::{BackupRequest, BackupSource, BackupStore as _},
+    backup::{BackupRequest, BackupSource, BackupStore as _, PartStream},
     clock::Clock,
     context::{EffectLog, Key},
     error::{Chain, Failure},
@@ -215,10 +215,29 @@ async fn one_object_comes_back_and_no_data_does_for_another_source() {
 
     // A source that could not be told from the platform's is refused before anything is begun.
     let before = home.attic.calls().len();
-    let twin: Arc<dyn BackupSource> = Arc::new(home.store.source(&target(), &id("two")));
-    let refused = home.store.create(&home.cx(), &home.request("two"), &[twin]).await;
+    let refused = home.store.create(&home.cx(), &home.request("two"), &[Arc::new(Twin)]).await;
     assert_eq!(refused.unwrap_err().kind(), ErrorKind::Invalid);
     assert_eq!(home.attic.calls().len(), before);
+}
+
+/// A source that is called as the platform, with parts of its own.
+#[derive(Debug)]
+struct Twin;
+
+#[async_trait]
+impl BackupSource for Twin {
+    fn name(&self) -> &'static str {
+        "attic"
+    }
+    async fn parts(&self, _: &Context) -> Result<Vec<String>> {
+        Ok(vec!["other".to_owned()])
+    }
+    async fn read(&self, _: &Context, _: &str) -> Result<PartStream> {
+        Ok(Box::pin(tokio::io::empty()))
+    }
+    async fn restore(&self, _: &Context, _: &str, _: PartStream) -> Result<()> {
+        Ok(())
+    }
 }
 
 fn memory_source() -> Arc<dyn BackupSource> {

@@ -1,6 +1,7 @@
 //! An answer that was accepted.
 
-use reqwest::header::{CONTENT_TYPE, HeaderMap};
+use jiff::Timestamp;
+use reqwest::header::{CONTENT_TYPE, DATE, HeaderMap};
 use serde::de::DeserializeOwned;
 use ultrai_deploy_core::{
     Error, ErrorKind, Result,
@@ -42,6 +43,13 @@ impl Reply {
     /// The body.
     pub fn body(&self) -> &[u8] {
         &self.body
+    }
+
+    /// When it was answered, by the platform's clock and to the second before; nothing where it does
+    /// not tell.
+    pub fn date(&self) -> Option<Timestamp> {
+        let date = self.headers.get(DATE)?.to_str().ok()?;
+        Some(jiff::fmt::rfc2822::parse(date).ok()?.timestamp())
     }
 
     /// Whether there is nothing in the body.

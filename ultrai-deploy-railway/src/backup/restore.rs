@@ -11,11 +11,13 @@ use super::{
     swap::{self, Mounted},
 };
 use crate::model::{
-    BackupId, Deploys, EnvironmentId, ServiceId, StagedChanges, VolumeInstance, VolumeInstanceId,
-    WorkflowId,
+    BackupId, Deploys, EnvironmentId, PatchStatus, ServiceId, StagedChanges, VolumeInstance,
+    VolumeInstanceId, WorkflowId,
 };
 
 const RESTORE: &str = "restore a volume";
+/// How many changes of an environment are looked at for one of our own.
+const CHANGES: u16 = 100;
 /// How many staged changes an error lists.
 const SHOWN: usize = 10;
 
@@ -36,7 +38,15 @@ impl Volumes {
     ) -> Result<String> {
         let environment = self.environment(cx).await?;
         let instance = self.instance(cx, object).await?;
+        let commit = format!("ultrai: volume {} as in backup {backup}", object.name);
         let (Some(service), Some(volume)) = (&instance.service_id, &instance.volume) else {
+            if let Some(new) = self.restored_before(cx, environment, &commit).await? {
+                return Ok(format!(
+                    "volume {} was replaced already by a new volume ({new}) with what backup \
+                     {backup} held",
+                    object.name
+                ));
+            }
             let message = format!("no service uses volume {} any more", object.name);
             return Err(Error::new(ErrorKind::Conflict, RESTORE, message)
                 .with_advice("mount it, or restore the backup in Railway's dashboard")
@@ -51,7 +61,7 @@ impl Volumes {
         }
         self.copy(cx, object, snapshot).await?;
         let new = self.swap_staged(cx, environment, mounted).await?;
-        self.commit(cx, object, environment, backup).await?;
+        self.commit(cx, object, environment, &commit).await?;
         self.swapped(cx, service, &new).await?;
         Ok(format!(
             "volume {} of service {service} is replaced by a new volume ({new}) with what backup \
@@ -59,6 +69,28 @@ impl Volumes {
              project, used by nothing: delete it in Railway's dashboard when it is not needed any more",
             object.name, volume.id
         ))
+    }
+
+    /// The volume that an earlier call with this commit put in place, where it is used still.
+    async fn restored_before(
+        &self,
+        cx: &Context,
+        environment: &EnvironmentId,
+        commit: &str,
+    ) -> Result<Option<String>> {
+        let instances = self.instances(cx).await?;
+        let is_used = |volume: &String| {
+            let is_it = |one: &VolumeInstance| {
+                one.volume.as_ref().is_some_and(|known| known.id == *volume)
+                    && one.service_id.is_some()
+            };
+            instances.iter().any(is_it)
+        };
+        let changes = self.client.changes(cx, environment, CHANGES).await?;
+        let own = changes.iter().filter(|one| {
+            one.status == PatchStatus::Committed && one.message.as_deref() == Some(commit)
+        });
+        Ok(own.flat_map(swap::mounted).find(is_used))
     }
 
     /// Copies the backup into a new volume.
@@ -101,12 +133,11 @@ impl Volumes {
         cx: &Context,
         object: &Object,
         environment: &EnvironmentId,
-        backup: &ultrai_deploy_core::name::BackupId,
+        message: &str,
     ) -> Result<()> {
         const COMMIT: &str = "put a restored volume in place";
-        let message = format!("ultrai: volume {} as in backup {backup}", object.name);
         let (client, deploys) = (&self.client, Deploys::Triggered);
-        let committing = client.commit_staged_changes(cx, environment, &message, deploys);
+        let committing = client.commit_staged_changes(cx, environment, message, deploys);
         let detail = json!({ "environment": environment });
         let commit = cx.effect(COMMIT, &object.name, detail, committing).await?;
         if let Followed::Done = self.follow(cx, &WorkflowId::new(commit), COMMIT).await? {

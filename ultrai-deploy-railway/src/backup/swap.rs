@@ -44,6 +44,16 @@ pub(super) fn new_volume(
     if others.is_empty() { Ok(new.clone()) } else { Err(others) }
 }
 
+/// The volumes that changes mount.
+pub(super) fn mounted(changes: &StagedChanges) -> Vec<String> {
+    let services = changes.patch.get("services").and_then(Value::as_object);
+    let mounts = services.into_iter().flatten().filter_map(|(_, service)| {
+        let mounts = service.get("volumeMounts")?.as_object()?.iter();
+        Some(mounts.filter(|(_, mount)| mounts_at(mount, None)).map(|(id, _)| id.clone()))
+    });
+    mounts.flatten().collect()
+}
+
 /// Whether a mount goes away.
 fn is_removed(mount: &Value) -> bool {
     let is_null = |mount: &serde_json::Map<_, _>| mount.values().all(Value::is_null);

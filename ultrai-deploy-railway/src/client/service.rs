@@ -9,7 +9,7 @@ use crate::{
     graphql::Request,
     model::{
         AutoDeploy, DeploymentId, Deploys, EnvironmentId, Patch, RegistryCredentials, ServiceAt,
-        ServiceUpdate, StagedChanges,
+        ServiceUpdate, StagedChanges, page::Page,
     },
 };
 
@@ -146,6 +146,22 @@ impl Client {
         let variables = json!({ "environmentId": environment });
         let request = Request::new(documents::STAGED_CHANGES, variables).with_secret_answer();
         self.graphql.send(cx, &request).await
+    }
+
+    /// Changes of an environment that were made, as many as `at_most`, in Railway's order; values of
+    /// variables as in [`Client::staged_changes`].
+    ///
+    /// # Errors
+    /// As [`Client`] says.
+    pub async fn changes(
+        &self,
+        cx: &Context,
+        environment: &EnvironmentId,
+        at_most: u16,
+    ) -> Result<Vec<StagedChanges>> {
+        let variables = json!({ "environmentId": environment, "first": at_most });
+        let request = Request::new(documents::CHANGES, variables).with_secret_answer();
+        Ok(self.graphql.send::<Page<StagedChanges>>(cx, &request).await?.nodes)
     }
 
     /// Commits all staged changes of an environment, also those that a person staged in the

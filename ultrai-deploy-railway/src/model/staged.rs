@@ -1,4 +1,4 @@
-//! Changes of an environment that are staged and not committed.
+//! Changes of an environment: what is staged and not committed, and what was committed.
 
 use std::fmt;
 
@@ -19,7 +19,7 @@ open_enum! {
     }
 }
 
-/// What is staged in an environment, by whoever did it. `Debug` shows where, and no values: variables
+/// Changes of an environment, by whoever made them. `Debug` shows where, and no values: variables
 /// are among them.
 #[derive(Clone, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -30,6 +30,8 @@ pub struct StagedChanges {
     pub id: String,
     /// What became of it.
     pub status: PatchStatus,
+    /// What whoever committed it said.
+    pub message: Option<String>,
     /// Why it could not be applied the last time.
     pub last_applied_error: Option<String>,
     /// The changes: `services.<id>.variables.<name>.value` and so on, in a form that Railway leaves

@@ -6,6 +6,7 @@ use std::{
 };
 
 use serde_json::{Value, json};
+use tokio::sync::Notify;
 use ultrai_deploy_core::secret::Secret;
 use ultrai_deploy_http::{address::HttpUrl, api::Limits};
 use ultrai_deploy_railway::{Client, Config, Token, Volumes, model::ProjectId};
@@ -43,6 +44,13 @@ pub struct World {
     /// The calls that change something.
     pub calls: Vec<String>,
     pub commits: Vec<Value>,
+    pub messages: Vec<String>,
+    /// Whoever asks this, of all requests, gets no answer: before or after it is done.
+    pub dies_at: Option<(usize, bool)>,
+    pub asked: usize,
+    pub died: Arc<Notify>,
+    /// Whether another volume is called as the first one, and used by nothing.
+    pub has_twin: bool,
     workflows: Vec<Workflow>,
 }
 
@@ -80,7 +88,7 @@ impl Railway {
         let mounted = "volume-1".to_owned();
         let world = Arc::new(Mutex::new(World { staged: json!({}), mounted, ..World::default() }));
         let answering = Arc::clone(&world);
-        let server = Server::start(move |request| answering.lock().unwrap().answer(request));
+        let server = Server::start(move |request| answering.lock().unwrap().hear(request));
         Self { world, server: server.await.unwrap() }
     }
 
@@ -101,6 +109,19 @@ impl Railway {
 }
 
 impl World {
+    fn hear(&mut self, request: &Request) -> Answer {
+        self.asked += 1;
+        let death = self.dies_at.filter(|(at, _)| *at == self.asked);
+        if death.is_none_or(|(_, is_done)| is_done) {
+            let answer = self.answer(request);
+            if death.is_none() {
+                return answer;
+            }
+        }
+        self.died.notify_one();
+        Answer::hang()
+    }
+
     fn answer(&mut self, request: &Request) -> Answer {
         let body: Value = serde_json::from_slice(&request.body).unwrap();
         let (name, variables) = (body["operationName"].as_str().unwrap(), &body["variables"]);
@@ -142,8 +163,15 @@ impl World {
             }
             "RestoreBackup" => json!({ "volumeInstanceBackupRestore": self.begin(Then::Staged) }),
             "StagedChanges" => self.staged_changes(),
+            "Changes" => {
+                let commits = self.commits.iter().zip(&self.messages).map(|(patch, message)| {
+                    json!({ "id": "p", "status": "COMMITTED", "message": message, "patch": patch })
+                });
+                json!({ "environmentPatches": page(commits.collect()) })
+            }
             "CommitStaged" => {
                 self.commits.push(self.staged.clone());
+                self.messages.push(variables["commitMessage"].as_str().unwrap().to_owned());
                 let workflow = self.begin(Then::Applied);
                 json!({ "environmentPatchCommitStaged": workflow["workflowId"].as_str().unwrap_or("x") })
             }
@@ -164,6 +192,9 @@ impl World {
             one("instance-1", "volume-1", of("volume-1")),
             one("instance-2", "volume-2", None),
         ];
+        if self.has_twin {
+            all.push(one("instance-3", "volume-1", None));
+        }
         if self.mounted == "volume-9" {
             all.push(one("instance-9", "volume-9", of("volume-9")));
         }

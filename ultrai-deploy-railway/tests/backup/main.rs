@@ -1,5 +1,10 @@
 //! Backups of volumes on a Railway with a memory.
-#![allow(unreachable_pub, clippy::unwrap_used, reason = "a test panics where it fails")]
+#![allow(
+    unreachable_pub,
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a test panics where it fails, and says what it saw"
+)]
 
 mod fake;
 
@@ -100,6 +105,11 @@ async fn volumes_are_kept_by_name_where_names_are_given() {
     let found = objects(&["VOLUME-2-name", "instance-1"]).await.unwrap();
     let ids: Vec<_> = found.iter().map(|object| object.id.as_str()).collect();
     assert_eq!(ids, ["instance-2", "instance-1"]);
+    // As after a restore: the one that is used is meant.
+    railway.world().has_twin = true;
+    let found = objects(&["volume-1-name"]).await.unwrap();
+    assert_eq!((found.len(), &*found[0].id), (1, "instance-1"));
+    railway.world().has_twin = false;
     let error = objects(&["cache"]).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::NotFound);
     assert!(error.to_string().contains("`volume-1-name`, `volume-2-name`"), "{error}");
@@ -209,4 +219,51 @@ async fn a_restore_that_does_not_come_about_says_how_far_it_is() {
     let error = restore(&store).await.unwrap_err();
     assert_eq!((error.kind(), error.effect()), (ErrorKind::Corrupt, Effect::None));
     assert_eq!(railway.world().calls.len(), 0);
+}
+
+/// Dies at every request of a restore, before and after Railway has done it, and tries once more.
+#[tokio::test]
+async fn whatever_instant_a_restore_dies_at_nothing_else_is_committed() {
+    let (mut ended, mut refused, mut at) = (0, 0, 0);
+    loop {
+        at += 1;
+        let mut is_over = false;
+        for is_done in [false, true] {
+            let (railway, store) = backed_up(Manners::Good).await;
+            let died = {
+                let mut world = railway.world();
+                (world.asked, world.dies_at) = (0, Some((at, is_done)));
+                Arc::clone(&world.died)
+            };
+            tokio::select! {
+                restored = restore(&store) => {
+                    restored.unwrap();
+                    is_over = true;
+                }
+                () = died.notified() => {}
+            }
+            railway.world().dies_at = None;
+            match restore(&store).await {
+                Ok(told) => {
+                    ended += 1;
+                    assert!(told.contains("volume-9"), "{told}");
+                    assert_eq!(railway.world().mounted, "volume-9");
+                }
+                // What is staged may be a person's: it is told, and left to one.
+                Err(error) => {
+                    refused += 1;
+                    assert_eq!((error.kind(), error.effect()), (ErrorKind::Conflict, Effect::None));
+                    assert!(shown(&error).contains("an earlier attempt left"), "{error}");
+                    assert_eq!(railway.world().staged, swap());
+                }
+            }
+            assert!(railway.world().commits.iter().all(|commit| *commit == swap()));
+            assert!(railway.world().commits.len() < 2, "{at}");
+        }
+        if is_over {
+            break;
+        }
+    }
+    println!("a restore dies: {ended} times the next one ends it, {refused} times it refuses");
+    assert!(ended > 20 && refused > 0, "{ended}, {refused}");
 }

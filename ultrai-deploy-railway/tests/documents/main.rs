@@ -164,6 +164,7 @@ async fn call_everything(client: &Client) {
         commit_patch(environment, &Patch::default(), "message");
         commit_staged_changes(environment, "message", Deploys::Triggered);
         staged_changes(environment);
+        changes(environment, 10);
         variables(own);
         variables(shared);
         upsert_variables(own, values, Deploys::Skipped);
