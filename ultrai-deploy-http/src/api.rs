@@ -203,6 +203,9 @@ impl Api {
         let timeout = call.timeout().unwrap_or(self.0.limits.timeout);
         let began = Instant::now();
         let timeout = timeout.min(end.saturating_duration_since(began));
+        if timeout.is_zero() {
+            return Err(failure::no_time(call));
+        }
         let exchange = async { Ok(self.exchange(call, timeout).await) };
         let answered = match call.repeat() {
             Repeat::Safe => cx.bounded(exchange).await.map_err(Error::without_effect)?,

@@ -150,6 +150,12 @@ pub(super) fn half_an_answer(
     (if is_known { error.without_effect() } else { error }, outcome)
 }
 
+/// The error for a call that was not made, because its time was over.
+pub(super) fn no_time(call: &Call) -> Error {
+    let message = format!("{} {}: the time for it is over", call.method(), call.shown_path());
+    Error::new(ErrorKind::Timeout, call.operation(), message).without_effect().exhausted()
+}
+
 /// The error for a call that was not made, because none was allowed soon enough.
 pub(super) fn too_many(call: &Call, wait: Duration) -> Error {
     let message = format!(
