@@ -7,6 +7,7 @@
 mod clock;
 mod history;
 mod kills;
+mod oddities;
 pub mod railway;
 pub mod render;
 mod server;
@@ -35,6 +36,7 @@ pub use self::{
     clock::{Clock, Lagged},
     history::{Course, Deploy, End, History, Standing, What},
     kills::kills,
+    oddities::Expected,
     server::Server,
     suite::{CONFORMANCE_SERVICES, conforms},
     traffic::{Call, Fault, Left, Limit, Traffic, World},
@@ -81,6 +83,8 @@ pub struct Inside {
 pub struct Lab<F> {
     /// The platform.
     pub fake: F,
+    /// What its processes obey.
+    pub policy: Policy,
     state: TempDir,
 }
 
@@ -93,8 +97,9 @@ impl<F: Fake> Lab<F> {
         for service in SERVICES {
             fake.set_variable(service, "BY_HAND", "kept");
         }
-        let state = ok(tempfile::tempdir());
-        Self { fake, state }
+        let retry = Backoff { first: LITTLE, longest: LITTLE, attempts: 3 };
+        let (policy, state) = (Policy { retry, ..Policy::default() }, ok(tempfile::tempdir()));
+        Self { fake, policy, state }
     }
 
     /// A new process.
@@ -115,7 +120,6 @@ impl<F: Fake> Lab<F> {
         let slots = SERVICES.map(|one| (service(one), one.to_owned()));
         let releases = Arc::clone(&state.releases) as _;
         let deployer = hosted::Deployer::new(self.fake.platform(), slots.into(), releases);
-        let retry = Backoff { first: LITTLE, longest: LITTLE, attempts: 3 };
         let (lease, releases) = (state.lease, state.releases);
         ok(Pipeline::builder(
             target(),
@@ -127,7 +131,7 @@ impl<F: Fake> Lab<F> {
         )
         .images(Arc::new(hosted::Images))
         .backups(Arc::new(memory::BackupStore::default()))
-        .policy(Policy { retry, ..Policy::default() })
+        .policy(self.policy.clone())
         .build())
     }
 
