@@ -64,15 +64,17 @@ impl Deployer {
             cx.note(&told).await?;
         }
         let back = Back::new(work, name, secrets)?;
-        self.restore_set_up(cx, before, &back).await?;
+        // What the platform deploys by itself comes first: it may do so as soon as variables change.
+        let is_set_up = self.restore_set_up(cx, before, &back).await?;
         let files =
             self.file_change(cx, slot, &back.definition, back.former.as_ref(), secrets).await?;
         self.change_files(cx, slot, &files).await?;
         let now = self.platform.variables(cx, slot).await?;
         let change = back.change(&now)?;
         let Some(old) = &before.live else {
-            return self.bring_nothing_back(cx, slot, &seen, &change).await;
+            return self.bring_nothing_back(cx, before, &seen, &change).await;
         };
+        let is_whole = is_set_up && files.is_empty() && change.is_empty();
         let remove = self.change_variables(cx, slot, change).await?;
         if seen.is_suspended {
             self.resume(cx, slot).await?;
@@ -86,7 +88,8 @@ impl Deployer {
         };
         let (is_there, own) = match seen.live().filter(|live| live.id == old.id) {
             Some(_) => (true, None),
-            None => (false, own(&seen, began, artifact)),
+            // A deploy that began before all was set does not have it.
+            None => (false, own(&seen, began, artifact).filter(|_| is_whole)),
         };
         let order = Order { remove: &remove, ..self.order(artifact) };
         let id = match own {
@@ -115,10 +118,11 @@ impl Deployer {
     async fn bring_nothing_back(
         &self,
         cx: &Context,
-        slot: &Slot,
+        before: &Before,
         seen: &Seen,
         change: &Change,
     ) -> Result<()> {
+        let slot = &before.slot;
         if seen.live().is_some() {
             self.suspend(cx, slot).await?;
         }
@@ -131,17 +135,19 @@ impl Deployer {
             return Ok(());
         }
         // That may have started what is configured.
+        self.wait_for_the_unseen(cx).await?;
         let seen = self.see(cx, slot).await?;
-        for deploy in seen.deploys.iter().filter(|deploy| deploy.status.is_open()) {
-            let cancelling = self.platform.cancel(cx, slot, &deploy.id);
-            cx.effect("cancel", &deploy.id, json!({}), cancelling).await?;
+        self.stop(cx, slot, seen.since(before.newest.as_deref())).await?;
+        if self.see(cx, slot).await?.live().is_some() {
+            self.suspend(cx, slot).await
+        } else {
+            Ok(())
         }
-        if seen.live().is_some() { self.suspend(cx, slot).await } else { Ok(()) }
     }
 
     /// Settings that the run's release named are as they were, and so is what the platform deploys
-    /// by itself.
-    async fn restore_set_up(&self, cx: &Context, before: &Before, back: &Back<'_>) -> Result<()> {
+    /// by itself. Whether no setting had to change for that.
+    async fn restore_set_up(&self, cx: &Context, before: &Before, back: &Back<'_>) -> Result<bool> {
         let now = self.platform.configured(cx, &before.slot).await?;
         let mut settings = Settings::new();
         for setting in back.former.iter().flat_map(|former| former.settings.keys()) {
@@ -155,7 +161,8 @@ impl Deployer {
             (was, Some(_)) => was.as_ref(),
             (_, None) => None,
         };
-        self.set_up(cx, &before.slot, artifact, &settings).await
+        self.set_up(cx, &before.slot, artifact, &settings).await?;
+        Ok(settings.is_empty())
     }
 
     /// A platform may bring a deploy's variables back with it, or leave those that are to go.
@@ -198,6 +205,20 @@ impl Deployer {
         cx.effect("roll back", &slot.name, json!({ "to": old.id }), starting).await
     }
 
+    /// Stops those of `deploys` that are under way.
+    async fn stop<'a>(
+        &self,
+        cx: &Context,
+        slot: &Slot,
+        deploys: impl Iterator<Item = &'a Deploy>,
+    ) -> Result<()> {
+        for deploy in deploys.filter(|deploy| deploy.status.is_open()) {
+            let id = &deploy.id;
+            cx.effect("cancel", id, json!({}), self.platform.cancel(cx, slot, id)).await?;
+        }
+        Ok(())
+    }
+
     /// Stops what this run has under way, and looks.
     async fn stop_own(
         &self,
@@ -208,27 +229,18 @@ impl Deployer {
         began: Option<&str>,
     ) -> Result<Seen> {
         let slot = &before.slot;
-        let mut seen = self.see(cx, slot).await?;
+        let seen = self.see(cx, slot).await?;
         let newest = before.newest.as_deref();
         let brought = work.from.and_then(|from| from.services.get(name));
         let brought = brought.map(|service| definition::artifact(name, service)).transpose()?;
-        let back: Vec<_> = seen.since(began).map(|deploy| deploy.id.clone()).collect();
-        let open: Vec<_> = seen
-            .since(newest)
-            .filter(|deploy| deploy.status.is_open() && !back.contains(&deploy.id))
-            .filter(|deploy| match (&deploy.artifact, &brought) {
-                (Some(one), Some(brought)) => one.is(brought),
-                _ => true,
-            })
-            .map(|deploy| deploy.id.clone())
-            .collect();
-        for id in &open {
-            cx.effect("cancel", id, json!({}), self.platform.cancel(cx, slot, id)).await?;
-        }
-        if !open.is_empty() {
-            seen = self.see(cx, slot).await?;
-        }
-        Ok(seen)
+        let back: Vec<_> = seen.since(began).map(|deploy| deploy.id.as_str()).collect();
+        let came = seen.since(newest).filter(|deploy| !back.contains(&deploy.id.as_str()));
+        let came = came.filter(|deploy| match (&deploy.artifact, &brought) {
+            (Some(one), Some(brought)) => one.is(brought),
+            _ => true,
+        });
+        self.stop(cx, slot, came).await?;
+        self.see(cx, slot).await
     }
 }
 

@@ -7,7 +7,9 @@
 )]
 
 mod brings;
+mod crashes;
 mod fake;
+mod oddities;
 
 use fake::Render;
 use ultrai_deploy_testkit::hosted::{self, Fake as _, Lab, render::Manners};

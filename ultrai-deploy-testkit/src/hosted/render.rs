@@ -105,7 +105,7 @@ pub struct Service {
     pub jobs: Vec<Job>,
     /// Whether it is suspended.
     pub is_suspended: bool,
-    /// How the next deploys go, instead of as usual.
+    /// How the next deploys go that are asked for, instead of as usual.
     pub next: VecDeque<Course>,
 }
 
@@ -187,7 +187,8 @@ impl World {
             };
             manners.course(end)
         };
-        let course = service.next.pop_front().unwrap_or_else(usual);
+        let next = if trigger == "api" { service.next.pop_front() } else { None };
+        let course = next.unwrap_or_else(usual);
         let deploy = format!("dep-{id}-{}", service.history.deploys.len());
         let variables = service.variables.get();
         service.history.begin(now, deploy, what, trigger, variables, course)
