@@ -23,9 +23,10 @@ use ultrai_deploy_core::{
     journal::{self, Journal as _},
     lease::Wait,
     memory,
-    name::{EnvironmentName, ProjectName, ServiceName, Target},
+    name::{EnvironmentName, ProjectName, SecretName, ServiceName, Target},
     pipeline::{Backoff, DeployRequest, Pipeline, Policy, RollbackRequest},
     report::Report,
+    secret::Secret,
     spec::{ImageSpec, PullPolicy, ReleaseSpec, ServiceSpec},
     verification::NoProbes,
     version::Version,
@@ -44,6 +45,8 @@ pub use self::{
 
 /// The services that a fake has.
 pub const SERVICES: [&str; 2] = ["api", "web"];
+/// The value of a variable of every release, which is a secret.
+pub const SECRET: &str = "hunter2-\"in\"-the-release-hunter2";
 /// A fake does not need to be waited for.
 const LITTLE: Duration = Duration::from_millis(1);
 
@@ -120,6 +123,7 @@ impl<F: Fake> Lab<F> {
         let slots = SERVICES.map(|one| (service(one), one.to_owned()));
         let releases = Arc::clone(&state.releases) as _;
         let deployer = hosted::Deployer::new(self.fake.platform(), slots.into(), releases);
+        let secrets = [(ok(SecretName::new("SECRET")), Secret::new(SECRET))];
         let (lease, releases) = (state.lease, state.releases);
         ok(Pipeline::builder(
             target(),
@@ -131,6 +135,7 @@ impl<F: Fake> Lab<F> {
         )
         .images(Arc::new(hosted::Images))
         .backups(Arc::new(memory::BackupStore::default()))
+        .secrets(Arc::new(memory::Secrets::from_iter(secrets)))
         .policy(self.policy.clone())
         .build())
     }
@@ -166,7 +171,8 @@ impl<F: Fake> Lab<F> {
             assert!(image == wanted || image.contains('@'), "{service}: {inside:?}");
             assert_eq!(inside.configured.as_ref(), Some(&wanted), "{service}: {inside:?}");
             let own = own_variable(version);
-            let variables = [("BY_HAND", "kept"), ("VERSION", version), (&own, "x")];
+            let variables =
+                [("BY_HAND", "kept"), ("VERSION", version), (&own, "x"), ("SECRET", SECRET)];
             let variables = variables.map(|(name, value)| (name.to_owned(), value.to_owned()));
             assert_eq!(inside.variables, variables.clone().into(), "{service}: {inside:?}");
             assert_eq!(inside.started_with, variables.into(), "{service}: {inside:?}");
@@ -313,10 +319,13 @@ fn spec(version: &str, tags: [&str; 2]) -> ReleaseSpec {
         let reference = format!("shop/{name}:{tag}");
         let image = ImageSpec { reference, build: None, pull: PullPolicy::default() };
         let variables = json!({ "VERSION": version, own_variable(version): "x" });
-        let config = json!({ "variables": variables });
+        let secret = ok(SecretName::new("SECRET"));
+        let config = json!({ "variables": variables, "secret_variables": { "SECRET": secret } });
         let depends_on = if name == "web" { vec![service("api")] } else { Vec::new() };
         let image = Some(image);
-        let of_service = ServiceSpec { image, config, depends_on, ..ServiceSpec::default() };
+        let secrets = vec![secret];
+        let of_service =
+            ServiceSpec { image, config, depends_on, secrets, ..ServiceSpec::default() };
         spec = spec.with_service(service(name), of_service);
     }
     spec

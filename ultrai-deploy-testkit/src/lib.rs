@@ -24,3 +24,4 @@ pub mod crash;
 pub mod faulty;
 pub mod hosted;
 pub mod server;
+pub mod trace;
