@@ -8,7 +8,10 @@
 
 mod crashes;
 mod fake;
+mod hostile;
 mod oddities;
+mod requests;
+mod secrets;
 
 use fake::Railway;
 use ultrai_deploy_testkit::hosted::{self, Fake as _, Lab, railway::Manners};
