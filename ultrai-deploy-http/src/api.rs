@@ -31,6 +31,7 @@ use ultrai_deploy_core::{
     Context, Error, ErrorKind, Result,
     clock::{Clock, SystemClock},
     pipeline::{Randomness, SystemRandomness},
+    redact::Redactor,
 };
 
 pub use self::{
@@ -60,6 +61,8 @@ struct Inner {
     limits: Limits,
     http: reqwest::Client,
     pace: Mutex<Pace>,
+    /// Cuts out the token, and what calls carried.
+    redactor: Mutex<Redactor>,
     clock: Arc<dyn Clock>,
     randomness: Arc<dyn Randomness>,
 }
@@ -90,8 +93,10 @@ impl Api {
                 .without_effect()
                 .with_source(source)
         })?;
+        let redactor = Mutex::new(credential.redactor().clone());
         Ok(Self(Arc::new(Inner {
             base,
+            redactor,
             credential,
             limits,
             http,
@@ -111,6 +116,17 @@ impl Api {
         &self.0.credential
     }
 
+    /// Cuts the token out of texts, and all secrets that it was told of.
+    pub fn redactor(&self) -> Redactor {
+        self.hidden().clone()
+    }
+
+    /// Cuts these out of all later errors, too: a platform may repeat what it was sent before, or what
+    /// was read from it.
+    pub fn hide(&self, secrets: Redactor) {
+        self.hidden().extend(secrets);
+    }
+
     /// Makes a call, with as many attempts as it may have.
     ///
     /// A cancellation of the context ends waits and calls that change nothing; one that changes
@@ -125,6 +141,7 @@ impl Api {
     /// - [`ErrorKind::Unexpected`] for an answer that makes no sense: a redirect, a longer body
     ///   than is read.
     pub async fn send(&self, cx: &Context, call: &Call) -> Result<Reply> {
+        self.hide(call.redactor().clone());
         let limits = &self.0.limits;
         let end = Instant::now() + limits.deadline;
         let end = cx.deadline().map_or(end, |deadline| deadline.min(end));
@@ -162,7 +179,15 @@ impl Api {
     /// platform allows so few calls that looking that often would use them up. `class` is that of
     /// the calls.
     pub fn spread(&self, class: &'static str, wanted: Duration) -> Duration {
-        self.pace().spread(class, self.0.limits.reserve, wanted, Instant::now())
+        let pause = self.pace().spread(class, self.0.limits.reserve, wanted, Instant::now());
+        if pause > wanted {
+            tracing::info!(
+                host = self.0.base.url().host_str().unwrap_or_default(),
+                seconds = pause.as_secs(),
+                "few calls are left until the platform's window ends: it is looked at less often"
+            );
+        }
+        pause
     }
 
     /// Waits until the platform allows another call of this class.
@@ -243,8 +268,7 @@ impl Api {
         let status = response.status().as_u16();
         let headers = std::mem::take(response.headers_mut());
         let body = reply::read(&mut response, inner.limits.body_limit).await;
-        let mut redactor = inner.credential.redactor().clone();
-        redactor.extend(call.redactor().clone());
+        let redactor = self.redactor();
         let answered = Outcome::Answered { status, retry_after };
         match body {
             Err(broken) => Err(failure::half_an_answer(call, status, broken, timeout)),
@@ -257,6 +281,10 @@ impl Api {
                 Err((failure::refused(call, answer, kind, &redactor), answered))
             }
         }
+    }
+
+    fn hidden(&self) -> MutexGuard<'_, Redactor> {
+        self.0.redactor.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn pace(&self) -> MutexGuard<'_, Pace> {

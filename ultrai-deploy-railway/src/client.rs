@@ -59,11 +59,10 @@ impl Client {
     /// it, or would leave this machine without TLS.
     pub fn new(address: &HttpUrl, token: &Token, limits: Limits) -> Result<Self> {
         let endpoint = address.below(&UrlPath::parse("/graphql/v2")?);
-        let redactor = graphql::redactor([token.secret()])?;
         let uploads = upload::limits(&limits);
         let api = Api::new(endpoint, token.credential()?, limits)?;
         let root = Api::new(address.clone(), token.credential()?, uploads)?;
-        Ok(Self { graphql: Graphql { api, token: token.kind(), redactor }, root })
+        Ok(Self { graphql: Graphql { api, token: token.kind() }, root })
     }
 
     /// The kind of the token.

@@ -31,7 +31,6 @@ const MOST_PAGES: usize = 100;
 pub(crate) struct Graphql {
     pub(crate) api: Api,
     pub(crate) token: TokenKind,
-    pub(crate) redactor: Redactor,
 }
 
 /// One document on its way.
@@ -141,8 +140,7 @@ impl Graphql {
             reply.json()?
         };
         if let Some(complaints) = answer.errors.filter(|complaints| !complaints.is_empty()) {
-            let mut redactor = self.redactor.clone();
-            redactor.extend(request.redactor.clone());
+            let redactor = self.api.redactor();
             let (document, repeat, token) = (request.document, request.repeat, self.token);
             let asked = Asked { document, repeat, token, redactor: &redactor };
             return Err(refusal::error(asked, reply.status(), &complaints));

@@ -45,6 +45,8 @@ pub use self::{
 
 /// The services that a fake has.
 pub const SERVICES: [&str; 2] = ["api", "web"];
+/// The value of a variable of every release, which is a secret.
+pub const SECRET: &str = "hunter2-\"in\"-the-release-hunter2";
 /// A fake does not need to be waited for.
 const LITTLE: Duration = Duration::from_millis(1);
 
@@ -121,7 +123,8 @@ impl<F: Fake> Lab<F> {
         let slots = SERVICES.map(|one| (service(one), one.to_owned()));
         let releases = Arc::clone(&state.releases) as _;
         let deployer = hosted::Deployer::new(self.fake.platform(), slots.into(), releases);
-        let token = (ok(SecretName::new("TOKEN")), Secret::new("hunter2-of-the-app"));
+        let secrets = [("SECRET", SECRET), ("TOKEN", "hunter2-of-the-app")];
+        let secrets = secrets.map(|(name, value)| (ok(SecretName::new(name)), Secret::new(value)));
         let (lease, releases) = (state.lease, state.releases);
         ok(Pipeline::builder(
             target(),
@@ -132,8 +135,8 @@ impl<F: Fake> Lab<F> {
             Arc::new(NoProbes),
         )
         .images(Arc::new(hosted::Images))
-        .secrets(Arc::new(memory::Secrets::from_iter([token])))
         .backups(Arc::new(memory::BackupStore::default()))
+        .secrets(Arc::new(memory::Secrets::from_iter(secrets)))
         .policy(self.policy.clone())
         .build())
     }
@@ -185,7 +188,8 @@ impl<F: Fake> Lab<F> {
             assert!(image == wanted || image.contains('@'), "{service}: {inside:?}");
             assert_eq!(inside.configured.as_ref(), Some(&wanted), "{service}: {inside:?}");
             let own = own_variable(version);
-            let variables = [("BY_HAND", "kept"), ("VERSION", version), (&*own, "x")];
+            let variables =
+                [("BY_HAND", "kept"), ("VERSION", version), (&own, "x"), ("SECRET", SECRET)];
             let variables = variables.map(|(name, value)| (name.to_owned(), value.to_owned()));
             assert_eq!(inside.variables, variables.clone().into(), "{service}: {inside:?}");
             assert_eq!(inside.started_with, variables.into(), "{service}: {inside:?}");
@@ -339,10 +343,14 @@ pub fn spec(version: &str, tags: [&str; 2]) -> ReleaseSpec {
     for (name, tag) in SERVICES.into_iter().zip(tags) {
         let reference = format!("shop/{name}:{tag}");
         let image = ImageSpec { reference, build: None, pull: PullPolicy::default() };
-        let config = json!({ "variables": { "VERSION": version, own_variable(version): "x" } });
+        let variables = json!({ "VERSION": version, own_variable(version): "x" });
+        let secret = ok(SecretName::new("SECRET"));
+        let config = json!({ "variables": variables, "secret_variables": { "SECRET": secret } });
         let depends_on = if name == "web" { vec![service("api")] } else { Vec::new() };
         let image = Some(image);
-        let of_service = ServiceSpec { image, config, depends_on, ..ServiceSpec::default() };
+        let secrets = vec![secret];
+        let of_service =
+            ServiceSpec { image, config, depends_on, secrets, ..ServiceSpec::default() };
         spec = spec.with_service(service(name), of_service);
     }
     spec

@@ -25,3 +25,4 @@ pub mod faulty;
 pub mod hosted;
 pub mod peer;
 pub mod server;
+pub mod trace;

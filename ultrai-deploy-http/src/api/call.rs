@@ -162,8 +162,8 @@ impl Call {
         self
     }
 
-    /// Names the secrets that it carries: what answers may repeat what it was sent. They are cut out
-    /// of errors before anything is shortened.
+    /// Names the secrets that it carries, or that are known: what answers may repeat them. They are
+    /// cut out of the errors of this call and of all later ones before anything is shortened.
     ///
     /// # Errors
     /// As [`SecretName::new`], which none of the names that it makes up does.
@@ -171,15 +171,11 @@ impl Call {
         mut self,
         secrets: impl IntoIterator<Item = &'a Secret>,
     ) -> Result<Self> {
-        let mut named = Secrets::new();
-        for secret in secrets {
-            // As it is, and as JSON writes it.
-            let quoted = serde_json::Value::from(secret.expose()).to_string();
-            for text in [secret.expose(), quoted.trim_matches('"')] {
-                let name = SecretName::new(format!("SECRET_{}", named.len()))?;
-                named.insert(name, Secret::new(text));
-            }
-        }
+        let named = secrets
+            .into_iter()
+            .enumerate()
+            .map(|(at, secret)| Ok((SecretName::new(format!("SECRET_{at}"))?, secret.clone())));
+        let named = named.collect::<Result<Secrets>>()?;
         self.redactor.extend(Redactor::new(&named));
         Ok(self)
     }

@@ -22,6 +22,10 @@ const LAG: Duration = Duration::from_millis(20);
 pub struct Railway {
     server: Server<World>,
     client: Client,
+    /// How often it is looked at.
+    pub pause: Duration,
+    /// For how long what was done may not be seen.
+    pub lag: Duration,
 }
 
 impl Railway {
@@ -38,7 +42,7 @@ impl Railway {
         let base = HttpUrl::parse(&server.url("")).unwrap();
         let token = Token::Account(Secret::new(TOKEN));
         let client = Client::new(&base, &token, limits()).unwrap();
-        Self { server, client }
+        Self { server, client, pause: PAUSE, lag: LAG }
     }
 
     pub fn world(&self) -> MutexGuard<'_, World> {
@@ -54,7 +58,7 @@ fn limits() -> Limits {
 impl Fake for Railway {
     fn platform(&self) -> Arc<dyn hosted::Platform> {
         let mut config = Config::new(ProjectId::new("project-1"), "production");
-        (config.pause, config.lag) = (PAUSE, LAG);
+        (config.pause, config.lag) = (self.pause, self.lag);
         Arc::new(Platform::new(self.client.clone(), config))
     }
 

@@ -6,7 +6,12 @@
 use std::collections::BTreeMap;
 
 use serde_json::json;
-use ultrai_deploy_core::{Context, Result, secret::Secret};
+use ultrai_deploy_core::{
+    Context, Result,
+    name::SecretName,
+    redact::Redactor,
+    secret::{Secret, Secrets},
+};
 use ultrai_deploy_http::api::{Call, Method, Reply};
 
 use super::{Client, list};
@@ -22,7 +27,9 @@ impl Client {
     /// An answer that cannot be read shows nothing of itself.
     pub async fn env_vars(&self, cx: &Context, service: &ServiceId) -> Result<Vec<Variable>> {
         let call = Call::get("list environment variables", path(service));
-        self.list(cx, call, None).await
+        let variables: Vec<Variable> = self.list(cx, call, None).await?;
+        self.hide(variables.iter().map(|variable| &variable.value))?;
+        Ok(variables)
     }
 
     /// Sets one environment variable. The others stay as they are.
@@ -72,7 +79,10 @@ impl Client {
     /// An answer that cannot be read shows nothing of itself.
     pub async fn secret_files(&self, cx: &Context, service: &ServiceId) -> Result<Vec<SecretFile>> {
         let segments = ["services", service.as_str(), "secret-files"];
-        self.list(cx, Call::get("list secret files", segments), None).await
+        let call = Call::get("list secret files", segments);
+        let files: Vec<SecretFile> = self.list(cx, call, None).await?;
+        self.hide(files.iter().map(|file| &file.content))?;
+        Ok(files)
     }
 
     /// Writes one secret file. The others stay as they are.
@@ -99,6 +109,15 @@ impl Client {
         let segments = ["services", service.as_str(), "secret-files", name];
         let call = Call::new("delete a secret file", Method::Delete, segments);
         self.done(cx, &call.accepting(GONE)).await
+    }
+
+    /// Lets no refusal repeat what was read.
+    fn hide<'a>(&self, values: impl Iterator<Item = &'a Secret>) -> Result<()> {
+        let named = values
+            .enumerate()
+            .map(|(at, value)| Ok((SecretName::new(format!("SECRET_{at}"))?, value.clone())));
+        self.api.hide(Redactor::new(&named.collect::<Result<Secrets>>()?));
+        Ok(())
     }
 
     /// Makes a call that carries values, and lets no refusal repeat them.

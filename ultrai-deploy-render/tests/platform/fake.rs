@@ -22,6 +22,10 @@ const LAG: Duration = Duration::from_millis(20);
 pub struct Render {
     server: Server<World>,
     client: Client,
+    /// How often it is looked at.
+    pub pause: Duration,
+    /// For how long what was done may not be seen.
+    pub lag: Duration,
 }
 
 impl Render {
@@ -37,7 +41,7 @@ impl Render {
         let server = Server::start(world).await.unwrap();
         let base = HttpUrl::parse(&server.url("/v1")).unwrap();
         let client = Client::new(base, &Secret::new(TOKEN), limits()).unwrap();
-        Self { server, client }
+        Self { server, client, pause: PAUSE, lag: LAG }
     }
 
     pub fn world(&self) -> MutexGuard<'_, World> {
@@ -52,7 +56,7 @@ fn limits() -> Limits {
 
 impl Fake for Render {
     fn platform(&self) -> Arc<dyn hosted::Platform> {
-        let config = Config { pause: PAUSE, lag: LAG, ..Config::default() };
+        let config = Config { pause: self.pause, lag: self.lag, ..Config::default() };
         Arc::new(Platform::new(self.client.clone(), config))
     }
 

@@ -80,6 +80,12 @@ impl Traffic {
         Self { limits: limits.into_iter().collect(), ..Self::default() }
     }
 
+    /// Begins a window of another limit.
+    pub fn limit(&mut self, class: &'static str, limit: Limit) {
+        self.limits.insert(class, limit);
+        self.used.remove(class);
+    }
+
     /// From now on every so many calls fail in all ways; none without a number.
     pub fn fail_every(&mut self, calls: Option<usize>) {
         self.fails_every = calls;
