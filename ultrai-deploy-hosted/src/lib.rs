@@ -16,6 +16,7 @@
 mod definition;
 mod deployer;
 mod images;
+pub mod metrics;
 mod plan;
 pub mod platform;
 mod probe;

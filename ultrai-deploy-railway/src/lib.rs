@@ -41,6 +41,7 @@ pub mod config_file;
 pub mod documents;
 pub mod find;
 mod graphql;
+mod metrics;
 pub mod model;
 mod platform;
 mod refusal;
@@ -49,6 +50,7 @@ mod token;
 
 pub use crate::{
     client::{ADDRESS, Client},
+    metrics::Metrics,
     platform::{Config, Platform},
     refusal::Refusal,
     task::NoTasks,

@@ -38,12 +38,14 @@
 
 pub mod blueprint;
 pub mod client;
+mod metrics;
 pub mod model;
 mod platform;
 mod task;
 
 pub use crate::{
     client::Client,
+    metrics::Metrics,
     platform::{Config, Platform},
     task::Tasks,
 };
