@@ -12,3 +12,4 @@ mod rig;
 mod schema;
 mod secrets;
 mod tape;
+mod upkeep;
