@@ -108,8 +108,8 @@ async fn it_serves_since_its_status_changed() {
             json!({ "deployments": { "edges": edges, "pageInfo": { "hasNextPage": false } } });
         let (server, metrics) = railway(vec![("deployments(", list)]).await;
         for _twice in 0..2 {
-            let serves = metrics.serves_since(&context(), "service-1").await.unwrap();
-            assert_eq!(serves, since.map(time));
+            let told = metrics.serves_since(&context(), "service-1").await.unwrap();
+            assert_eq!(told, since.map(time));
         }
         assert_eq!(server.requests().len(), LOOKED + 2, "the environment is looked for once");
     }
