@@ -19,6 +19,7 @@ pub mod backups;
 mod definition;
 mod deployer;
 mod images;
+pub mod metrics;
 mod note;
 mod plan;
 pub mod platform;

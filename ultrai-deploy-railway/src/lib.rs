@@ -43,6 +43,7 @@ pub mod config_file;
 pub mod documents;
 pub mod find;
 mod graphql;
+mod metrics;
 pub mod model;
 mod platform;
 mod refusal;
@@ -53,6 +54,7 @@ mod token;
 pub use crate::{
     backup::Volumes,
     client::{ADDRESS, Client},
+    metrics::Metrics,
     platform::{Config, Platform},
     refusal::Refusal,
     task::NoTasks,

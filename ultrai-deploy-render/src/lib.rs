@@ -40,6 +40,7 @@
 mod backup;
 pub mod blueprint;
 pub mod client;
+mod metrics;
 pub mod model;
 mod platform;
 mod task;
@@ -47,6 +48,7 @@ mod task;
 pub use crate::{
     backup::Databases,
     client::Client,
+    metrics::Metrics,
     platform::{Config, Platform},
     task::Tasks,
 };

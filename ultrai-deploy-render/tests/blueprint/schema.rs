@@ -1,6 +1,10 @@
 //! We and the published schema refuse the same; where not, it is listed, with the reason.
 
-use std::{collections::BTreeMap, env, fs, path::Path};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    env, fs,
+    path::Path,
+};
 
 use serde_json::{Map, Value, json};
 use ultrai_deploy_render::blueprint::Blueprint;
@@ -24,6 +28,10 @@ fn changes() -> [(&'static str, Value); 9] {
 }
 
 fn schema() -> Option<jsonschema::Validator> {
+    Some(jsonschema::validator_for(&published()?).unwrap())
+}
+
+fn published() -> Option<Value> {
     if env::var_os("ULTRAI_SKIP_CONTRACTS").is_some() {
         println!("LEFT OUT: ULTRAI_SKIP_CONTRACTS is set, and this reads the contracts");
         return None;
@@ -34,7 +42,7 @@ fn schema() -> Option<jsonschema::Validator> {
     let text = fs::read_to_string(&path).unwrap_or_else(|error| {
         panic!("{}: {error}; set ULTRAI_CONTRACTS to the directory of contracts", path.display())
     });
-    Some(jsonschema::validator_for(&serde_json::from_str(&text).unwrap()).unwrap())
+    Some(serde_json::from_str(&text).unwrap())
 }
 
 fn json_of(node: &Node) -> Value {
@@ -148,4 +156,46 @@ fn env_is_taken_for_runtime() {
     let text = "services: [{type: worker, name: a, env: go}]";
     assert!(!schema.is_valid(&json_of(&parse(text).unwrap()[0])));
     assert_eq!(Blueprint::read("render.yaml", text).unwrap().warnings.len(), 1);
+}
+
+/// What is changed above is all that there is: the full document has every key that is in use.
+#[test]
+fn the_full_document_is_full() {
+    let Some(schema) = published() else { return };
+    let full = full();
+    let inner =
+        [&full["ungrouped"]["services"], &full["projects"][0]["environments"][0]["services"]];
+    let services = [&full["services"]].into_iter().chain(inner);
+    let services: Vec<_> = services.filter_map(Value::as_array).flatten().collect();
+    let of = |is: &dyn Fn(&Value) -> bool| -> BTreeSet<&str> {
+        let found = services.iter().filter(|service| is(service));
+        found
+            .filter_map(|service| service.as_object())
+            .flatten()
+            .map(|(key, _)| key.as_str())
+            .collect()
+    };
+    let is_static = |service: &Value| service["runtime"] == "static";
+    let database = full["databases"][0].as_object().unwrap().keys().map(String::as_str).collect();
+    let mut checked = 0;
+    for (name, keys) in [
+        ("cronService", of(&|service| service["type"] == "cron")),
+        ("redisServer", of(&|service| service["type"] == "keyvalue")),
+        ("staticService", of(&is_static)),
+        (
+            "serverService",
+            of(&|service| {
+                !is_static(service)
+                    && ["web", "worker", "pserv"].iter().any(|kind| service["type"] == *kind)
+            }),
+        ),
+        ("database", database),
+    ] {
+        let properties = schema["definitions"][name]["properties"].as_object().unwrap();
+        let in_use = properties.iter().filter(|(_, property)| property["deprecated"] != true);
+        let in_use: BTreeSet<_> = in_use.map(|(key, _)| key.as_str()).collect();
+        assert_eq!(keys, in_use, "{name}");
+        checked += in_use.len();
+    }
+    println!("the full document has all {checked} keys of services and databases");
 }

@@ -13,3 +13,4 @@ mod rig;
 mod schema;
 mod secrets;
 mod tape;
+mod upkeep;

@@ -73,6 +73,7 @@ async fn every_request_is_described() {
     let mut checked = Checked::new();
     services(&mut checked).await;
     settings(&mut checked).await;
+    maintenance(&mut checked).await;
     deploys(&mut checked).await;
     variables(&mut checked).await;
     jobs(&mut checked).await;
@@ -139,6 +140,22 @@ async fn settings(checked: &mut Checked) {
             async |client: &Client, cx: &Context| client.update_service(cx, id, change).await;
         checked.run(200, SERVICE, update).await;
     }
+}
+
+async fn maintenance(checked: &mut Checked) {
+    for (enabled, uri) in [(true, ""), (true, "https://example.com/soon"), (false, "")] {
+        let mode = &MaintenanceMode { enabled, uri: uri.to_owned() };
+        let answer =
+            json!({ "id": "srv-1", "serviceDetails": { "maintenanceMode": mode_of(mode) } });
+        let set = async |client: &Client, cx: &Context| {
+            client.set_maintenance_mode(cx, &service(), mode).await
+        };
+        checked.run(200, &answer.to_string(), set).await;
+    }
+}
+
+fn mode_of(mode: &MaintenanceMode) -> serde_json::Value {
+    json!({ "enabled": mode.enabled, "uri": mode.uri })
 }
 
 async fn deploys(checked: &mut Checked) {
