@@ -43,6 +43,8 @@ mod graphql;
 pub mod model;
 mod platform;
 mod refusal;
+#[cfg(feature = "subscriptions")]
+pub mod subscribe;
 mod token;
 
 pub use crate::{
