@@ -223,6 +223,8 @@ const schema = addMocksToSchema({
 const isLetIn = ({ headers }) =>
   headers.authorization === `Bearer ${token}` || headers["project-access-token"] === token;
 
+const refused = (errors) => seen.refused.push(...(errors ?? []).map(({ message }) => message));
+
 const yoga = createYoga({
   schema,
   graphqlEndpoint: ENDPOINT,
@@ -230,11 +232,8 @@ const yoga = createYoga({
   logging: false,
   plugins: [
     {
-      onExecute: () => ({
-        onExecuteDone: ({ result }) => {
-          for (const error of result.errors ?? []) seen.refused.push(error.message);
-        },
-      }),
+      onValidate: () => ({ result }) => refused(result),
+      onExecute: () => ({ onExecuteDone: ({ result }) => refused(result.errors) }),
     },
   ],
 });
