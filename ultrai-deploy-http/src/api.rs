@@ -225,16 +225,18 @@ impl Api {
         let status = response.status().as_u16();
         let headers = std::mem::take(response.headers_mut());
         let body = reply::read(&mut response, inner.limits.body_limit).await;
-        let redactor = inner.credential.redactor();
+        let mut redactor = inner.credential.redactor().clone();
+        redactor.extend(call.redactor().clone());
         let answered = Outcome::Answered { status, retry_after };
         match body {
             Err(broken) => Err(failure::half_an_answer(call, status, broken, timeout)),
             Ok(body) if call.accepts(status) => {
-                Ok(Reply::new(call.operation(), status, headers, body, redactor.clone()))
+                Ok(Reply::new(call.operation(), status, headers, body, redactor))
             }
             Ok(body) => {
-                let error = failure::refused(call, status, &headers, &body, &inner.credential);
-                Err((error, answered))
+                let answer = failure::Answer { status, headers: &headers, body: &body };
+                let kind = inner.credential.kind();
+                Err((failure::refused(call, answer, kind, &redactor), answered))
             }
         }
     }

@@ -40,6 +40,7 @@ pub(crate) struct Request {
     variables: Value,
     repeat: Repeat,
     redactor: Redactor,
+    secrets: Vec<Secret>,
     is_answer_secret: bool,
 }
 
@@ -48,7 +49,8 @@ impl Request {
     pub(crate) fn new(document: Document, variables: Value) -> Self {
         let repeat = if document.is_query() { Repeat::Safe } else { Repeat::Once };
         let (variables, redactor) = (without_nulls(variables), Redactor::default());
-        Self { document, variables, repeat, redactor, is_answer_secret: false }
+        let secrets = Vec::new();
+        Self { document, variables, repeat, redactor, secrets, is_answer_secret: false }
     }
 
     /// Says that a second time changes nothing more.
@@ -62,7 +64,8 @@ impl Request {
         mut self,
         secrets: impl IntoIterator<Item = &'a Secret>,
     ) -> Result<Self> {
-        self.redactor = redactor(secrets)?;
+        self.secrets = secrets.into_iter().cloned().collect();
+        self.redactor = redactor(&self.secrets)?;
         Ok(self)
     }
 
@@ -111,6 +114,7 @@ impl Graphql {
             .with_json(&body)?
             .with_repeat(request.repeat)
             .with_class(CLASS)
+            .with_secrets(&request.secrets)?
             .accepting([200, 400]);
         let read = match self.api.send(cx, &call).await {
             Ok(reply) => self.read(request, &reply),

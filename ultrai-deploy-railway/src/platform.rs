@@ -163,18 +163,18 @@ impl Seam for Platform {
 
     async fn change_variables(&self, cx: &Context, slot: &Slot, change: &Change) -> Result<()> {
         let of = VariablesOf::from(self.at(cx, slot).await?);
-        // Railway cannot be told not to deploy for these: what they start is overtaken by what
-        // comes after.
+        if !change.set.is_empty() {
+            self.client.upsert_variables(cx, &of, &change.set, Deploys::Skipped).await?;
+        }
+        // Railway cannot be told not to deploy for these. Last, so that what they start has all the
+        // others; it is overtaken by what comes after, or stopped.
         for name in &change.remove {
             match self.client.delete_variable(cx, &of, name).await {
                 Err(error) if error.kind() == ErrorKind::NotFound => {}
                 deleted => deleted?,
             }
         }
-        if change.set.is_empty() {
-            return Ok(());
-        }
-        self.client.upsert_variables(cx, &of, &change.set, Deploys::Skipped).await
+        Ok(())
     }
 
     async fn configured(&self, cx: &Context, slot: &Slot) -> Result<Option<Artifact>> {

@@ -6,9 +6,11 @@
 
 mod clock;
 mod history;
+mod kills;
 pub mod railway;
 pub mod render;
 mod server;
+mod suite;
 mod traffic;
 
 use std::{collections::BTreeMap, fmt, sync::Arc, time::Duration};
@@ -17,7 +19,7 @@ use serde_json::json;
 use tempfile::TempDir;
 use ultrai_deploy_core::{
     Ending, ErrorKind, file,
-    journal::Journal as _,
+    journal::{self, Journal as _},
     lease::Wait,
     memory,
     name::{EnvironmentName, ProjectName, ServiceName, Target},
@@ -32,7 +34,9 @@ use ultrai_deploy_hosted::{self as hosted, Platform};
 pub use self::{
     clock::{Clock, Lagged},
     history::{Course, Deploy, End, History, Standing, What},
+    kills::kills,
     server::Server,
+    suite::{CONFORMANCE_SERVICES, conforms},
     traffic::{Call, Fault, Left, Limit, Traffic, World},
 };
 
@@ -98,12 +102,21 @@ impl<F: Fake> Lab<F> {
     /// # Panics
     /// When the state directory cannot be used.
     pub fn process(&self) -> Pipeline {
-        let state = ok(file::open(self.state.path(), &target()));
+        let state = self.state();
+        let journal = Arc::clone(&state.journal);
+        self.process_with(state, journal)
+    }
+
+    fn state(&self) -> file::State {
+        ok(file::open(self.state.path(), &target()))
+    }
+
+    fn process_with(&self, state: file::State, journal: Arc<dyn journal::Journal>) -> Pipeline {
         let slots = SERVICES.map(|one| (service(one), one.to_owned()));
         let releases = Arc::clone(&state.releases) as _;
         let deployer = hosted::Deployer::new(self.fake.platform(), slots.into(), releases);
         let retry = Backoff { first: LITTLE, longest: LITTLE, attempts: 3 };
-        let (journal, lease, releases) = (state.journal, state.lease, state.releases);
+        let (lease, releases) = (state.lease, state.releases);
         ok(Pipeline::builder(
             target(),
             Arc::new(deployer),
@@ -148,7 +161,8 @@ impl<F: Fake> Lab<F> {
             // Where a former build is gone, its very image is deployed by its digest.
             assert!(image == wanted || image.contains('@'), "{service}: {inside:?}");
             assert_eq!(inside.configured.as_ref(), Some(&wanted), "{service}: {inside:?}");
-            let variables = [("BY_HAND", "kept"), ("VERSION", version)];
+            let own = own_variable(version);
+            let variables = [("BY_HAND", "kept"), ("VERSION", version), (&own, "x")];
             let variables = variables.map(|(name, value)| (name.to_owned(), value.to_owned()));
             assert_eq!(inside.variables, variables.clone().into(), "{service}: {inside:?}");
             assert_eq!(inside.started_with, variables.into(), "{service}: {inside:?}");
@@ -161,7 +175,7 @@ impl<F: Fake> Lab<F> {
     /// # Panics
     /// When it cannot be read.
     pub async fn records(&self, report: &Report) -> String {
-        let state = ok(file::open(self.state.path(), &target()));
+        let state = self.state();
         let records = ok(state.journal.load(&report.run).await);
         ok(serde_json::to_string(&(records, report)))
     }
@@ -284,12 +298,18 @@ fn target() -> Target {
     Target::new(ok(ProjectName::new("shop")), ok(EnvironmentName::new("production")))
 }
 
+/// A variable that no other version has.
+fn own_variable(version: &str) -> String {
+    format!("IN_{}", version.replace('.', "_"))
+}
+
 fn spec(version: &str, tags: [&str; 2]) -> ReleaseSpec {
     let mut spec = ReleaseSpec::new(ok(ProjectName::new("shop")), ok(Version::parse(version)));
     for (name, tag) in SERVICES.into_iter().zip(tags) {
         let reference = format!("shop/{name}:{tag}");
         let image = ImageSpec { reference, build: None, pull: PullPolicy::default() };
-        let config = json!({ "variables": { "VERSION": version } });
+        let variables = json!({ "VERSION": version, own_variable(version): "x" });
+        let config = json!({ "variables": variables });
         let depends_on = if name == "web" { vec![service("api")] } else { Vec::new() };
         let image = Some(image);
         let of_service = ServiceSpec { image, config, depends_on, ..ServiceSpec::default() };

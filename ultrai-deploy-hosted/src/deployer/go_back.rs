@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     definition::{self, Definition},
-    platform::{Deploy, Seen, Slot, Status},
+    platform::{Change, Deploy, Slot, Status},
     snapshot::{Before, Snapshot},
 };
 
@@ -52,13 +52,22 @@ impl Deployer {
         secrets: &Secrets,
     ) -> Result<()> {
         let slot = &before.slot;
-        let seen = self.stop_own(cx, work, name, before, began).await?;
-        self.restore_variables(cx, work, name, slot, secrets).await?;
+        self.stop_own(cx, work, name, before, began).await?;
+        // First: there are platforms that deploy when a variable is removed, and then it is this.
         if let Some(configured) = &before.configured {
             self.configure(cx, slot, configured).await?;
         }
+        let changed = self.restore_variables(cx, work, name, slot, secrets).await?;
+        if !changed.remove.is_empty() {
+            self.wait_for_the_unseen(cx).await?;
+        }
+        let seen = self.platform.look(cx, slot).await?;
+        let is_back = |old: &Deploy| seen.live().is_some_and(|live| live.id == old.id);
+        if before.live.as_ref().is_none_or(is_back) {
+            self.stop(cx, slot, seen.since(before.newest.as_deref())).await?;
+        }
         let Some(old) = &before.live else {
-            if seen.live().is_some() {
+            if self.platform.look(cx, slot).await?.live().is_some() {
                 self.suspend(cx, slot).await?;
             }
             return Ok(());
@@ -73,7 +82,9 @@ impl Deployer {
         let Some(artifact) = &old.artifact else {
             return self.start_back(cx, slot, old).await.map(drop);
         };
-        let id = match own(&seen, began, artifact) {
+        // A deploy that began before the variables were whole does not have them.
+        let back = if changed.is_empty() { own(&seen, began, artifact) } else { None };
+        let id = match back {
             Some(back) if back.status == Status::Live => return Ok(()),
             Some(back) => back.id.clone(),
             None => match self.start_back(cx, slot, old).await {
@@ -94,7 +105,21 @@ impl Deployer {
         cx.effect("roll back", &slot.name, json!({ "to": old.id }), starting).await
     }
 
-    /// Stops what this run has under way, and looks.
+    /// Stops those of `deploys` that are under way.
+    async fn stop<'a>(
+        &self,
+        cx: &Context,
+        slot: &Slot,
+        deploys: impl Iterator<Item = &'a Deploy>,
+    ) -> Result<()> {
+        for deploy in deploys.filter(|deploy| deploy.status.is_open()) {
+            let id = &deploy.id;
+            cx.effect("cancel", id, json!({}), self.platform.cancel(cx, slot, id)).await?;
+        }
+        Ok(())
+    }
+
+    /// Stops what this run has under way.
     async fn stop_own(
         &self,
         cx: &Context,
@@ -102,31 +127,23 @@ impl Deployer {
         name: &ServiceName,
         before: &Before,
         began: Option<&str>,
-    ) -> Result<Seen> {
+    ) -> Result<()> {
         let slot = &before.slot;
-        let mut seen = self.platform.look(cx, slot).await?;
+        let seen = self.platform.look(cx, slot).await?;
         let newest = before.newest.as_deref();
         let brought = work.from.and_then(|from| from.services.get(name));
         let brought = brought.map(|service| definition::artifact(name, service)).transpose()?;
-        let back: Vec<_> = seen.since(began).map(|deploy| deploy.id.clone()).collect();
-        let open: Vec<_> = seen
-            .since(newest)
-            .filter(|deploy| deploy.status.is_open() && !back.contains(&deploy.id))
-            .filter(|deploy| match (&deploy.artifact, &brought) {
+        let back: Vec<_> = seen.since(began).map(|deploy| deploy.id.as_str()).collect();
+        let came = seen.since(newest).filter(|deploy| !back.contains(&deploy.id.as_str())).filter(
+            |deploy| match (&deploy.artifact, &brought) {
                 (Some(one), Some(brought)) => one.is(brought),
                 _ => true,
-            })
-            .map(|deploy| deploy.id.clone())
-            .collect();
-        for id in &open {
-            cx.effect("cancel", id, json!({}), self.platform.cancel(cx, slot, id)).await?;
-        }
-        if !open.is_empty() {
-            seen = self.platform.look(cx, slot).await?;
-        }
-        Ok(seen)
+            },
+        );
+        self.stop(cx, slot, came).await
     }
 
+    /// What there was to do.
     async fn restore_variables(
         &self,
         cx: &Context,
@@ -134,7 +151,7 @@ impl Deployer {
         name: &ServiceName,
         slot: &Slot,
         secrets: &Secrets,
-    ) -> Result<()> {
+    ) -> Result<Change> {
         let of_target = work.to.and_then(|to| to.services.get(name));
         let definition = match of_target {
             Some(service) => Definition::read(name, &service.config)?,
@@ -142,6 +159,7 @@ impl Deployer {
         };
         let now = self.platform.variables(cx, slot).await?;
         let change = definition.change(&now, former(work, name)?.as_ref(), secrets)?;
-        self.change_variables(cx, slot, &change).await
+        self.change_variables(cx, slot, &change).await?;
+        Ok(change)
     }
 }

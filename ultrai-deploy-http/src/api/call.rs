@@ -4,7 +4,12 @@ use std::{fmt, time::Duration};
 
 use bytes::Bytes;
 use serde::Serialize;
-use ultrai_deploy_core::{Error, ErrorKind, Result};
+use ultrai_deploy_core::{
+    Error, ErrorKind, Result,
+    name::SecretName,
+    redact::Redactor,
+    secret::{Secret, Secrets},
+};
 
 use crate::address::HttpUrl;
 
@@ -60,6 +65,7 @@ pub struct Call {
     class: &'static str,
     accepts: Option<Vec<u16>>,
     timeout: Option<Duration>,
+    redactor: Redactor,
 }
 
 impl Call {
@@ -85,6 +91,7 @@ impl Call {
             class,
             accepts: None,
             timeout: None,
+            redactor: Redactor::default(),
         }
     }
 
@@ -155,6 +162,28 @@ impl Call {
         self
     }
 
+    /// Names the secrets that it carries: what answers may repeat what it was sent. They are cut out
+    /// of errors before anything is shortened.
+    ///
+    /// # Errors
+    /// As [`SecretName::new`], which none of the names that it makes up does.
+    pub fn with_secrets<'a>(
+        mut self,
+        secrets: impl IntoIterator<Item = &'a Secret>,
+    ) -> Result<Self> {
+        let mut named = Secrets::new();
+        for secret in secrets {
+            // As it is, and as JSON writes it.
+            let quoted = serde_json::Value::from(secret.expose()).to_string();
+            for text in [secret.expose(), quoted.trim_matches('"')] {
+                let name = SecretName::new(format!("SECRET_{}", named.len()))?;
+                named.insert(name, Secret::new(text));
+            }
+        }
+        self.redactor.extend(Redactor::new(&named));
+        Ok(self)
+    }
+
     /// What it is for.
     pub fn operation(&self) -> &'static str {
         self.operation
@@ -172,6 +201,11 @@ impl Call {
 
     pub(super) fn class(&self) -> &'static str {
         self.class
+    }
+
+    /// Cuts what it carries out of texts.
+    pub(super) fn redactor(&self) -> &Redactor {
+        &self.redactor
     }
 
     pub(super) fn timeout(&self) -> Option<Duration> {

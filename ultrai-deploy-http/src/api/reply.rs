@@ -1,5 +1,7 @@
 //! An answer that was accepted.
 
+use std::fmt;
+
 use reqwest::header::{CONTENT_TYPE, HeaderMap};
 use serde::de::DeserializeOwned;
 use ultrai_deploy_core::{
@@ -14,7 +16,7 @@ use crate::{client::deepest, seen};
 const SHOWN: usize = 500;
 
 /// An answer with a status that the call accepts, read whole.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Reply {
     operation: &'static str,
     status: u16,
@@ -64,15 +66,28 @@ impl Reply {
                 format!("the answer ({}) does not have the form that it should", self.status)
             };
             let beginning = seen::beginning(&self.redacted(), SHOWN);
-            Error::new(ErrorKind::Unexpected, self.operation, message)
+            let error = Error::new(ErrorKind::Unexpected, self.operation, message)
                 .with_advice("look whether the address is that of the API")
                 .with_evidence([Evidence::new(EvidenceKind::Probe, self.operation, beginning)])
-                .with_source(source)
+                .with_source(source);
+            // What cannot be read is quoted by whoever tried.
+            self.redactor.error(error)
         })
     }
 
     fn redacted(&self) -> String {
         self.redactor.text(&String::from_utf8_lossy(&self.body))
+    }
+}
+
+/// Shows nothing of the body: it may hold values of variables.
+impl fmt::Debug for Reply {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Reply")
+            .field("operation", &self.operation)
+            .field("status", &self.status)
+            .field("length", &self.body.len())
+            .finish_non_exhaustive()
     }
 }
 

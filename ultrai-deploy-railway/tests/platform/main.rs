@@ -6,6 +6,7 @@
     reason = "a test panics where it fails, and says what it saw"
 )]
 
+mod crashes;
 mod fake;
 
 use fake::Railway;

@@ -3,10 +3,10 @@
 //! Nothing here deploys: a service sees them from its next deploy on. Each is set by its name;
 //! Render's calls for all at once delete what they do not name.
 
-use std::{collections::BTreeMap, error::Error as _};
+use std::collections::BTreeMap;
 
 use serde_json::json;
-use ultrai_deploy_core::{Context, Effect, Error, Result, secret::Secret};
+use ultrai_deploy_core::{Context, Result, secret::Secret};
 use ultrai_deploy_http::api::{Call, Method, Reply};
 
 use super::{Client, list};
@@ -36,7 +36,7 @@ impl Client {
         let segments = ["services", service.as_str(), "env-vars", key];
         let call = Call::new("set an environment variable", Method::Put, segments)
             .with_json(&json!({ "value": value.expose() }))?;
-        self.send_values(cx, &call, [value]).await.map(drop)
+        self.send_values(cx, call, [value]).await.map(drop)
     }
 
     /// Deletes one environment variable. One that is not there is deleted already.
@@ -63,7 +63,7 @@ impl Client {
             .collect();
         let operation = "replace all environment variables";
         let call = Call::new(operation, Method::Put, path(service)).with_json(&body)?;
-        list::whole(operation, &self.send_values(cx, &call, variables.values()).await?)
+        list::whole(operation, &self.send_values(cx, call, variables.values()).await?)
     }
 
     /// The service's own secret files.
@@ -86,7 +86,7 @@ impl Client {
         let segments = ["services", service.as_str(), "secret-files", name];
         let call = Call::new("write a secret file", Method::Put, segments)
             .with_json(&json!({ "content": content.expose() }))?;
-        self.send_values(cx, &call, [content]).await.map(drop)
+        self.send_values(cx, call, [content]).await.map(drop)
     }
 
     /// Deletes one secret file. One that is not there is deleted already.
@@ -105,31 +105,11 @@ impl Client {
     async fn send_values<'a>(
         &self,
         cx: &Context,
-        call: &Call,
+        call: Call,
         values: impl IntoIterator<Item = &'a Secret>,
     ) -> Result<Reply> {
-        self.send(cx, call).await.map_err(|error| {
-            let told = error.source().map(ToString::to_string).unwrap_or_default();
-            let shows = |value: &Secret| {
-                let value = value.expose().trim();
-                !value.is_empty() && told.contains(value)
-            };
-            if values.into_iter().any(shows) { without_source(&error) } else { error }
-        })
+        self.send(cx, &call.with_secrets(values)?).await
     }
-}
-
-/// The same error, but for what the platform said.
-fn without_source(error: &Error) -> Error {
-    let message = format!("{} (its reason repeats a value and is not shown)", error.message());
-    let mut hidden = Error::new(error.kind(), error.operation(), message);
-    if let Some(advice) = error.advice() {
-        hidden = hidden.with_advice(advice);
-    }
-    if error.effect() == Effect::None {
-        hidden = hidden.without_effect();
-    }
-    if error.is_retryable() { hidden.retryable() } else { hidden }
 }
 
 fn path(service: &ServiceId) -> [&str; 3] {
