@@ -102,9 +102,10 @@ impl<T: DeserializeOwned> Subscription<T> {
     /// enough. After an error there are no more items: ask Railway in another way.
     /// [`Timeout`](ErrorKind::Timeout) and [`Cancelled`](ErrorKind::Cancelled) when the context ends.
     pub async fn next(&mut self, cx: &Context) -> Result<Option<T>> {
-        let next = cx.bounded(self.follow(cx)).await.map_err(Error::without_effect);
+        let next = cx.bounded(self.follow(cx)).await;
         self.is_over |= !matches!(next, Ok(Some(_)));
-        next
+        // Whatever answers may repeat what it was sent.
+        next.map_err(|error| self.graphql.redactor.error(error).without_effect())
     }
 
     async fn follow(&mut self, cx: &Context) -> Result<Option<T>> {

@@ -62,7 +62,11 @@ impl Api {
             let status = status.as_u16();
             return Err(match body {
                 Ok(_) if call.accepts(status) => odd(call, &format!("it answers {status}")),
-                Ok(body) => failure::refused(call, status, &headers, &body, &inner.credential),
+                Ok(body) => {
+                    let answer = failure::Answer { status, headers: &headers, body: &body };
+                    let (kind, redactor) = (inner.credential.kind(), inner.credential.redactor());
+                    failure::refused(call, answer, kind, redactor)
+                }
                 Err(broken) => failure::half_an_answer(call, status, broken, timeout).0,
             });
         }

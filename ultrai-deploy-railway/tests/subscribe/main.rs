@@ -139,7 +139,7 @@ async fn what_does_not_speak_the_protocol_is_a_clear_error() {
             "an item of another form",
             Unexpected,
             1,
-            say(&[text(&BUILDING.replace("\"BUILDING\"", "7"))]),
+            say(&[text(&BUILDING.replace("false", &format!("{TOKEN:?}")))]),
         ),
         (
             "an item of nothing",
