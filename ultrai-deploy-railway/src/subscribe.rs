@@ -15,6 +15,7 @@
 //! and a wait that is dropped loses nothing. What comes, or that nothing comes, is a reason to look and
 //! never the verdict: logs and subscriptions end at Railway's for reasons of their own.
 
+mod changes;
 mod lines;
 mod protocol;
 mod socket;
@@ -31,7 +32,10 @@ use ultrai_deploy_core::{
 use self::socket::{Message, Socket};
 use crate::{documents::Document, graphql::Graphql};
 
-pub use self::lines::{Lines, Log};
+pub use self::{
+    changes::Changes,
+    lines::{Lines, Log},
+};
 
 /// How long a subscription goes on when nothing comes.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,12 +1,14 @@
 //! Following a deployment and what it says.
 
+use std::time::Duration;
+
 use serde_json::json;
 
 use super::Client;
 use crate::{
     documents,
     model::{Deployment, DeploymentEvent, DeploymentId},
-    subscribe::{Lines, Log, Subscription},
+    subscribe::{Changes, Lines, Log, Subscription},
 };
 
 /// How many lines there are at first, and again after a connection was lost: as Railway's CLI.
@@ -20,6 +22,11 @@ impl Client {
     pub fn watch_deployment(&self, id: &DeploymentId) -> Subscription<Deployment> {
         let variables = json!({ "id": id });
         Subscription::new(self.graphql.clone(), documents::WATCH_DEPLOYMENT, variables)
+    }
+
+    /// Tells when a deployment may have changed; every `pause` when it cannot be followed.
+    pub fn changes(&self, id: &DeploymentId, pause: Duration) -> Changes {
+        Changes::new(self.watch_deployment(id), pause)
     }
 
     /// Follows what happens to a deployment, step by step. A step may come more than once, as it

@@ -11,11 +11,13 @@
 mod support;
 mod yoga;
 
+use std::time::Duration;
+
 use support::context;
 use ultrai_deploy_core::{ErrorKind, secret::Secret};
 use ultrai_deploy_railway::{
     Token,
-    model::{DeploymentId, ServiceAt, ServiceId},
+    model::{DeploymentId, ServiceAt, ServiceId, Standing},
     subscribe::Log,
 };
 use ultrai_deploy_testkit::{
@@ -23,6 +25,9 @@ use ultrai_deploy_testkit::{
     peer,
 };
 use yoga::{TOKEN, Yoga};
+
+/// Long enough for any machine.
+const LONG: Duration = Duration::from_mins(1);
 
 fn is_left_out() -> bool {
     let left_out = peer::left_out();
@@ -75,6 +80,21 @@ async fn subscriptions_are_understood() {
     client.set_source_image(&cx, &service("api"), "shop/api:1.0.0", None).await.unwrap();
     let id = client.deploy(&cx, &service("api"), None).await.unwrap();
 
+    // Looked at only when there is something to see: once for each status.
+    let before = yoga.seen().requests;
+    let (mut changes, mut looks) = (client.changes(&id, LONG), 0);
+    loop {
+        let status = client.deployment(&cx, &id).await.unwrap().status;
+        looks += 1;
+        if status.standing() != Standing::InProgress {
+            break;
+        }
+        changes.after(&cx, &status).await.unwrap();
+    }
+    let requests = yoga.seen().requests - before;
+    assert!(looks <= 3 && requests == looks, "{looks} looks, {requests} requests");
+
+    let id = client.deploy(&cx, &service("api"), None).await.unwrap();
     let (mut watch, mut statuses) = (client.watch_deployment(&id), Vec::new());
     while let Some(deployment) = watch.next(&cx).await.unwrap() {
         assert_eq!(deployment.id, id);

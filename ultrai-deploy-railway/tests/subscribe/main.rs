@@ -259,3 +259,31 @@ async fn a_wait_may_be_dropped_and_ends_with_its_context() {
     let error = watch.next(&soon).await.unwrap_err();
     assert_eq!((error.kind(), server.connections()), (ErrorKind::Timeout, 1), "{error}");
 }
+
+/// Whoever waits for a change looks again when one is told, after a while in any case, and as without
+/// subscriptions when there are none.
+#[tokio::test]
+async fn a_change_is_told_or_looked_for() {
+    let (cx, id, building) = (context(), DeploymentId::new("d"), DeploymentStatus::Building);
+    let brief = Duration::from_millis(20);
+    let began = tokio::time::Instant::now();
+    let server = Hostile::start(vec![Act::Say(vec![text(BUILDING), text(SUCCESS)])]).await;
+    let mut changes = server.client().changes(&id, LONG).with_patience(patience());
+    changes.after(&cx, &building).await.unwrap();
+    // Nothing more comes.
+    let mut changes = changes.with_look(brief);
+    changes.after(&cx, &DeploymentStatus::Success).await.unwrap();
+    assert_eq!(server.connections(), 1);
+
+    let server = Hostile::start(vec![Act::Close(4500)]).await;
+    let mut changes = server.client().changes(&id, brief).with_patience(patience());
+    for _ in 0..5 {
+        changes.after(&cx, &building).await.unwrap();
+    }
+    assert_eq!(server.connections(), 3, "it goes on without them");
+    let soon = context().with_timeout(brief);
+    let mut changes = server.client().changes(&id, LONG).with_patience(patience());
+    let error = changes.after(&soon, &building).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Timeout, "{error}");
+    assert!(began.elapsed() < LONG, "it waited for nothing");
+}
