@@ -18,6 +18,7 @@ mod failure;
 mod pace;
 mod reply;
 mod retry;
+mod upgrade;
 
 use std::{
     fmt,
@@ -39,6 +40,7 @@ pub use self::{
     config::{Credential, Limits},
     failure::Refused,
     reply::Reply,
+    upgrade::Upgraded,
 };
 
 use self::{
@@ -75,24 +77,7 @@ impl Api {
     /// [`ErrorKind::Unsupported`] when there is no TLS to be had.
     pub fn new(base: HttpUrl, credential: Credential, limits: Limits) -> Result<Self> {
         config::check_base(&base)?;
-        let mut builder = reqwest::Client::builder()
-            .user_agent(USER_AGENT)
-            .connect_timeout(limits.connect_timeout)
-            .redirect(redirect::Policy::none())
-            .referer(false)
-            .no_proxy();
-        if base.url().scheme() == "https" {
-            builder = builder.https_only(true);
-        } else {
-            // A machine without trusted certificates can still talk to itself.
-            builder = builder.tls_certs_only([]);
-        }
-        let http = builder.build().map_err(|source| {
-            Error::new(ErrorKind::Unsupported, "make an HTTP client", "no TLS can be had")
-                .with_advice("install the system's CA certificates (package ca-certificates)")
-                .without_effect()
-                .with_source(source)
-        })?;
+        let http = client(&base, &limits, |builder| builder)?;
         let redactor = Mutex::new(credential.redactor().clone());
         Ok(Self(Arc::new(Inner {
             base,
@@ -290,6 +275,32 @@ impl Api {
     fn pace(&self) -> MutexGuard<'_, Pace> {
         self.0.pace.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// What the requests to `base` are sent with.
+fn client(
+    base: &HttpUrl,
+    limits: &Limits,
+    more: impl FnOnce(reqwest::ClientBuilder) -> reqwest::ClientBuilder,
+) -> Result<reqwest::Client> {
+    let mut builder = reqwest::Client::builder()
+        .user_agent(USER_AGENT)
+        .connect_timeout(limits.connect_timeout)
+        .redirect(redirect::Policy::none())
+        .referer(false)
+        .no_proxy();
+    if base.url().scheme() == "https" {
+        builder = builder.https_only(true);
+    } else {
+        // A machine without trusted certificates can still talk to itself.
+        builder = builder.tls_certs_only([]);
+    }
+    more(builder).build().map_err(|source| {
+        Error::new(ErrorKind::Unsupported, "make an HTTP client", "no TLS can be had")
+            .with_advice("install the system's CA certificates (package ca-certificates)")
+            .without_effect()
+            .with_source(source)
+    })
 }
 
 impl fmt::Debug for Inner {

@@ -1,6 +1,8 @@
 //! The calls of Railway's API, one method each.
 
 mod deployment;
+#[cfg(feature = "subscriptions")]
+mod follow;
 mod observe;
 mod place;
 mod service;

@@ -48,6 +48,8 @@ pub mod model;
 mod platform;
 mod refusal;
 pub mod source;
+#[cfg(feature = "subscriptions")]
+pub mod subscribe;
 mod task;
 mod token;
 

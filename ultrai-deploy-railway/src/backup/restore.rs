@@ -86,7 +86,7 @@ impl Volumes {
             };
             instances.iter().any(is_it)
         };
-        let changes = self.client.changes(cx, environment, CHANGES).await?;
+        let changes = self.client.past_changes(cx, environment, CHANGES).await?;
         let own = changes.iter().filter(|one| {
             one.status == PatchStatus::Committed && one.message.as_deref() == Some(commit)
         });

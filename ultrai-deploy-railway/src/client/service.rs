@@ -153,7 +153,7 @@ impl Client {
     ///
     /// # Errors
     /// As [`Client`] says.
-    pub async fn changes(
+    pub async fn past_changes(
         &self,
         cx: &Context,
         environment: &EnvironmentId,

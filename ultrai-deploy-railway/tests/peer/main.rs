@@ -11,14 +11,23 @@
 mod support;
 mod yoga;
 
+use std::time::Duration;
+
 use support::context;
 use ultrai_deploy_core::{ErrorKind, secret::Secret};
-use ultrai_deploy_railway::{Token, model::DeploymentId};
+use ultrai_deploy_railway::{
+    Token,
+    model::{DeploymentId, ServiceAt, ServiceId, Standing},
+    subscribe::Log,
+};
 use ultrai_deploy_testkit::{
     hosted::{self, Lab},
     peer,
 };
 use yoga::{TOKEN, Yoga};
+
+/// Long enough for any machine.
+const LONG: Duration = Duration::from_mins(1);
 
 fn is_left_out() -> bool {
     let left_out = peer::left_out();
@@ -57,4 +66,66 @@ async fn a_token_that_is_not_let_in_is_told_about() {
         let error = yoga.client(&token).deployment(&context(), &id).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::NotFound, "{error:?}");
     }
+}
+
+/// Over real `graphql-transport-ws`: a deployment, its events and both logs, and a token that is not
+/// let in.
+#[tokio::test]
+async fn subscriptions_are_understood() {
+    if is_left_out() {
+        return;
+    }
+    let yoga = Yoga::new().await;
+    let (cx, client) = (context(), yoga.client(&Token::Project(Secret::new(TOKEN))));
+    client.set_source_image(&cx, &service("api"), "shop/api:1.0.0", None).await.unwrap();
+    let id = client.deploy(&cx, &service("api"), None).await.unwrap();
+
+    // Looked at only when there is something to see: once for each status.
+    let before = yoga.seen().requests;
+    let (mut changes, mut looks) = (client.changes(&id, LONG), 0);
+    loop {
+        let status = client.deployment(&cx, &id).await.unwrap().status;
+        looks += 1;
+        if status.standing() != Standing::InProgress {
+            break;
+        }
+        changes.after(&cx, &status).await.unwrap();
+    }
+    let requests = yoga.seen().requests - before;
+    assert!(looks <= 3 && requests == looks, "{looks} looks, {requests} requests");
+
+    let id = client.deploy(&cx, &service("api"), None).await.unwrap();
+    let (mut watch, mut statuses) = (client.watch_deployment(&id), Vec::new());
+    while let Some(deployment) = watch.next(&cx).await.unwrap() {
+        assert_eq!(deployment.id, id);
+        statuses.push(deployment.status.to_string());
+    }
+    assert_eq!(statuses, ["INITIALIZING", "BUILDING", "DEPLOYING", "SUCCESS"]);
+
+    let (mut events, mut steps) = (client.watch_events(&id), Vec::new());
+    while let Some(event) = events.next(&cx).await.unwrap() {
+        steps.push((event.step.to_string(), event.payload.error));
+    }
+    let failed = ("HEALTHCHECK".to_owned(), Some("exit code 1".to_owned()));
+    assert_eq!(steps, [("BUILD_IMAGE".to_owned(), None), failed]);
+
+    for (log, expected) in [(Log::Build, vec!["one", "two", "three"]), (Log::Deploy, vec!["up"])] {
+        let (mut lines, mut all) = (client.follow_logs(&id, log), Vec::new());
+        while let Some(line) = lines.next(&cx).await.unwrap() {
+            all.push(line.message);
+        }
+        assert_eq!(all, expected, "{log:?}");
+    }
+    println!("graphql-ws served {} subscriptions", yoga.seen().subscriptions);
+
+    let wrong = yoga.client(&Token::Account(Secret::new("hunter2-wrong")));
+    let error = wrong.watch_deployment(&id).next(&cx).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Denied, "{error:?}");
+    assert!(error.message().contains("4403"), "{error:?}");
+    let missing = client.watch_deployment(&DeploymentId::new("none")).next(&cx).await.unwrap_err();
+    assert_eq!(missing.kind(), ErrorKind::NotFound, "{missing:?}");
+}
+
+fn service(name: &str) -> ServiceAt {
+    ServiceAt { service: ServiceId::new(name), ..support::at() }
 }

@@ -26,7 +26,7 @@ const OPEN = ["INITIALIZING", "BUILDING", "DEPLOYING"];
 const seen = { requests: 0, refused: [], subscriptions: 0 };
 const services = {};
 for (const name of ["api", "web"]) {
-  services[name] = { source: "", variables: {}, deployments: [] };
+  services[name] = { source: "", variables: {}, deployments: [], settings: {}, autoDeploy: false };
 }
 
 const refuse = (message, code = "BAD_USER_INPUT") => {
@@ -41,6 +41,7 @@ const found = (id) => {
   return refuse("Deployment not found");
 };
 const isOpen = (deployment) => OPEN.includes(deployment.status);
+const isLive = (deployment) => deployment.status === "SUCCESS";
 
 const begin = (service, name, image) => {
   const deployment = {
@@ -60,7 +61,7 @@ const pass = (service) => {
   const end = newest.image.includes("sick") ? "FAILED" : "SUCCESS";
   newest.status = OPEN[OPEN.indexOf(newest.status) + 1] ?? end;
   for (const one of older) {
-    const isReplaced = newest.status === "SUCCESS" && one.status === "SUCCESS";
+    const isReplaced = isLive(newest) && isLive(one);
     if (isOpen(one) || isReplaced) one.status = "REMOVED";
   }
 };
@@ -76,6 +77,13 @@ const shown = (deployment) => ({
   meta: { image: deployment.image },
   instances: [],
 });
+// What nobody has set.
+const SETTINGS = [
+  "numReplicas", "region", "healthcheckPath", "healthcheckTimeout", "overlapSeconds",
+  "drainingSeconds", "preDeployCommand", "startCommand", "sleepApplication", "cronSchedule",
+];
+const unset = Object.fromEntries(SETTINGS.map((name) => [name, null]));
+
 const page = (nodes) => ({
   edges: nodes.map((node) => ({ node, cursor: "cursor" })),
   pageInfo: { hasNextPage: false, endCursor: null },
@@ -112,6 +120,15 @@ const Query = {
     environmentId,
     serviceName: serviceId,
     source: { image: serviceOf(serviceId).source, repo: null },
+    latestDeployment: serviceOf(serviceId).deployments.slice(0, 1).map(shown)[0] ?? null,
+    activeDeployments: serviceOf(serviceId).deployments.filter(isLive).map(shown),
+    ...unset,
+    ...serviceOf(serviceId).settings,
+  }),
+  serviceInstanceAutoDeployStatus: (_, { serviceId }) => ({
+    canEnable: true,
+    enabled: serviceOf(serviceId).autoDeploy,
+    reason: null,
   }),
   deployment: (_, { id }) => {
     pass(found(id).service);
@@ -125,29 +142,34 @@ const Query = {
   deploymentLogs: () => [line("a line of log", 1)],
   buildLogs: () => [line("a line of the build", 1)],
   variables: (_, { serviceId }) => serviceOf(serviceId).variables,
-  serviceInstanceAutoDeployStatus: () => ({ canEnable: false, enabled: false, reason: null }),
 };
 
 const Mutation = {
   serviceInstanceUpdate: (_, { serviceId, input }) => {
-    if (input.source?.image) serviceOf(serviceId).source = input.source.image;
+    const { source, ...settings } = input;
+    if (source?.image) serviceOf(serviceId).source = source.image;
+    Object.assign(serviceOf(serviceId).settings, settings);
     return true;
+  },
+  serviceInstanceAutoDeployUpdate: (_, { input }) => {
+    serviceOf(input.serviceId).autoDeploy = input.enabled;
+    return { enabled: input.enabled };
+  },
+  // All of a service at once, and one deployment of it.
+  environmentPatchCommit: (_, { patch }) => {
+    for (const [id, { source, variables = {} }] of Object.entries(patch.services ?? {})) {
+      const service = serviceOf(id);
+      if (source?.image) service.source = source.image;
+      for (const [name, variable] of Object.entries(variables)) {
+        if (variable === null) delete service.variables[name];
+        else service.variables[name] = variable.value;
+      }
+      begin(service, id, service.source);
+    }
+    return "commit-1";
   },
   serviceInstanceDeployV2: (_, { serviceId }) =>
     begin(serviceOf(serviceId), serviceId, serviceOf(serviceId).source).id,
-  // Each service that is concerned is deployed once; a variable without a value goes.
-  environmentPatchCommit: (_, { patch }) => {
-    for (const [name, change] of Object.entries(patch.services ?? {})) {
-      const service = serviceOf(name);
-      if (change.source?.image) service.source = change.source.image;
-      for (const [variable, given] of Object.entries(change.variables ?? {})) {
-        if (given === null) delete service.variables[variable];
-        else service.variables[variable] = given.value;
-      }
-      begin(service, name, service.source);
-    }
-    return "workflow-1";
-  },
   variableCollectionUpsert: (_, { input }) => {
     const service = serviceOf(input.serviceId);
     service.variables = { ...(input.replace ? {} : service.variables), ...input.variables };
@@ -237,6 +259,8 @@ const schema = addMocksToSchema({
 const isLetIn = ({ headers }) =>
   headers.authorization === `Bearer ${token}` || headers["project-access-token"] === token;
 
+const refused = (errors) => seen.refused.push(...(errors ?? []).map(({ message }) => message));
+
 const yoga = createYoga({
   schema,
   graphqlEndpoint: ENDPOINT,
@@ -244,11 +268,8 @@ const yoga = createYoga({
   logging: false,
   plugins: [
     {
-      onExecute: () => ({
-        onExecuteDone: ({ result }) => {
-          for (const error of result.errors ?? []) seen.refused.push(error.message);
-        },
-      }),
+      onValidate: () => ({ result }) => refused(result),
+      onExecute: () => ({ onExecuteDone: ({ result }) => refused(result.errors) }),
     },
   ],
 });
@@ -262,7 +283,7 @@ const json = (response, body) => {
 const beside = {
   seen: () => seen,
   inside: ({ service }) => {
-    const live = services[service].deployments.find((one) => one.status === "SUCCESS");
+    const live = services[service].deployments.find(isLive);
     return { ...services[service], live, isBusy: services[service].deployments.some(isOpen) };
   },
   set: ({ service, name, value }) => (services[service].variables[name] = value),
