@@ -45,6 +45,6 @@ async fn it_can_be_killed_at_every_record() {
         let make = async || Railway::of(world(&manners, &SERVICES)).await;
         let cases = hosted::kills(make, when, tag).await;
         println!("railway over HTTP, killed {when:?} every record: {cases} cases");
-        assert!(cases > 40, "only {cases} cases ran");
+        assert!(cases > 30, "only {cases} cases ran");
     }
 }
