@@ -118,11 +118,29 @@ pub trait Platform: fmt::Debug + Send + Sync + 'static {
         Ok(())
     }
 
+    /// Waits until a deploy that is under way is worth another look: [`pause`](Platform::pause),
+    /// unless the platform tells when something changes.
+    async fn changed(&self, cx: &Context, _slot: &Slot, _deploy: &Deploy) -> Result<()> {
+        rest(cx, self.pause()).await
+    }
+
     /// How long to wait between two looks at a deploy that is under way.
     fn pause(&self) -> Duration;
 
     /// How long after a call was accepted it may take until everybody sees what it did.
     fn lag(&self) -> Duration;
+}
+
+/// Waits, as long as the context allows.
+///
+/// # Errors
+/// [`ErrorKind::Timeout`] and [`ErrorKind::Cancelled`] when the context ends.
+pub async fn rest(cx: &Context, pause: Duration) -> Result<()> {
+    let resting = async {
+        tokio::time::sleep(pause).await;
+        Ok(())
+    };
+    cx.bounded(resting).await
 }
 
 /// What a service of a release asks of a platform.

@@ -11,6 +11,8 @@ use ultrai_deploy_core::{
     name::ServiceName,
     secret::Secret,
 };
+#[cfg(feature = "subscriptions")]
+use ultrai_deploy_hosted::platform::rest;
 use ultrai_deploy_hosted::platform::{
     Artifact, Change, Configured, Deploy, Order, Platform as Seam, Seen, Setting, Slot, Status,
     Wanted,
@@ -45,14 +47,22 @@ pub struct Config {
     /// How long after a call what it did may not be seen yet; 5 s.
     #[serde(default = "five_seconds")]
     pub lag: Duration,
+    /// Whether deployments are followed over a subscription, too, so that they need fewer looks; true.
+    /// It takes the feature `subscriptions`.
+    #[serde(default = "yes")]
+    pub follow: bool,
 }
 
 impl Config {
     /// An environment of a project, looked at every 5 s.
     pub fn new(project: ProjectId, environment: impl Into<String>) -> Self {
         let (pause, lag) = (five_seconds(), five_seconds());
-        Self { project, environment: environment.into(), pause, lag }
+        Self { project, environment: environment.into(), pause, lag, follow: yes() }
     }
+}
+
+fn yes() -> bool {
+    true
 }
 
 fn five_seconds() -> Duration {
@@ -66,6 +76,9 @@ pub struct Platform {
     config: Config,
     /// What has a name keeps its id, and whoever gives it another one calls for a new run.
     place: Arc<OnceCell<Place>>,
+    /// The deployment that is followed.
+    #[cfg(feature = "subscriptions")]
+    followed: Arc<tokio::sync::Mutex<Option<(DeploymentId, crate::subscribe::Changes)>>>,
 }
 
 #[derive(Debug)]
@@ -78,7 +91,13 @@ struct Place {
 impl Platform {
     /// Railway through `client`.
     pub fn new(client: Client, config: Config) -> Self {
-        Self { client, config, place: Arc::default() }
+        Self {
+            client,
+            config,
+            place: Arc::default(),
+            #[cfg(feature = "subscriptions")]
+            followed: Arc::default(),
+        }
     }
 
     async fn place(&self, cx: &Context) -> Result<&Place> {
@@ -386,6 +405,25 @@ impl Seam for Platform {
         Err(Error::new(ErrorKind::Unsupported, "set a service up", message)
             .with_advice("give it the content in a variable")
             .without_effect())
+    }
+
+    /// Railway tells when a deployment changes, which costs fewer calls than looking.
+    #[cfg(feature = "subscriptions")]
+    async fn changed(&self, cx: &Context, _slot: &Slot, deploy: &Deploy) -> Result<()> {
+        let (id, pause) = (DeploymentId::new(deploy.id.as_str()), self.pause());
+        if !self.config.follow {
+            return rest(cx, pause).await;
+        }
+        // Whoever tells too much must not make us ask too often.
+        let next = tokio::time::Instant::now() + pause / 5;
+        let mut followed = self.followed.lock().await;
+        if followed.as_ref().is_none_or(|(of, _)| *of != id) {
+            *followed = Some((id.clone(), self.client.changes(&id, pause)));
+        }
+        if let (Some((_, changes)), Status::UnderWay(word)) = (followed.as_mut(), &deploy.status) {
+            changes.after(cx, &DeploymentStatus::from(word.clone())).await?;
+        }
+        rest(cx, next.saturating_duration_since(tokio::time::Instant::now())).await
     }
 
     fn pause(&self) -> Duration {

@@ -1,6 +1,6 @@
 //! From what runs in a slot to what shall run there.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 use tokio::time::Instant;
@@ -12,7 +12,7 @@ use super::{Deployer, target};
 use crate::{
     definition::{self, Definition},
     note::Note,
-    platform::{Artifact, Change, Deploy, Order, Seen, Setting, Slot, Status},
+    platform::{Artifact, Change, Deploy, Order, Seen, Setting, Slot, Status, rest},
     snapshot::Snapshot,
 };
 
@@ -259,8 +259,8 @@ impl Deployer {
             let (kind, message, advice) = match &deploy.status {
                 Status::UnderWay(word) => {
                     last.clone_from(word);
-                    let rest = self.rest(cx).await;
-                    rest.map_err(|error| in_time(cx, error, &what, &last))?;
+                    let changed = self.platform.changed(cx, slot, &deploy).await;
+                    changed.map_err(|error| in_time(cx, error, &what, &last))?;
                     continue;
                 }
                 Status::Live => {
@@ -290,20 +290,12 @@ impl Deployer {
     }
 
     async fn rest(&self, cx: &Context) -> Result<()> {
-        self.wait(cx, self.platform.pause()).await
+        rest(cx, self.platform.pause()).await
     }
 
     /// A call of a process that died may have been accepted, and not be seen yet.
     pub(super) async fn wait_for_the_unseen(&self, cx: &Context) -> Result<()> {
-        self.wait(cx, self.platform.lag()).await
-    }
-
-    async fn wait(&self, cx: &Context, pause: Duration) -> Result<()> {
-        let resting = async {
-            tokio::time::sleep(pause).await;
-            Ok(())
-        };
-        cx.bounded(resting).await
+        rest(cx, self.platform.lag()).await
     }
 }
 

@@ -58,7 +58,7 @@ fn limits() -> Limits {
 impl Fake for Railway {
     fn platform(&self) -> Arc<dyn hosted::Platform> {
         let mut config = Config::new(ProjectId::new("project-1"), "production");
-        (config.pause, config.lag) = (self.pause, self.lag);
+        (config.pause, config.lag, config.follow) = (self.pause, self.lag, false);
         Arc::new(Platform::new(self.client.clone(), config))
     }
 
