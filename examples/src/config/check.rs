@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use serde_json::json;
 use ultrai_deploy_core::{
     Result,
     health::Timing,
@@ -9,6 +10,7 @@ use ultrai_deploy_core::{
     verification::{CheckSpec, When},
     version::Version,
 };
+use ultrai_deploy_hosted::metrics::MetricsSpec;
 use ultrai_deploy_http::{
     address::{HostPort, HttpUrl, UrlPath},
     spec::{HttpAt, ProbeSpec, ServicePath, ServicePort, TcpAt, TcpSpec},
@@ -16,6 +18,7 @@ use ultrai_deploy_http::{
 
 use super::{
     expect::{self, Request},
+    metrics,
     reader::{Field, Table},
     source::Place,
 };
@@ -38,6 +41,8 @@ enum Look {
     /// Below the environment's `base_url`.
     Path(UrlPath, Box<Request>),
     Tcp(TcpAt),
+    /// What a platform measures of the requests to a service.
+    Metrics(MetricsSpec),
 }
 
 impl Check {
@@ -51,10 +56,15 @@ impl Check {
         matches!(self.look, Look::Http(HttpAt::Service(_), _) | Look::Tcp(TcpAt::Service(_)))
     }
 
+    /// Whether it asks for what a platform measures.
+    pub(super) fn looks_at_metrics(&self) -> bool {
+        matches!(self.look, Look::Metrics(_))
+    }
+
     pub(super) fn secrets(&self) -> impl Iterator<Item = &SecretName> {
         match &self.look {
             Look::Http(_, request) | Look::Path(_, request) => Some(request.secrets()),
-            Look::Tcp(_) => None,
+            Look::Tcp(_) | Look::Metrics(_) => None,
         }
         .into_iter()
         .flatten()
@@ -68,19 +78,20 @@ impl Check {
         base: Option<&HttpUrl>,
     ) -> Result<Option<CheckSpec>> {
         let probe = match (&self.look, base) {
-            (Look::Http(at, request), _) => request.probe(at.clone(), version),
+            (Look::Http(at, request), _) => request.probe(at.clone(), version).to_value()?,
             (Look::Path(path, request), Some(base)) => {
-                request.probe(HttpAt::Url(base.below(path)), version)
+                request.probe(HttpAt::Url(base.below(path)), version).to_value()?
             }
             (Look::Path(..), None) => return Ok(None),
-            (Look::Tcp(at), _) => ProbeSpec::Tcp(TcpSpec { at: at.clone() }),
+            (Look::Tcp(at), _) => ProbeSpec::Tcp(TcpSpec { at: at.clone() }).to_value()?,
+            (Look::Metrics(spec), _) => json!({ "platform_metrics": spec }),
         };
         Ok(Some(CheckSpec {
             name: self.name.clone(),
             service: self.service.as_ref().map(|(name, _)| name.clone()),
             when: self.when,
             timing: self.timing.clone(),
-            probe: probe.to_value()?,
+            probe,
         }))
     }
 }
@@ -93,13 +104,17 @@ pub(super) fn read(
 ) -> Option<Check> {
     let name = name(&mut table, "check", number);
     let address = Address::take(&mut table);
+    let metrics = metrics::take(&mut table);
     let (request, first) = Request::read(&mut table);
     let timing = expect::timing(&mut table, deadline);
     let when = table
         .take("when")
         .and_then(|field| field.choice(&[("verify", When::Verify), ("post", When::Post)]));
     let place = table.place();
-    let look = address.look(&table, request, first);
+    let look = match metrics {
+        Some(spec) => address.measured(&table, first).then_some(Look::Metrics(spec)),
+        None => address.look(&table, request, first),
+    };
     let service = address.service;
     table.finish();
     let (name, look) = (name?, look?);
@@ -145,6 +160,20 @@ impl Address {
         let port = take("port").and_then(|field| field.number(1..=u16::MAX));
         let service = take("service").and_then(|field| service(&field));
         Self { url, tcp, path, port, service, ..address }
+    }
+
+    /// Whether nothing speaks against a check of what a platform measures.
+    fn measured(&self, table: &Table<'_>, first: Option<&str>) -> bool {
+        let other = self.set.iter().copied().find(|name| *name != "service").or(first);
+        if let Some(other) = other {
+            table.problem(
+                format!("the platform measures requests, and `{other}` is for one's own"),
+                format!("take `{other}` out, or write two checks"),
+            );
+        } else if !self.set.contains(&"service") {
+            table.problem("it does not say of which service", "write service = \"…\"");
+        }
+        other.is_none() && self.service.is_some()
     }
 
     /// Where it looks; nothing when that is wrong or cannot be told.

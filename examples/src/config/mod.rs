@@ -24,6 +24,7 @@ mod environment;
 mod expect;
 mod files;
 pub mod hosted;
+mod metrics;
 mod policy;
 mod problem;
 mod read;

@@ -110,6 +110,8 @@ fn read(reader: &Reader<'_>, file: &Path, document: &DeTable<'_>) -> Config {
 
     if let Some(kind) = kind.filter(|kind| Kind::HOSTED.contains(kind)) {
         hosted::refuse(reader, kind, &checks, &tests);
+    } else if kind.is_some() {
+        hosted::refuse_metrics(reader, &checks);
     }
     if let Some(services) = backend.services() {
         depends::refuse_unknown(reader, named_services(&checks, &tests), services.into_iter());

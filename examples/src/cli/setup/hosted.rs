@@ -11,7 +11,7 @@ use serde_json::json;
 use tempfile::TempPath;
 use ultrai_deploy_core::{
     Error, ErrorKind, Result, memory,
-    name::{ServiceName, Target},
+    name::{EnvironmentName, ServiceName, Target},
     observer::Observer,
     release_store::ReleaseStore,
     secret::{Secret, SecretSource},
@@ -19,14 +19,18 @@ use ultrai_deploy_core::{
     task::TaskRunner,
     version::Version,
 };
-use ultrai_deploy_hosted::{self as hosted, Platform};
+use ultrai_deploy_hosted::{
+    self as hosted, Platform,
+    backups::{self, Snapshots},
+    metrics::{self, Metrics},
+};
 use ultrai_deploy_http::{address::HttpUrl, api::Limits};
 use ultrai_deploy_railway as railway;
 use ultrai_deploy_render as render;
 
 use super::{Plan, Setup};
 use crate::{
-    cli::progress::Progress,
+    cli::progress::{Progress, say},
     config::hosted::{Artifact, Filled, Hosted, Service},
 };
 
@@ -38,6 +42,9 @@ struct Opened {
     platform: Arc<dyn Platform>,
     /// What runs `[[test]]`s there.
     tasks: Box<MakeTasks>,
+    metrics: Arc<dyn Metrics>,
+    /// What it keeps in backups, if anything.
+    snapshots: Option<Arc<dyn Snapshots>>,
 }
 
 impl Plan<'_> {
@@ -57,9 +64,18 @@ impl Plan<'_> {
             None => HttpUrl::parse(railway::ADDRESS)?,
         };
         let client = railway::Client::new(&address, &token, Limits::default())?;
-        let platform = Arc::new(railway::Platform::new(client, config));
-        let tasks = Box::new(|_| Arc::new(railway::NoTasks) as _);
-        self.hosted(&backend.services, Opened { platform, tasks })
+        self.tell_of_railway_files(&backend.services);
+        let volumes = self.kept(&backend.kept).map(|names| {
+            let volumes = railway::Volumes::new(client.clone(), config.clone());
+            Arc::new(volumes.only(names)) as _
+        });
+        let opened = Opened {
+            metrics: Arc::new(railway::Metrics::new(client.clone(), config.clone())),
+            platform: Arc::new(railway::Platform::new(client, config)),
+            tasks: Box::new(|_| Arc::new(railway::NoTasks) as _),
+            snapshots: volumes,
+        };
+        self.hosted(&backend.services, opened)
     }
 
     pub(super) fn render(self, backend: &Hosted<render::Config>) -> Result<Setup> {
@@ -75,9 +91,18 @@ impl Plan<'_> {
             None => HttpUrl::parse(render::Client::BASE)?,
         };
         let client = render::Client::new(address, &key, Limits::default())?;
-        let platform = Arc::new(render::Platform::new(client.clone(), config.clone()));
-        let tasks = move |releases| Arc::new(render::Tasks::new(client, config, releases)) as _;
-        self.hosted(&backend.services, Opened { platform, tasks: Box::new(tasks) })
+        self.tell_of_blueprint();
+        let databases = self.kept(&backend.kept).map(|names| {
+            render::Databases::new(client.clone(), config.clone(), names)
+                .map(|databases| Arc::new(databases) as _)
+        });
+        let opened = Opened {
+            metrics: Arc::new(render::Metrics::new(client.clone())),
+            platform: Arc::new(render::Platform::new(client.clone(), config.clone())),
+            snapshots: databases.transpose()?,
+            tasks: Box::new(|releases| Arc::new(render::Tasks::new(client, config, releases)) as _),
+        };
+        self.hosted(&backend.services, opened)
     }
 
     fn hosted(self, services: &BTreeMap<ServiceName, Service>, opened: Opened) -> Result<Setup> {
@@ -101,11 +126,16 @@ impl Plan<'_> {
         let deployer = Arc::new(hosted::Deployer::new(opened.platform, slots, releases));
         let observer: Arc<dyn Observer> = Arc::new(Progress::default());
         let secrets: Arc<dyn SecretSource> = Arc::new(memory::Secrets::new(secrets));
-        let pipeline = self
-            .builder(&state, Arc::clone(&deployer) as _, secrets, observer)?
+        let probes = metrics::Probes::new(opened.metrics, Arc::new(super::probes(&secrets)?));
+        let mut builder = self
+            .builder_with(&state, Arc::clone(&deployer) as _, secrets, observer, Arc::new(probes))
             .images(Arc::new(hosted::Images))
-            .tasks(tasks)
-            .build()?;
+            .tasks(tasks);
+        if let Some(snapshots) = opened.snapshots {
+            let files = Arc::clone(&state.backups) as _;
+            builder = builder.backups(Arc::new(backups::BackupStore::new(files, snapshots)));
+        }
+        let pipeline = builder.build()?;
         Ok(Setup { pipeline, state, deployer, spec, _packed: packed })
     }
 
@@ -138,6 +168,42 @@ impl Plan<'_> {
         Ok(release)
     }
 
+    /// What the platform keeps in backups of the environment.
+    fn kept(&self, kept: &BTreeMap<EnvironmentName, Vec<String>>) -> Option<Vec<String>> {
+        kept.get(&self.environment_name).filter(|names| !names.is_empty()).cloned()
+    }
+
+    /// What Railway reads beside its settings, in the directories that it may read it from.
+    fn tell_of_railway_files(&self, services: &BTreeMap<ServiceName, Service>) {
+        let sources = services.values().filter_map(|service| match &service.artifact {
+            Artifact::Source(directory) => Some(directory.as_path()),
+            _ => None,
+        });
+        let directories: BTreeSet<_> = sources.chain([self.config.directory()]).collect();
+        for directory in directories {
+            for name in ["railway.json", "railway.toml"] {
+                let file = directory.join(name);
+                let Some(text) = self.beside(&file) else { continue };
+                tell(
+                    railway::config_file::ConfigFile::read(&file, &text).map(|read| read.warnings),
+                );
+            }
+        }
+    }
+
+    /// A Blueprint is Render's, and nothing here rests on it: what is wrong with it is told.
+    fn tell_of_blueprint(&self) {
+        let file = self.config.directory().join("render.yaml");
+        let Some(text) = self.beside(&file) else { return };
+        tell(render::blueprint::Blueprint::read(&file, &text).map(|read| read.warnings));
+    }
+
+    /// A file of the platform's own, where there is one and something is deployed.
+    fn beside(&self, file: &Path) -> Option<String> {
+        self.version.as_ref()?;
+        std::fs::read_to_string(file).ok()
+    }
+
     /// A token; one that is set to nothing, as CI does it where there is none, is not there.
     fn token(&self, variable: &str) -> Option<Secret> {
         let value = self.around.env.get(variable)?.trim();
@@ -146,12 +212,24 @@ impl Plan<'_> {
 
     fn of_environment<C: Clone + fmt::Debug>(
         &self,
-        platforms: &BTreeMap<ultrai_deploy_core::name::EnvironmentName, C>,
+        platforms: &BTreeMap<EnvironmentName, C>,
     ) -> Result<C> {
         platforms.get(&self.environment_name).cloned().ok_or_else(|| {
             let message = format!("environment {} has no platform", self.environment_name);
             super::invalid(&message)
         })
+    }
+}
+
+/// What is odd, or wrong, in a file that nothing here rests on.
+fn tell<W: fmt::Display, P: fmt::Display>(read: std::result::Result<Vec<W>, P>) {
+    match read {
+        Ok(warnings) => {
+            for warning in warnings {
+                say(&format!("warning: {warning}"));
+            }
+        }
+        Err(problems) => say(&format!("warning: {problems}")),
     }
 }
 

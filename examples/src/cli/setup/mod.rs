@@ -15,11 +15,12 @@ use ultrai_deploy_core::{
     file::{self, State},
     name::{EnvironmentName, ProjectName, SecretName, Target},
     observer::Observer,
-    pipeline::Pipeline,
+    pipeline::{Pipeline, PipelineBuilder},
     release_backup::ReleaseSource,
     release_store::ReleaseStore,
     secret::{Secret, SecretSource},
     spec::ReleaseSpec,
+    verification::ProbeSource,
     version::Version,
 };
 use ultrai_deploy_docker::compose::dotenv;
@@ -106,28 +107,38 @@ impl Plan<'_> {
         deployer: Arc<dyn ultrai_deploy_core::Deployer>,
         secrets: Arc<dyn SecretSource>,
         observer: Arc<dyn Observer>,
-    ) -> Result<ultrai_deploy_core::pipeline::PipelineBuilder> {
+    ) -> Result<PipelineBuilder> {
+        let probes = probes(&secrets)?;
+        Ok(self.builder_with(state, deployer, secrets, observer, Arc::new(probes)))
+    }
+
+    fn builder_with(
+        &self,
+        state: &State,
+        deployer: Arc<dyn ultrai_deploy_core::Deployer>,
+        secrets: Arc<dyn SecretSource>,
+        observer: Arc<dyn Observer>,
+        probes: Arc<dyn ProbeSource>,
+    ) -> PipelineBuilder {
         let releases: Arc<dyn ReleaseStore> = Arc::clone(&state.releases) as _;
-        let client = http::Client::new(http::Config::default())?;
-        let probes = http::Probes::new(client).with_secrets(Arc::clone(&secrets));
-        Ok(Pipeline::builder(
+        Pipeline::builder(
             state.target.clone(),
             deployer,
             Arc::clone(&state.journal) as _,
             Arc::clone(&state.lease) as _,
             Arc::clone(&releases),
-            Arc::new(probes),
+            probes,
         )
         .backups(Arc::clone(&state.backups) as _)
         .source(Arc::new(ReleaseSource::new(releases)))
         .secrets(secrets)
         .observer(observer)
         .policy(self.config.policy.clone())
-        .initiator(self.around.initiator.clone()))
+        .initiator(self.around.initiator.clone())
     }
 
-    /// What values of a compose file, and texts of deploy.toml, may refer to: the environment's own variables, those of
-    /// the process over them, and the version over all.
+    /// What values of a compose file, and texts of deploy.toml, may refer to: the environment's own
+    /// variables, those of the process over them, and the version over all.
     fn variables(&self) -> BTreeMap<String, String> {
         let mut env = self.environment.variables.clone();
         env.extend(self.around.env.clone());
@@ -214,4 +225,9 @@ fn absolute(path: &Path) -> Result<PathBuf> {
 
 pub(super) fn invalid(message: &str) -> Error {
     Error::new(ErrorKind::Invalid, "set the environment up", message).without_effect()
+}
+
+fn probes(secrets: &Arc<dyn SecretSource>) -> Result<http::Probes> {
+    let client = http::Client::new(http::Config::default())?;
+    Ok(http::Probes::new(client).with_secrets(Arc::clone(secrets)))
 }

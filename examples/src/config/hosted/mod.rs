@@ -37,6 +37,9 @@ pub struct Hosted<C> {
     pub url: Option<HttpUrl>,
     /// How it is used, for each known environment.
     pub platforms: BTreeMap<EnvironmentName, C>,
+    /// The volumes (Railway) and databases (Render) that are kept in backups there, for each known
+    /// environment.
+    pub kept: BTreeMap<EnvironmentName, Vec<String>>,
     /// The services by name.
     pub services: BTreeMap<ServiceName, Service>,
 }
@@ -45,6 +48,7 @@ pub struct Hosted<C> {
 pub(super) struct Settings<C> {
     url: Option<HttpUrl>,
     platforms: BTreeMap<EnvironmentName, C>,
+    kept: BTreeMap<EnvironmentName, Vec<String>>,
 }
 
 /// How a platform is reached, and how often.
@@ -82,6 +86,21 @@ fn name(text: &str) -> Result<String> {
             .with_advice("write the name or the id that it has on the platform"));
     }
     Ok(text.to_owned())
+}
+
+/// Takes names of what is kept in backups on the platform; none twice.
+fn take_kept(table: &mut Table<'_>, field: &'static str) -> Option<Vec<String>> {
+    let items = table.take(field)?.items("[\"data\"]");
+    let mut names = Vec::new();
+    for item in &items {
+        let Some(name) = item.parse(name) else { continue };
+        if names.contains(&name) {
+            item.problem(format!("\"{name}\" is there twice"), "take one of them out");
+        } else {
+            names.push(name);
+        }
+    }
+    Some(names)
 }
 
 /// Takes a name or id of the platform's.
@@ -123,7 +142,8 @@ pub(super) fn read<C: PartialEq>(
         refuse_shared_slots(reader, name, environment, &read);
     }
     refuse_shared_places(reader, around.environments, &settings.platforms, &read);
-    Hosted { url: settings.url, platforms: settings.platforms, services: read }
+    let Settings { url, platforms, kept } = settings;
+    Hosted { url, platforms, kept, services: read }
 }
 
 fn refuse_strange_slots(
@@ -185,6 +205,18 @@ fn refuse_shared_places<C: PartialEq>(
             );
         }
         seen.push((name, environment));
+    }
+}
+
+/// Refuses checks of what a platform measures where there is no platform.
+pub(super) fn refuse_metrics(reader: &Reader<'_>, checks: &[Check]) {
+    for check in checks.iter().filter(|check| check.looks_at_metrics()) {
+        reader.problem_at(
+            check.place,
+            format!("check \"{}\"", check.name),
+            "nobody measures the requests here: that is for the backends railway and render",
+            "write url or path, and max_latency for one's own requests",
+        );
     }
 }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use ultrai_deploy_core::{Result, name::EnvironmentName};
 use ultrai_deploy_railway::{Config, model::ProjectId};
 
-use super::{Access, Settings, take_name};
+use super::{Access, Settings, take_kept, take_name};
 use crate::config::{
     Environment,
     backend::invalid,
@@ -20,6 +20,7 @@ const ID: &str = "the id in the address of its dashboard: railway.com/project/ID
 pub(in crate::config) struct At {
     project: Option<ProjectId>,
     environment: Option<String>,
+    volumes: Option<Vec<String>>,
 }
 
 impl At {
@@ -27,6 +28,7 @@ impl At {
         Self {
             project: table.take("project").and_then(|field| field.parse(project)),
             environment: take_name(table, "environment"),
+            volumes: take_kept(table, "volumes"),
         }
     }
 
@@ -55,10 +57,12 @@ pub(in crate::config) fn read(
         access = Access::take(&mut table);
         table.finish();
     }
-    let mut platforms = BTreeMap::new();
+    let (mut platforms, mut kept) = (BTreeMap::new(), BTreeMap::new());
     let mut without = Vec::new();
     for (name, environment) in environments {
         let own = &environment.railway;
+        let volumes = own.volumes.as_ref().or(general.volumes.as_ref());
+        kept.extend(volumes.map(|volumes| (name.clone(), volumes.clone())));
         let Some(project) = own.project.as_ref().or(general.project.as_ref()) else {
             without.push(name.as_str());
             continue;
@@ -79,7 +83,7 @@ pub(in crate::config) fn read(
             format!("write [railway] with project = \"…\", {ID}"),
         );
     }
-    Settings { url: access.url, platforms }
+    Settings { url: access.url, platforms, kept }
 }
 
 fn project(text: &str) -> Result<ProjectId> {

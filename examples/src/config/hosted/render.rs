@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use ultrai_deploy_core::{Result, name::EnvironmentName};
 use ultrai_deploy_render::{Config, model::OwnerId};
 
-use super::{Access, Settings};
+use super::{Access, Settings, take_kept};
 use crate::config::{
     Environment,
     backend::invalid,
@@ -16,11 +16,15 @@ use crate::config::{
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(in crate::config) struct At {
     workspace: Option<OwnerId>,
+    databases: Option<Vec<String>>,
 }
 
 impl At {
     fn take(table: &mut Table<'_>) -> Self {
-        Self { workspace: table.take("workspace").and_then(|field| field.parse(workspace)) }
+        Self {
+            workspace: table.take("workspace").and_then(|field| field.parse(workspace)),
+            databases: take_kept(table, "databases"),
+        }
     }
 
     /// Reads `render` of an environment.
@@ -52,7 +56,11 @@ pub(in crate::config) fn read(
     };
     let platforms =
         environments.iter().map(|(name, environment)| (name.clone(), platform(environment)));
-    Settings { platforms: platforms.collect(), url: access.url }
+    let kept = environments.iter().filter_map(|(name, environment)| {
+        let databases = environment.render.databases.as_ref().or(general.databases.as_ref());
+        Some((name.clone(), databases?.clone()))
+    });
+    Settings { platforms: platforms.collect(), kept: kept.collect(), url: access.url }
 }
 
 fn workspace(text: &str) -> Result<OwnerId> {

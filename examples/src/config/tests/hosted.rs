@@ -316,6 +316,35 @@ fn every_problem_names_line_field_and_remedy() {
             "4:1: services.web.variables: it belongs to the backends railway and render; \
              write env = { … }",
         ),
+        // What a platform measures.
+        (
+            format!("{render}{check}max_error_percent = 101"),
+            "8:21: check \"up\": max_error_percent: it is no number from 0 to 100; \
+             write 2 for two of a hundred requests",
+        ),
+        (
+            format!("{render}{check}max_p95 = \"1s\"\nwindow = \"30s\""),
+            "9:10: check \"up\": window: platforms measure by the minute; write window = \"1m\" or more",
+        ),
+        (
+            format!("{render}{check}max_p95 = \"1s\"\npath = \"/\""),
+            "5:1: check \"up\": the platform measures requests, and `path` is for one's own; \
+             take `path` out, or write two checks",
+        ),
+        (
+            format!("{render}[[check]]\nname = \"up\"\nmax_p95 = \"1s\""),
+            "5:1: check \"up\": it does not say of which service; write service = \"…\"",
+        ),
+        (
+            "[[check]]\nname = \"up\"\nservice = \"api\"\nmax_p95 = \"1s\"".to_owned(),
+            "1:1: check \"up\": nobody measures the requests here: that is for the backends railway and \
+             render; write url or path, and max_latency for one's own requests",
+        ),
+        // What is kept in backups.
+        (
+            railway.replace(&format!("\"{ID}\""), &format!("\"{ID}\", volumes = [\"a\", \"a\"]")),
+            "3:79: railway.volumes[1]: \"a\" is there twice; take one of them out",
+        ),
         // What else a service brings.
         (
             format!("{render}source = \".\""),
@@ -447,4 +476,23 @@ fn what_else_goes_with_a_service() {
     let Backend::Render(Hosted { services, .. }) = &config.backend else { panic!("{config:?}") };
     assert_eq!(services[&name("api")].extras.secret_files["key.json"].as_str(), "KEY");
     assert_eq!(config.secrets.first().unwrap().as_str(), "KEY");
+}
+
+#[test]
+fn what_is_measured_and_what_is_kept() {
+    let config = parse(
+        "backend = \"render\"\nproject = \"shop\"\nrender = { databases = [\"shop-db\"] }\n\
+         [environments.production]\n[environments.staging]\nrender = { databases = [] }\n\
+         slots = { api = \"api-staging\" }\n[services.api]\nimage = \"api:1\"\n\
+         [[check]]\nname = \"users\"\nservice = \"api\"\nmax_error_percent = 2\nmax_p95 = \"800ms\"\n\
+         window = \"10m\"\nmin_requests = 100",
+    );
+    let Backend::Render(Hosted { kept, .. }) = &config.backend else { panic!("{config:?}") };
+    assert_eq!(kept[&environment("production")], ["shop-db"]);
+    assert_eq!(kept[&environment("staging")], Vec::<String>::new());
+    let production = config.environment(&environment("production")).unwrap();
+    let verification = config.verification(production, &super::version("1.0.0")).unwrap();
+    let probe = &verification.checks[0].probe["platform_metrics"];
+    assert_eq!((&probe["max_error_share"], &probe["min_requests"]), (&0.02.into(), &100.into()));
+    assert_eq!(verification.checks[0].service.as_ref(), Some(&name("api")));
 }
