@@ -107,3 +107,22 @@ async fn a_secret_without_a_value() {
     assert!(shop.world().inside("api").image.is_none());
     assert_eq!(shop.world().traffic.count("Upsert"), 0);
 }
+
+/// Nothing rests on the platforms' own files, and what is odd in them is told.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn files_of_the_platforms_are_told_about() {
+    let shop = Shop::<railway::World>::new().await;
+    fs::write(shop.path("railway.toml"), "[deploy]\nhealthcheckPath = \"/up\"\n").unwrap();
+    let output = shop.run(shop.command(&["deploy", "--tag", "1.0.0"]));
+    let told = crate::shop::told(&output);
+    assert_eq!(output.status.code(), Some(0), "{told}");
+    assert!(told.contains("railway.toml") && told.contains("2026-12-01"), "{told}");
+
+    let shop = Shop::<render::World>::new().await;
+    let blueprint = "services:\n- type: web\n  name: api\n  env: docker\n";
+    fs::write(shop.path("render.yaml"), blueprint).unwrap();
+    let output = shop.run(shop.command(&["deploy", "--tag", "1.0.0"]));
+    let told = crate::shop::told(&output);
+    assert_eq!(output.status.code(), Some(0), "{told}");
+    assert!(told.contains("render.yaml") && told.contains("runtime"), "{told}");
+}
