@@ -7,5 +7,6 @@
 )]
 
 mod conformance;
+mod lab;
 mod pipeline;
 mod town;
