@@ -28,6 +28,7 @@ use ultrai_deploy_core::{
 
 use crate::{
     definition::{self, Definition, SOURCE},
+    kept,
     note::Note,
     plan,
     platform::{Artifact, Platform, Seen, Slot},
@@ -100,7 +101,15 @@ impl Deployer {
     ) -> Result<BTreeMap<ServiceName, Looked>> {
         let mut looked = BTreeMap::new();
         for (name, slot) in names {
-            let slot = self.platform.find(cx, slot).await?;
+            let slot = match self.platform.find(cx, slot).await {
+                // Somebody deleted it, and nobody wants it any more.
+                Err(error)
+                    if error.kind() == ErrorKind::NotFound && !self.slots.contains_key(name) =>
+                {
+                    continue;
+                }
+                slot => slot?,
+            };
             let seen = self.see(cx, &slot).await?;
             looked.insert(name.clone(), (slot, seen));
         }
@@ -126,7 +135,8 @@ impl Deployer {
             };
             slots.insert(name, Before::of(slot, &seen, set, &key)?);
         }
-        Ok(Snapshot { marked: marked.map(|release| release.id.clone()), slots })
+        let marked = marked.map(|release| release.id.clone());
+        Ok(Snapshot { marked, brings: work.to.map(|to| to.id.clone()), slots })
     }
 
     /// The release store is told what serves.
@@ -140,7 +150,50 @@ impl Deployer {
     }
 
     async fn suspend(&self, cx: &Context, slot: &Slot) -> Result<()> {
-        cx.effect("suspend", &slot.name, json!({}), self.platform.suspend(cx, slot)).await
+        cx.effect("suspend", &slot.name, json!({}), self.platform.suspend(cx, slot)).await?;
+        self.until(cx, slot, "suspended", |seen| seen.live().is_none()).await
+    }
+
+    /// Fails unless each service is to be where it has been: what is in another slot would run on,
+    /// and there would be no way back to it.
+    async fn stays<'a>(
+        &self,
+        cx: &Context,
+        wanted: impl Iterator<Item = (&'a ServiceName, Definition)> + Send,
+    ) -> Result<()> {
+        let marked = self.marked().await?;
+        let names = self.names(marked.as_deref())?;
+        let mut taken = BTreeMap::new();
+        for (name, definition) in wanted {
+            let slot = self.platform.find(cx, definition.slot(name)).await?;
+            if let Some(other) = taken.insert(slot.id.clone(), name) {
+                let message = format!("{other} and {name} have the same place, {}", slot.name);
+                return Err(Error::new(ErrorKind::Invalid, "find a service", message)
+                    .with_advice("name a place of its own for each of them")
+                    .without_effect());
+            }
+            let of_marked = marked.as_deref().and_then(|release| release.services.get(name));
+            let of_marked =
+                of_marked.map(|service| Definition::read(name, &service.config)).transpose()?;
+            let of_marked = of_marked.as_ref().map(|one| one.slot(name));
+            for known in of_marked.into_iter().chain(names.get(name).map(String::as_str)) {
+                let former = match self.platform.find(cx, known).await {
+                    Err(error) if error.kind() == ErrorKind::NotFound => continue,
+                    former => former?,
+                };
+                if former.id != slot.id {
+                    let message =
+                        format!("{name} is in {}, and shall go to {}", former.name, slot.name);
+                    return Err(Error::new(ErrorKind::Invalid, "find a service", message)
+                        .with_advice(
+                            "give the service in the new place another name: the old one is \
+                             suspended then",
+                        )
+                        .without_effect());
+                }
+            }
+        }
+        Ok(())
     }
 }
 
@@ -155,11 +208,11 @@ impl Seam for Deployer {
     }
 
     async fn preflight(&self, cx: &Context, spec: &ReleaseSpec) -> Result<()> {
+        let mut wanted = Vec::new();
         for (name, service) in &spec.services {
-            let definition = definition::check(&*self.platform, name, service)?;
-            self.platform.find(cx, definition.slot(name)).await?;
+            wanted.push((name, definition::check(&*self.platform, name, service)?));
         }
-        Ok(())
+        self.stays(cx, wanted.into_iter()).await
     }
 
     async fn current(&self, cx: &Context) -> Result<Current> {
@@ -218,6 +271,13 @@ impl Seam for Deployer {
             // All that came before the way back must be told from the way back itself.
             self.wait_for_the_unseen(cx).await?;
         }
+        if step == Step::Switch {
+            let mut wanted = Vec::new();
+            for (name, service) in &target(work)?.services {
+                wanted.push((name, Definition::read(name, &service.config)?));
+            }
+            self.stays(cx, wanted.into_iter()).await?;
+        }
         Ok(self.snapshot(cx, work).await?.record())
     }
 
@@ -248,6 +308,11 @@ impl Seam for Deployer {
 
     /// The platform keeps and forgets former deploys by its own rules.
     async fn retire(&self, cx: &Context, work: &Work<'_>, _record: &StepRecord) -> Result<()> {
+        let to = target(work)?;
+        let mut secrets = self.releases.secrets(&to.id).await?;
+        if kept::drop_all(&mut secrets) {
+            self.releases.put(to, &secrets).await?;
+        }
         if work.is_return { Ok(()) } else { self.release_own_deploys(cx).await }
     }
 

@@ -16,6 +16,7 @@
 mod definition;
 mod deployer;
 mod images;
+mod kept;
 mod note;
 mod plan;
 pub mod platform;

@@ -4,20 +4,21 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::json;
 use ultrai_deploy_core::{
-    Context, Effect, ErrorKind, Result,
+    Context, ErrorKind, Result,
     deployer::{StepRecord, Work},
-    name::ServiceName,
-    secret::{Secret, Secrets},
+    name::{RunId, ServiceName},
+    secret::{Fingerprint, Secret, Secrets},
 };
 
 use super::{
     Deployer,
-    bring::{Settings, former, names_of, own},
+    bring::{Settings, names_of, own},
 };
 use crate::{
     definition::{self, Definition},
+    kept::{self, Kind},
     platform::{Artifact, Change, Deploy, Order, Seen, Slot, Status},
-    snapshot::{Before, Snapshot},
+    snapshot::{Before, Print, Snapshot},
 };
 
 impl Deployer {
@@ -33,43 +34,75 @@ impl Deployer {
             Some(to) => self.releases.secrets(&to.id).await?,
             None => Secrets::new(),
         };
+        let kept = self.kept(cx, work).await?;
         let order = work.to.map(|to| to.in_dependency_order()).unwrap_or_default();
         let rest = before.slots.keys().filter(|name| !order.contains(name));
+        let mut failed = None;
+        let mut unheld = Vec::new();
         for name in order.iter().copied().chain(rest) {
             let Some(before) = before.slots.get(name) else { continue };
+            if self.hold_own_deploys(cx, &before.slot).await.is_err() {
+                // Going back matters more.
+                unheld.push(&before.slot);
+            }
             let newest = began.slots.get(name).and_then(|slot| slot.newest.as_deref());
-            self.bring_back(cx, work, name, before, newest, &secrets).await?;
+            let scene = Scene { before, newest, secrets: &secrets, kept: &kept };
+            if let Err(error) = self.bring_back(cx, work, name, &scene).await {
+                if cx.check().is_err() {
+                    return Err(error.with_unknown_effect());
+                }
+                // The others go back all the same.
+                failed.get_or_insert(error);
+            }
         }
-        self.mark(cx, work.to).await
+        for slot in unheld {
+            if let Err(error) = self.hold_or_tell(cx, slot).await {
+                failed.get_or_insert(error);
+            }
+        }
+        match failed {
+            Some(error) => Err(error.with_unknown_effect()),
+            None => self.mark(cx, work.to).await,
+        }
     }
 
-    /// `began` is the newest deploy of when the way back began.
+    /// What this run kept, and those whose place it took.
+    async fn kept(&self, cx: &Context, work: &Work<'_>) -> Result<Kept> {
+        let held = work.inherited.iter().map(|one| &one.run);
+        let mut runs: Vec<_> = held.chain([cx.run()]).cloned().collect();
+        runs.dedup();
+        let mut values = Secrets::new();
+        let mut releases = Snapshot::releases(work)?;
+        releases.extend(work.from.map(|from| from.id.clone()));
+        for id in &releases {
+            match self.releases.secrets(id).await {
+                Ok(secrets) => values.extend(secrets),
+                Err(error) if error.kind() == ErrorKind::NotFound => {}
+                Err(error) => return Err(error),
+            }
+        }
+        let print = Print::new(&self.releases.fingerprint_key().await?)?;
+        Ok(Kept { runs, values, print })
+    }
+
     async fn bring_back(
         &self,
         cx: &Context,
         work: &Work<'_>,
         name: &ServiceName,
-        before: &Before,
-        began: Option<&str>,
-        secrets: &Secrets,
+        scene: &Scene<'_>,
     ) -> Result<()> {
+        let Scene { before, newest: began, .. } = *scene;
         let slot = &before.slot;
         let seen = self.stop_own(cx, work, name, before, began).await?;
-        if let Err(error) = self.hold_own_deploys(cx, slot).await {
-            if error.is_retryable() || error.effect() != Effect::None {
-                return Err(error);
-            }
-            // Going back matters more.
-            let told = format!("{} goes on deploying what is pushed: {error}", slot.name);
-            cx.note(&told).await?;
-        }
-        let back = Back::new(work, name, secrets)?;
+        let back = Back::new(work, name, self.formers(work, name).await?, scene)?;
         self.restore_set_up(cx, before, &back).await?;
-        let files =
-            self.file_change(cx, slot, &back.definition, back.former.as_ref(), secrets).await?;
+        let now = self.files(cx, slot, &back.definition, &back.formers).await?;
+        let files = back.change(Kind::File, &now)?;
         self.change_files(cx, slot, &files).await?;
         let now = self.platform.variables(cx, slot).await?;
-        let change = back.change(&now)?;
+        let change = back.change(Kind::Variable, &now)?;
+        self.tell_what_is_lost(cx, slot, &back, &now).await?;
         let Some(old) = &before.live else {
             return self.bring_nothing_back(cx, slot, &seen, &change).await;
         };
@@ -78,17 +111,11 @@ impl Deployer {
             self.resume(cx, slot).await?;
         }
         let seen = self.see(cx, slot).await?;
-        let Some(artifact) = &old.artifact else {
-            if seen.live().is_none_or(|live| live.id != old.id) {
-                self.start_back(cx, slot, old).await?;
-            }
-            return Ok(());
-        };
+        let artifact = old.artifact.as_ref();
         let (is_there, own) = match seen.live().filter(|live| live.id == old.id) {
             Some(_) => (true, None),
             None => (false, own(&seen, began, artifact)),
         };
-        let order = Order { remove: &remove, ..self.order(artifact) };
         let id = match own {
             _ if is_there => None,
             Some(back) if back.status == Status::Live => None,
@@ -98,17 +125,38 @@ impl Deployer {
                 Ok(None) => self.appears(cx, slot, &seen, artifact).await?,
                 // It is kept no longer: the same thing once more.
                 Err(error) if error.kind() == ErrorKind::NotFound => {
+                    let Some(artifact) = artifact else { return Err(error) };
                     let told = format!("{}; {artifact} is deployed again", error.message());
                     cx.note(&told).await?;
+                    let order = Order { remove: &remove, ..self.order(artifact) };
                     self.start(cx, slot, &seen, &order).await?
                 }
                 Err(error) => return Err(error),
             }),
         };
         if let Some(id) = id {
+            self.remember(&id, artifact).await?;
             self.follow(cx, name, slot, &id, artifact).await?;
         }
         self.mend_variables(cx, name, slot, artifact, (&now, &back)).await
+    }
+
+    /// Nobody else says so before somebody misses it.
+    async fn tell_what_is_lost(
+        &self,
+        cx: &Context,
+        slot: &Slot,
+        back: &Back<'_>,
+        now: &BTreeMap<String, Secret>,
+    ) -> Result<()> {
+        let lost = back.lost(now);
+        if lost.is_empty() {
+            return Ok(());
+        }
+        let names = lost.join(", ");
+        let told =
+            format!("{} had other values before that nobody knows any more: {names}", slot.name);
+        cx.note(&told).await
     }
 
     /// Nothing served: nothing shall serve, with the variables that were there.
@@ -144,7 +192,7 @@ impl Deployer {
     async fn restore_set_up(&self, cx: &Context, before: &Before, back: &Back<'_>) -> Result<()> {
         let now = self.platform.configured(cx, &before.slot).await?;
         let mut settings = Settings::new();
-        for setting in back.former.iter().flat_map(|former| former.settings.keys()) {
+        for setting in back.formers.iter().flat_map(|former| former.settings.keys()) {
             let was = before.settings.get(setting);
             if now.settings.get(setting) != was {
                 settings.insert(*setting, was.cloned());
@@ -164,11 +212,11 @@ impl Deployer {
         cx: &Context,
         name: &ServiceName,
         slot: &Slot,
-        artifact: &Artifact,
+        artifact: Option<&Artifact>,
         (former, back): (&BTreeMap<String, Secret>, &Back<'_>),
     ) -> Result<()> {
         let now = self.platform.variables(cx, slot).await?;
-        let mut change = back.change(&now)?;
+        let mut change = back.change(Kind::Variable, &now)?;
         let others = back
             .others(former)
             .filter(|(name, value)| now.get(*name).map(Secret::expose) != Some(value.expose()));
@@ -187,10 +235,18 @@ impl Deployer {
         if remove.is_empty() {
             return Ok(());
         }
+        let Some(artifact) = artifact else {
+            let names = remove.join(", ");
+            let told = format!(
+                "{} keeps {names}: removing them would deploy, and nobody knows what serves there",
+                slot.name
+            );
+            return cx.note(&told).await;
+        };
         let seen = self.see(cx, slot).await?;
         let order = Order { remove: &remove, ..self.order(artifact) };
         let id = self.start(cx, slot, &seen, &order).await?;
-        self.follow(cx, name, slot, &id, artifact).await
+        self.follow(cx, name, slot, &id, Some(artifact)).await
     }
 
     async fn start_back(&self, cx: &Context, slot: &Slot, old: &Deploy) -> Result<Option<String>> {
@@ -232,26 +288,84 @@ impl Deployer {
     }
 }
 
+/// What there is for a service to go back.
+#[derive(Clone, Copy)]
+struct Scene<'a> {
+    before: &'a Before,
+    /// The newest deploy of when the way back began.
+    newest: Option<&'a str>,
+    /// Those of the release that is gone back to.
+    secrets: &'a Secrets,
+    kept: &'a Kept,
+}
+
+/// What runs kept of what was set before them.
+struct Kept {
+    /// Oldest first: it was there before all others.
+    runs: Vec<RunId>,
+    values: Secrets,
+    print: Print,
+}
+
 /// What a service goes back to.
 struct Back<'a> {
     definition: Definition,
-    /// What the run brought.
-    former: Option<Definition>,
-    secrets: &'a Secrets,
+    /// What the run brought, and those whose place it took.
+    formers: Vec<Definition>,
+    scene: Scene<'a>,
 }
 
 impl<'a> Back<'a> {
-    fn new(work: &Work<'_>, name: &ServiceName, secrets: &'a Secrets) -> Result<Self> {
+    fn new(
+        work: &Work<'_>,
+        name: &ServiceName,
+        formers: Vec<Definition>,
+        scene: &Scene<'a>,
+    ) -> Result<Self> {
         let of_target = work.to.and_then(|to| to.services.get(name));
         let definition = match of_target {
             Some(service) => Definition::read(name, &service.config)?,
             None => Definition::default(),
         };
-        Ok(Self { definition, former: former(work, name)?, secrets })
+        Ok(Self { definition, formers, scene: *scene })
     }
 
-    fn change(&self, now: &BTreeMap<String, Secret>) -> Result<Change> {
-        self.definition.change(now, self.former.as_ref(), self.secrets)
+    /// What the release has is set; what else the run has touched is as it was before.
+    fn change(&self, kind: Kind, now: &BTreeMap<String, Secret>) -> Result<Change> {
+        let Scene { before, secrets, kept, .. } = self.scene;
+        let mut change = self.definition.change(kind, now, &[], secrets)?;
+        for name in self.touched(kind) {
+            let (is, was) = (now.get(name), before.of_kind(kind).get(name));
+            match was {
+                None if is.is_some() => change.remove.push(name.clone()),
+                Some(was) if is.map(|is| kept.print.of(is)).as_ref() != Some(was) => {
+                    let value = kept.value(&before.slot, kind, name, was)?;
+                    change.set.extend(value.map(|value| (name.clone(), value.clone())));
+                }
+                _ => {}
+            }
+        }
+        Ok(change)
+    }
+
+    /// The variables whose former values nobody knows.
+    fn lost(&self, now: &BTreeMap<String, Secret>) -> Vec<&str> {
+        let Scene { before, kept, .. } = self.scene;
+        let is_lost = |name: &&String| {
+            before.variables.get(*name).is_some_and(|was| {
+                let is = now.get(*name).map(|is| kept.print.of(is));
+                let value = kept.value(&before.slot, Kind::Variable, name, was);
+                is.as_ref() != Some(was) && !matches!(value, Ok(Some(_)))
+            })
+        };
+        self.touched(Kind::Variable).into_iter().filter(is_lost).map(String::as_str).collect()
+    }
+
+    /// The names that the run has to do with and the release that is gone back to has not.
+    fn touched(&self, kind: Kind) -> BTreeSet<&String> {
+        let own: BTreeSet<_> = self.definition.names(kind).collect();
+        let names = self.formers.iter().flat_map(|former| former.names(kind));
+        names.filter(|name| !own.contains(name)).collect()
     }
 
     /// Those of `variables` that no release has anything to do with.
@@ -259,8 +373,26 @@ impl<'a> Back<'a> {
         &'b self,
         variables: &'b BTreeMap<String, Secret>,
     ) -> impl Iterator<Item = (&'b String, &'b Secret)> {
-        let named: BTreeSet<_> =
-            self.definition.names().chain(self.former.iter().flat_map(Definition::names)).collect();
+        let formers = self.formers.iter().flat_map(|former| former.names(Kind::Variable));
+        let named: BTreeSet<_> = self.definition.names(Kind::Variable).chain(formers).collect();
         variables.iter().filter(move |(name, _)| !named.contains(name))
+    }
+}
+
+impl Kept {
+    fn value(
+        &self,
+        slot: &Slot,
+        kind: Kind,
+        name: &str,
+        was: &Fingerprint,
+    ) -> Result<Option<&Secret>> {
+        for run in &self.runs {
+            let value = self.values.get(&kept::key(run, &slot.id, kind, name)?);
+            if let Some(value) = value.filter(|value| self.print.of(value) == *was) {
+                return Ok(Some(value));
+            }
+        }
+        Ok(None)
     }
 }

@@ -7,6 +7,7 @@
 )]
 
 mod conformance;
+mod hostile;
 mod lab;
 mod pipeline;
 mod town;
