@@ -30,8 +30,9 @@ pub trait Platform: fmt::Debug + Send + Sync + 'static {
     /// The place of the service that is called so there, by name or id.
     ///
     /// # Errors
-    /// [`ErrorKind::Invalid`](ultrai_deploy_core::ErrorKind::Invalid) unless it is exactly one,
-    /// naming those that could be meant.
+    /// [`ErrorKind::NotFound`](ultrai_deploy_core::ErrorKind::NotFound) where there is none, and
+    /// [`ErrorKind::Invalid`](ultrai_deploy_core::ErrorKind::Invalid) where there are several, naming
+    /// those that could be meant.
     async fn find(&self, cx: &Context, name: &str) -> Result<Slot>;
 
     /// What is in a slot: its deploys, newest first, at least down to the one that serves.
