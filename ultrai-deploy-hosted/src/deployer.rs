@@ -28,7 +28,6 @@ use ultrai_deploy_core::{
 
 use crate::{
     definition::{self, Definition, SOURCE},
-    kept,
     note::Note,
     plan,
     platform::{Artifact, Platform, Seen, Slot},
@@ -308,11 +307,7 @@ impl Seam for Deployer {
 
     /// The platform keeps and forgets former deploys by its own rules.
     async fn retire(&self, cx: &Context, work: &Work<'_>, _record: &StepRecord) -> Result<()> {
-        let to = target(work)?;
-        let mut secrets = self.releases.secrets(&to.id).await?;
-        if kept::drop_all(&mut secrets) {
-            self.releases.put(to, &secrets).await?;
-        }
+        self.drop_kept(target(work)?).await?;
         if work.is_return { Ok(()) } else { self.release_own_deploys(cx).await }
     }
 

@@ -310,6 +310,10 @@ impl Seam for Platform {
         true
     }
 
+    fn brings_variables_back(&self) -> bool {
+        true
+    }
+
     async fn start(&self, cx: &Context, slot: &Slot, order: &Order<'_>) -> Result<Option<String>> {
         let at = self.at(cx, slot).await?;
         match order.artifact {

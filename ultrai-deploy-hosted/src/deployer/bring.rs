@@ -163,13 +163,35 @@ impl Deployer {
         if lost.is_empty() {
             return Ok(());
         }
-        let mut secrets = self.releases.secrets(&to.id).await?;
-        for (name, value) in lost {
-            // The first one is what was there before the run.
+        self.keep_with(cx, to, slot, kind, &lost).await
+    }
+
+    /// Keeps values with a release of the run.
+    pub(super) async fn keep_with(
+        &self,
+        cx: &Context,
+        release: &Release,
+        slot: &Slot,
+        kind: Kind,
+        values: &[(&String, &Secret)],
+    ) -> Result<()> {
+        let mut secrets = self.releases.secrets(&release.id).await?;
+        let known = secrets.len();
+        for (name, value) in values {
+            // The first one is what was there before.
             let key = kept::key(cx.run(), &slot.id, kind, name)?;
-            secrets.entry(key).or_insert_with(|| value.clone());
+            secrets.entry(key).or_insert_with(|| Secret::clone(value));
         }
-        self.releases.put(to, &secrets).await
+        if secrets.len() > known { self.releases.put(release, &secrets).await } else { Ok(()) }
+    }
+
+    /// Drops all that was kept with a release.
+    pub(super) async fn drop_kept(&self, release: &Release) -> Result<()> {
+        let mut secrets = self.releases.secrets(&release.id).await?;
+        if kept::drop_all(&mut secrets) {
+            self.releases.put(release, &secrets).await?;
+        }
+        Ok(())
     }
 
     /// The definitions of a service whose names are no person's: that of the release which the step
@@ -350,6 +372,7 @@ impl Deployer {
                     continue;
                 }
                 Status::Live => {
+                    self.is_listed(cx, slot, id).await?;
                     return wanted.map_or(Ok(()), |wanted| {
                         is_what_was_asked(&format!("{id} of {name}"), &deploy, wanted)
                     });
@@ -380,6 +403,17 @@ impl Deployer {
                 .with_advice(advice)
                 .with_evidence(evidence));
         }
+    }
+
+    /// Waits until the list of deploys shows one as over, too: whoever looks next looks there.
+    async fn is_listed(&self, cx: &Context, slot: &Slot, id: &str) -> Result<()> {
+        let end = Instant::now() + PATIENCE * self.platform.lag();
+        let shows =
+            |seen: &Seen| seen.deploys.iter().any(|one| one.id == id && !one.status.is_open());
+        while !shows(&self.see(cx, slot).await?) && Instant::now() < end {
+            self.rest(cx).await?;
+        }
+        Ok(())
     }
 
     async fn rest(&self, cx: &Context) -> Result<()> {

@@ -45,8 +45,8 @@ impl Deployer {
                 // Going back matters more.
                 unheld.push(&before.slot);
             }
-            let newest = began.slots.get(name).and_then(|slot| slot.newest.as_deref());
-            let scene = Scene { before, newest, secrets: &secrets, kept: &kept };
+            let began = began.slots.get(name);
+            let scene = Scene { before, began, secrets: &secrets, kept: &kept };
             if let Err(error) = self.bring_back(cx, work, name, &scene).await {
                 if cx.check().is_err() {
                     return Err(error.with_unknown_effect());
@@ -62,7 +62,13 @@ impl Deployer {
         }
         match failed {
             Some(error) => Err(error.with_unknown_effect()),
-            None => self.mark(cx, work.to).await,
+            None => {
+                self.mark(cx, work.to).await?;
+                match work.from {
+                    Some(from) => self.drop_kept(from).await,
+                    None => Ok(()),
+                }
+            }
         }
     }
 
@@ -92,7 +98,8 @@ impl Deployer {
         name: &ServiceName,
         scene: &Scene<'_>,
     ) -> Result<()> {
-        let Scene { before, newest: began, .. } = *scene;
+        let before = scene.before;
+        let began = scene.began.and_then(|began| began.newest.as_deref());
         let slot = &before.slot;
         let seen = self.stop_own(cx, work, name, before, began).await?;
         let back = Back::new(work, name, self.formers(work, name).await?, scene)?;
@@ -120,7 +127,7 @@ impl Deployer {
             _ if is_there => None,
             Some(back) if back.status == Status::Live => None,
             Some(back) => Some(back.id.clone()),
-            None => Some(match self.start_back(cx, slot, old).await {
+            None => Some(match self.start_keeping(cx, work, old, (&now, &back)).await {
                 Ok(Some(id)) => id,
                 Ok(None) => self.appears(cx, slot, &seen, artifact).await?,
                 // It is kept no longer: the same thing once more.
@@ -217,10 +224,7 @@ impl Deployer {
     ) -> Result<()> {
         let now = self.platform.variables(cx, slot).await?;
         let mut change = back.change(Kind::Variable, &now)?;
-        let others = back
-            .others(former)
-            .filter(|(name, value)| now.get(*name).map(Secret::expose) != Some(value.expose()));
-        let others: Vec<_> = others.map(|(name, value)| (name.clone(), value.clone())).collect();
+        let others = back.changed(former, &now)?;
         if !others.is_empty() {
             let names: Vec<_> = others.iter().map(|(name, _)| name.as_str()).collect();
             let told = format!(
@@ -247,6 +251,22 @@ impl Deployer {
         let order = Order { remove: &remove, ..self.order(artifact) };
         let id = self.start(cx, slot, &seen, &order).await?;
         self.follow(cx, name, slot, &id, Some(artifact)).await
+    }
+
+    /// Starts to go back, after keeping what the platform brings back with it.
+    async fn start_keeping(
+        &self,
+        cx: &Context,
+        work: &Work<'_>,
+        old: &Deploy,
+        (now, back): (&BTreeMap<String, Secret>, &Back<'_>),
+    ) -> Result<Option<String>> {
+        let slot = &back.scene.before.slot;
+        if let Some(from) = work.from.filter(|_| self.platform.brings_variables_back()) {
+            let others: Vec<_> = back.others(now).collect();
+            self.keep_with(cx, from, slot, Kind::Variable, &others).await?;
+        }
+        self.start_back(cx, slot, old).await
     }
 
     async fn start_back(&self, cx: &Context, slot: &Slot, old: &Deploy) -> Result<Option<String>> {
@@ -292,8 +312,8 @@ impl Deployer {
 #[derive(Clone, Copy)]
 struct Scene<'a> {
     before: &'a Before,
-    /// The newest deploy of when the way back began.
-    newest: Option<&'a str>,
+    /// What there was when the way back began.
+    began: Option<&'a Before>,
     /// Those of the release that is gone back to.
     secrets: &'a Secrets,
     kept: &'a Kept,
@@ -368,13 +388,42 @@ impl<'a> Back<'a> {
         names.filter(|name| !own.contains(name)).collect()
     }
 
+    /// Those that no release has anything to do with, that are others than when the way back began,
+    /// and were read before it: now, or by a process that died.
+    fn changed(
+        &self,
+        former: &BTreeMap<String, Secret>,
+        now: &BTreeMap<String, Secret>,
+    ) -> Result<Vec<(String, Secret)>> {
+        let Scene { before, began, kept, .. } = self.scene;
+        let mut found = Vec::new();
+        let Some(began) = began else { return Ok(found) };
+        for (name, was) in began.variables.iter().filter(|(name, _)| !self.names().contains(name)) {
+            let is_it = |value: &&Secret| kept.print.of(value) == *was;
+            if now.get(name).filter(is_it).is_some() {
+                continue;
+            }
+            let value = match former.get(name).filter(is_it) {
+                None => kept.value(&before.slot, Kind::Variable, name, was)?,
+                value => value,
+            };
+            found.extend(value.map(|value| (name.clone(), value.clone())));
+        }
+        Ok(found)
+    }
+
+    /// The variables that a release has to do with.
+    fn names(&self) -> BTreeSet<&String> {
+        let formers = self.formers.iter().flat_map(|former| former.names(Kind::Variable));
+        self.definition.names(Kind::Variable).chain(formers).collect()
+    }
+
     /// Those of `variables` that no release has anything to do with.
     fn others<'b>(
         &'b self,
         variables: &'b BTreeMap<String, Secret>,
     ) -> impl Iterator<Item = (&'b String, &'b Secret)> {
-        let formers = self.formers.iter().flat_map(|former| former.names(Kind::Variable));
-        let named: BTreeSet<_> = self.definition.names(Kind::Variable).chain(formers).collect();
+        let named = self.names();
         variables.iter().filter(move |(name, _)| !named.contains(name))
     }
 }

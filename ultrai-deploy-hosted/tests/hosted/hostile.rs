@@ -4,8 +4,8 @@ use std::{path::Path, time::Duration};
 
 use serde_json::json;
 use ultrai_deploy_core::{
-    Ending, ErrorKind, current::Serving, journal::Journal as _, pipeline::DeployRequest,
-    report::Report, spec::ReleaseSpec,
+    Ending, ErrorKind, current::Serving, journal::Journal as _, name::SecretName,
+    pipeline::DeployRequest, release_store::ReleaseStore as _, report::Report, spec::ReleaseSpec,
 };
 use ultrai_deploy_hosted::{SOURCE, platform::Artifact};
 use ultrai_deploy_testkit::crash::{self, Death, When};
@@ -301,4 +301,56 @@ async fn a_release_is_not_brought_to_another_slot() {
     let report = bring(&lab, moved, &Death::never()).await.unwrap();
     assert!(matches!(report.ending, Some(Ending::Refused { .. })), "{report}");
     assert_eq!(lab.town.begun("api"), before);
+}
+
+/// What came to serve is not looked for before a list shows it.
+#[tokio::test(start_paused = true)]
+async fn a_late_list_is_waited_for() {
+    let manners = Manners { list_lag: LAG, ..Manners::default() };
+    let lab = served(manners).await;
+    let report = bring(&lab, sick_web(), &Death::never()).await.unwrap();
+    assert!(is_back(&report), "{report}");
+    lab.assert_settled(Some("1.0.0")).await;
+    let report = upgrade(&lab, "1.1.0", &Death::never()).await.unwrap();
+    assert!(is_good(&report), "{report}");
+    lab.assert_settled(Some("1.1.0")).await;
+}
+
+/// A platform that brings variables back with a build brings back those of a person, too.
+#[tokio::test(start_paused = true)]
+async fn what_a_person_changed_meanwhile_outlives_every_crash() {
+    let manners = Manners { is_bound: true, ..Manners::default() };
+    crash::every_point(When::After, |death| async move {
+        let lab = served(manners).await;
+        lab.town.set_by_hand("api", "BY_HAND", "newer");
+        if bring(&lab, sick_web(), &death).await.is_none() {
+            finish(&lab).await;
+        }
+        let set = lab.town.set_in("api").variables;
+        assert_eq!(set.get("BY_HAND").map(String::as_str), Some("newer"));
+    })
+    .await;
+}
+
+/// What is kept is kept where secrets are, and no longer than it is of use.
+#[tokio::test(start_paused = true)]
+async fn what_is_kept_is_dropped_and_never_told() {
+    for spec in [sick_web(), spec("1.1.0", "1.1.0")] {
+        let lab = Lab::new(Manners::default());
+        for slot in ["api", "web"] {
+            lab.town.set_by_hand(slot, "VERSION", "hunter2-by-hand");
+            lab.town.deploy_by_hand(slot, &format!("shop/{slot}:by-hand"));
+        }
+        let report = bring(&lab, spec, &Death::never()).await.unwrap();
+        for run in lab.journal.runs().await.unwrap() {
+            let records = lab.journal.load(&run).await.unwrap();
+            let told = serde_json::to_string(&records).unwrap();
+            assert!(!told.contains("hunter2-by-hand"), "{told}");
+        }
+        for release in lab.releases.list().await.unwrap() {
+            let secrets = lab.releases.secrets(&release).await.unwrap();
+            let names: Vec<_> = secrets.keys().map(SecretName::as_str).collect();
+            assert!(names.iter().all(|name| *name == "TOKEN"), "{names:?}: {report}");
+        }
+    }
 }

@@ -35,6 +35,8 @@ pub struct Manners {
     /// Removing a variable starts a deploy of what is configured, and going back brings the
     /// variables of then back.
     pub is_bound: bool,
+    /// How long a list of deploys shows what was before.
+    pub list_lag: Duration,
     /// How many more calls than two go by before a deploy is over.
     pub slowness: u32,
 }
@@ -46,6 +48,7 @@ impl Manners {
         forgets: false,
         is_stubborn: false,
         is_bound: false,
+        list_lag: Duration::ZERO,
         slowness: 0,
     };
 }
@@ -89,6 +92,8 @@ struct One {
     set: Set,
     seen_from: Instant,
     left: u32,
+    /// What it was, and until when that is shown in a list.
+    was: Option<(Status, Instant)>,
 }
 
 impl Town {
@@ -185,7 +190,7 @@ impl Town {
         let place = slots.get_mut(slot).unwrap();
         place.begin(slot, artifact, Manners::default());
         place.deploys[0].left = 0;
-        place.pass();
+        place.pass(Duration::ZERO);
     }
 
     pub fn set_by_hand(&self, slot: &str, name: &str, value: &str) {
@@ -207,7 +212,7 @@ impl Town {
     fn at<T>(&self, slot: &Slot, act: impl FnOnce(&mut Place) -> T) -> T {
         let mut slots = self.slots();
         let place = slots.get_mut(&slot.name).unwrap();
-        place.pass();
+        place.pass(self.manners.list_lag);
         act(place)
     }
 
@@ -247,6 +252,7 @@ impl Place {
                 set,
                 seen_from: Instant::now() + manners.lag,
                 left: 2 + manners.slowness,
+                was: None,
             },
         );
         id
@@ -258,10 +264,11 @@ impl Place {
     }
 
     /// Time goes by.
-    fn pass(&mut self) {
+    fn pass(&mut self, list_lag: Duration) {
         let mut is_live = false;
         for at in 0..self.deploys.len() {
             let one = &mut self.deploys[at];
+            let was = one.deploy.status.clone();
             if matches!(one.deploy.status, Status::UnderWay(_)) {
                 if is_live {
                     one.deploy.status = Status::Dropped("canceled".to_owned());
@@ -282,6 +289,9 @@ impl Place {
                 }
                 is_live = true;
             }
+            if one.deploy.status != was {
+                one.was = Some((was, Instant::now() + list_lag));
+            }
         }
     }
 }
@@ -289,6 +299,16 @@ impl Place {
 impl One {
     fn is_seen(&self) -> bool {
         Instant::now() >= self.seen_from
+    }
+
+    fn listed(&self) -> Deploy {
+        let mut deploy = self.shown();
+        if let Some((was, until)) = &self.was
+            && Instant::now() < *until
+        {
+            deploy.status = was.clone();
+        }
+        deploy
     }
 
     /// Nobody is told whose source it was.
@@ -329,7 +349,7 @@ impl Platform for Town {
 
     async fn look(&self, _: &Context, slot: &Slot) -> Result<Seen> {
         Ok(self.at(slot, |place| Seen {
-            deploys: place.deploys.iter().filter(|one| one.is_seen()).map(One::shown).collect(),
+            deploys: place.deploys.iter().filter(|one| one.is_seen()).map(One::listed).collect(),
             is_suspended: place.is_suspended == place.shows_suspension(),
             url: None,
         }))
@@ -417,6 +437,10 @@ impl Platform for Town {
     }
 
     fn removes_with_deploy(&self) -> bool {
+        self.manners.is_bound
+    }
+
+    fn brings_variables_back(&self) -> bool {
         self.manners.is_bound
     }
 
