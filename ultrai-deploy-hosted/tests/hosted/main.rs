@@ -7,6 +7,7 @@
 )]
 
 mod conformance;
+mod heirs;
 mod hostile;
 mod lab;
 mod pipeline;
