@@ -186,6 +186,7 @@ impl Deployer {
             return Ok(());
         }
         // That may have started what is configured.
+        self.wait_for_the_unseen(cx).await?;
         let seen = self.see(cx, slot).await?;
         for deploy in seen.deploys.iter().filter(|deploy| deploy.status.is_open()) {
             let cancelling = self.platform.cancel(cx, slot, &deploy.id);
@@ -288,7 +289,11 @@ impl Deployer {
         let newest = before.newest.as_deref();
         let brought = work.from.and_then(|from| from.services.get(name));
         let brought = brought.map(|service| definition::artifact(name, service)).transpose()?;
-        let back: Vec<_> = seen.since(began).map(|deploy| deploy.id.clone()).collect();
+        // Where nothing served nothing is begun to go back.
+        let back: Vec<_> = match before.live {
+            Some(_) => seen.since(began).map(|deploy| deploy.id.clone()).collect(),
+            None => Vec::new(),
+        };
         let open: Vec<_> = seen
             .since(newest)
             .filter(|deploy| deploy.status.is_open() && !back.contains(&deploy.id))

@@ -4,14 +4,14 @@ use std::{path::Path, time::Duration};
 
 use serde_json::json;
 use ultrai_deploy_core::{
-    Ending, ErrorKind, current::Serving, journal::Journal as _, name::SecretName,
+    Ending, ErrorKind, current::Serving, journal::Journal as _, lease::Wait, name::SecretName,
     pipeline::DeployRequest, release_store::ReleaseStore as _, report::Report, spec::ReleaseSpec,
 };
 use ultrai_deploy_hosted::{SOURCE, platform::Artifact};
 use ultrai_deploy_testkit::crash::{self, Death, When};
 
 use crate::{
-    lab::{Lab, bring, ending, finish, name, served, spec, upgrade},
+    lab::{Lab, WAIT, bring, ending, finish, name, served, spec, upgrade},
     town::{LAG, Manners, Set},
 };
 
@@ -352,5 +352,42 @@ async fn what_is_kept_is_dropped_and_never_told() {
             let names: Vec<_> = secrets.keys().map(SecretName::as_str).collect();
             assert!(names.iter().all(|name| *name == "TOKEN"), "{names:?}: {report}");
         }
+    }
+}
+
+/// Where nothing served nothing comes to serve later, either: not what was accepted and is shown
+/// late, and not what the platform begins because a variable goes.
+#[tokio::test(start_paused = true)]
+async fn nothing_comes_after_the_way_back_to_nothing() {
+    let manners =
+        Manners { is_bound: true, is_silent: true, lag: LAG, slowness: 20, ..Manners::default() };
+    for when in [When::Before, When::After] {
+        crash::every_point(when, |death| async move {
+            let lab = Lab::new(manners);
+            if bring(&lab, spec("1.0.0", "1.0.0"), &death).await.is_none() {
+                let run = lab.process().resume(false, Wait::AtMost(WAIT)).await.unwrap();
+                if let Some(run) = run {
+                    run.cancel().cancel();
+                    run.join().await.unwrap();
+                }
+            }
+            for _ in 0..40 {
+                tokio::time::sleep(LAG).await;
+                lab.current().await;
+            }
+            let serving = lab.current().await.serving;
+            let runs = lab.journal.runs().await.unwrap();
+            let ended = match runs.first() {
+                Some(run) => ending(&lab, run).await,
+                None => None,
+            };
+            match ended {
+                Some(Ending::Succeeded { .. }) => {
+                    assert!(matches!(serving, Serving::Release(_)), "{serving:?}");
+                }
+                ended => assert_eq!(serving, Serving::Nothing, "{ended:?}"),
+            }
+        })
+        .await;
     }
 }

@@ -370,11 +370,9 @@ impl Platform for Town {
         let manners = self.manners;
         self.at(slot, |place| {
             apply(&mut place.set.variables, change);
-            let is_live = place.deploys.iter().any(|one| one.deploy.status == Status::Live);
             if let Some(configured) = place.configured.clone()
                 && manners.is_bound
                 && !change.remove.is_empty()
-                && is_live
                 && !place.is_suspended
             {
                 place.begin(&slot.name, configured, manners);
