@@ -307,6 +307,11 @@ impl Deployer {
             cx.effect("cancel", id, json!({}), self.platform.cancel(cx, slot, id)).await?;
         }
         if !open.is_empty() {
+            // It may have come to serve instead, which a list may show late.
+            let is_over = |seen: &Seen| {
+                !seen.deploys.iter().any(|one| one.status.is_open() && open.contains(&one.id))
+            };
+            self.until(cx, slot, "done with what was stopped", is_over).await?;
             seen = self.see(cx, slot).await?;
         }
         Ok(seen)

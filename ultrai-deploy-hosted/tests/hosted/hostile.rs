@@ -391,3 +391,32 @@ async fn nothing_comes_after_the_way_back_to_nothing() {
         .await;
     }
 }
+
+/// A list that is late shows what is over as under way, and what was replaced as serving.
+#[tokio::test(start_paused = true)]
+async fn a_late_list_tells_no_way_back_that_was_none() {
+    let manners = Manners { list_lag: LAG, ..Manners::default() };
+    for slowness in [0, 2] {
+        crash::every_point(When::After, |death| async move {
+            let mut lab = served(manners).await;
+            lab.town.manners.slowness = slowness;
+            if upgrade(&lab, "1.1.0", &death).await.is_none() {
+                let run = lab.process().resume(false, Wait::AtMost(WAIT)).await.unwrap();
+                if let Some(run) = run {
+                    run.cancel().cancel();
+                    run.join().await.unwrap();
+                }
+            }
+            tokio::time::sleep(LAG).await;
+            let runs = lab.journal.runs().await.unwrap();
+            let [_, run] = &runs[..] else { return };
+            let version = match ending(&lab, run).await {
+                Some(Ending::Succeeded { .. }) => "1.1.0",
+                _ => "1.0.0",
+            };
+            lab.current().await;
+            lab.assert_settled(Some(version)).await;
+        })
+        .await;
+    }
+}
