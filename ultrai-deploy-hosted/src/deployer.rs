@@ -1,7 +1,9 @@
 //! Brings releases to a hosted platform and takes them back, whatever the platform.
 
+mod back;
 mod bring;
 mod go_back;
+mod keeping;
 mod observe;
 mod own_deploys;
 

@@ -23,8 +23,8 @@ pub(crate) fn key(run: &RunId, slot: &str, kind: Kind, value: &str) -> Result<Se
         Kind::Variable => "variable",
         Kind::File => "file",
     };
-    SecretName::new(format!("{PREFIX}{}", digest::of_json(&json!([run, slot, kind, value]))))
-        .map_err(Into::into)
+    let digest = digest::of_json(&json!([run, slot, kind, value]));
+    SecretName::new(format!("{PREFIX}{digest}"))
 }
 
 /// Drops what runs kept; whether there was something.

@@ -1,24 +1,20 @@
 //! From what runs in a slot to what shall run there.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    time::Duration,
-};
+use std::{collections::BTreeMap, time::Duration};
 
 use serde_json::{Value, json};
 use tokio::time::Instant;
 use ultrai_deploy_core::{
     Context, Error, ErrorKind, Result,
     deployer::Work,
-    name::{ReleaseId, ServiceName},
-    release::Release,
+    name::ServiceName,
     secret::{Secret, Secrets},
 };
 
 use super::{Deployer, target};
 use crate::{
     definition::{self, Definition},
-    kept::{self, Kind},
+    kept::Kind,
     note::Note,
     platform::{Artifact, Change, Deploy, Order, Seen, Setting, Slot, Status},
     snapshot::Snapshot,
@@ -140,79 +136,6 @@ impl Deployer {
             return Ok(BTreeMap::new());
         }
         self.platform.files(cx, slot).await
-    }
-
-    /// Keeps what is about to be changed and that the release that served does not know.
-    async fn keep(
-        &self,
-        cx: &Context,
-        work: &Work<'_>,
-        name: &ServiceName,
-        slot: &Slot,
-        kind: Kind,
-        (now, change): (&BTreeMap<String, Secret>, &Change),
-    ) -> Result<()> {
-        let to = target(work)?;
-        let known = definition_of(work.from, name)?.unwrap_or_default();
-        let known: BTreeSet<_> = known.names(kind).collect();
-        let changed = change.set.keys().chain(&change.remove);
-        let lost: Vec<_> = changed
-            .filter(|name| !known.contains(name))
-            .filter_map(|name| Some((name, now.get(name)?)))
-            .collect();
-        if lost.is_empty() {
-            return Ok(());
-        }
-        self.keep_with(cx, to, slot, kind, &lost).await
-    }
-
-    /// Keeps values with a release of the run.
-    pub(super) async fn keep_with(
-        &self,
-        cx: &Context,
-        release: &Release,
-        slot: &Slot,
-        kind: Kind,
-        values: &[(&String, &Secret)],
-    ) -> Result<()> {
-        let mut secrets = self.releases.secrets(&release.id).await?;
-        let known = secrets.len();
-        for (name, value) in values {
-            // The first one is what was there before.
-            let key = kept::key(cx.run(), &slot.id, kind, name)?;
-            secrets.entry(key).or_insert_with(|| Secret::clone(value));
-        }
-        if secrets.len() > known { self.releases.put(release, &secrets).await } else { Ok(()) }
-    }
-
-    /// Drops all that was kept with a release.
-    pub(super) async fn drop_kept(&self, release: &Release) -> Result<()> {
-        let mut secrets = self.releases.secrets(&release.id).await?;
-        if kept::drop_all(&mut secrets) {
-            self.releases.put(release, &secrets).await?;
-        }
-        Ok(())
-    }
-
-    /// The definitions of a service whose names are no person's: that of the release which the step
-    /// leaves, and those of all others that the run has met, such as one that was held.
-    pub(super) async fn formers(
-        &self,
-        work: &Work<'_>,
-        name: &ServiceName,
-    ) -> Result<Vec<Definition>> {
-        let mut formers: Vec<_> = definition_of(work.from, name)?.into_iter().collect();
-        let is_known = |id: &ReleaseId| {
-            [work.from, work.to].into_iter().flatten().any(|release| release.id == *id)
-        };
-        for id in Snapshot::releases(work)?.iter().filter(|id| !is_known(id)) {
-            match self.releases.get(id).await {
-                Ok(release) => formers.extend(definition_of(Some(&release), name)?),
-                Err(error) if error.kind() == ErrorKind::NotFound => {}
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(formers)
     }
 
     pub(super) async fn change_files(
@@ -452,11 +375,6 @@ pub(super) fn own<'a>(
 fn may_be(deploy: &Deploy, wanted: Option<&Artifact>) -> bool {
     let (Some(one), Some(wanted)) = (&deploy.artifact, wanted) else { return true };
     one.is(wanted)
-}
-
-fn definition_of(release: Option<&Release>, name: &ServiceName) -> Result<Option<Definition>> {
-    let service = release.and_then(|release| release.services.get(name));
-    service.map(|service| Definition::read(name, &service.config)).transpose()
 }
 
 /// Names only.

@@ -1,24 +1,25 @@
 //! Back to what served before the run.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use serde_json::json;
 use ultrai_deploy_core::{
     Context, ErrorKind, Result,
     deployer::{StepRecord, Work},
-    name::{RunId, ServiceName},
-    secret::{Fingerprint, Secret, Secrets},
+    name::ServiceName,
+    secret::{Secret, Secrets},
 };
 
 use super::{
     Deployer,
+    back::{Back, Scene},
     bring::{Settings, names_of, own},
 };
 use crate::{
-    definition::{self, Definition},
-    kept::{self, Kind},
+    definition,
+    kept::Kind,
     platform::{Artifact, Change, Deploy, Order, Seen, Slot, Status},
-    snapshot::{Before, Print, Snapshot},
+    snapshot::{Before, Snapshot},
 };
 
 impl Deployer {
@@ -60,35 +61,14 @@ impl Deployer {
                 failed.get_or_insert(error);
             }
         }
-        match failed {
-            Some(error) => Err(error.with_unknown_effect()),
-            None => {
-                self.mark(cx, work.to).await?;
-                match work.from {
-                    Some(from) => self.drop_kept(from).await,
-                    None => Ok(()),
-                }
-            }
+        if let Some(error) = failed {
+            return Err(error.with_unknown_effect());
         }
-    }
-
-    /// What this run kept, and those whose place it took.
-    async fn kept(&self, cx: &Context, work: &Work<'_>) -> Result<Kept> {
-        let held = work.inherited.iter().map(|one| &one.run);
-        let mut runs: Vec<_> = held.chain([cx.run()]).cloned().collect();
-        runs.dedup();
-        let mut values = Secrets::new();
-        let mut releases = Snapshot::releases(work)?;
-        releases.extend(work.from.map(|from| from.id.clone()));
-        for id in &releases {
-            match self.releases.secrets(id).await {
-                Ok(secrets) => values.extend(secrets),
-                Err(error) if error.kind() == ErrorKind::NotFound => {}
-                Err(error) => return Err(error),
-            }
+        self.mark(cx, work.to).await?;
+        match work.from {
+            Some(from) => self.drop_kept(from).await,
+            None => Ok(()),
         }
-        let print = Print::new(&self.releases.fingerprint_key().await?)?;
-        Ok(Kept { runs, values, print })
     }
 
     async fn bring_back(
@@ -315,143 +295,5 @@ impl Deployer {
             seen = self.see(cx, slot).await?;
         }
         Ok(seen)
-    }
-}
-
-/// What there is for a service to go back.
-#[derive(Clone, Copy)]
-struct Scene<'a> {
-    before: &'a Before,
-    /// What there was when the way back began.
-    began: Option<&'a Before>,
-    /// Those of the release that is gone back to.
-    secrets: &'a Secrets,
-    kept: &'a Kept,
-}
-
-/// What runs kept of what was set before them.
-struct Kept {
-    /// Oldest first: it was there before all others.
-    runs: Vec<RunId>,
-    values: Secrets,
-    print: Print,
-}
-
-/// What a service goes back to.
-struct Back<'a> {
-    definition: Definition,
-    /// What the run brought, and those whose place it took.
-    formers: Vec<Definition>,
-    scene: Scene<'a>,
-}
-
-impl<'a> Back<'a> {
-    fn new(
-        work: &Work<'_>,
-        name: &ServiceName,
-        formers: Vec<Definition>,
-        scene: &Scene<'a>,
-    ) -> Result<Self> {
-        let of_target = work.to.and_then(|to| to.services.get(name));
-        let definition = match of_target {
-            Some(service) => Definition::read(name, &service.config)?,
-            None => Definition::default(),
-        };
-        Ok(Self { definition, formers, scene: *scene })
-    }
-
-    /// What the release has is set; what else the run has touched is as it was before.
-    fn change(&self, kind: Kind, now: &BTreeMap<String, Secret>) -> Result<Change> {
-        let Scene { before, secrets, kept, .. } = self.scene;
-        let mut change = self.definition.change(kind, now, &[], secrets)?;
-        for name in self.touched(kind) {
-            let (is, was) = (now.get(name), before.of_kind(kind).get(name));
-            match was {
-                None if is.is_some() => change.remove.push(name.clone()),
-                Some(was) if is.map(|is| kept.print.of(is)).as_ref() != Some(was) => {
-                    let value = kept.value(&before.slot, kind, name, was)?;
-                    change.set.extend(value.map(|value| (name.clone(), value.clone())));
-                }
-                _ => {}
-            }
-        }
-        Ok(change)
-    }
-
-    /// The variables whose former values nobody knows.
-    fn lost(&self, now: &BTreeMap<String, Secret>) -> Vec<&str> {
-        let Scene { before, kept, .. } = self.scene;
-        let is_lost = |name: &&String| {
-            before.variables.get(*name).is_some_and(|was| {
-                let is = now.get(*name).map(|is| kept.print.of(is));
-                let value = kept.value(&before.slot, Kind::Variable, name, was);
-                is.as_ref() != Some(was) && !matches!(value, Ok(Some(_)))
-            })
-        };
-        self.touched(Kind::Variable).into_iter().filter(is_lost).map(String::as_str).collect()
-    }
-
-    /// The names that the run has to do with and the release that is gone back to has not.
-    fn touched(&self, kind: Kind) -> BTreeSet<&String> {
-        let own: BTreeSet<_> = self.definition.names(kind).collect();
-        let names = self.formers.iter().flat_map(|former| former.names(kind));
-        names.filter(|name| !own.contains(name)).collect()
-    }
-
-    /// Those that no release has anything to do with, that are others than when the way back began,
-    /// and were read before it: now, or by a process that died.
-    fn changed(
-        &self,
-        former: &BTreeMap<String, Secret>,
-        now: &BTreeMap<String, Secret>,
-    ) -> Result<Vec<(String, Secret)>> {
-        let Scene { before, began, kept, .. } = self.scene;
-        let mut found = Vec::new();
-        let Some(began) = began else { return Ok(found) };
-        for (name, was) in began.variables.iter().filter(|(name, _)| !self.names().contains(name)) {
-            let is_it = |value: &&Secret| kept.print.of(value) == *was;
-            if now.get(name).filter(is_it).is_some() {
-                continue;
-            }
-            let value = match former.get(name).filter(is_it) {
-                None => kept.value(&before.slot, Kind::Variable, name, was)?,
-                value => value,
-            };
-            found.extend(value.map(|value| (name.clone(), value.clone())));
-        }
-        Ok(found)
-    }
-
-    /// The variables that a release has to do with.
-    fn names(&self) -> BTreeSet<&String> {
-        let formers = self.formers.iter().flat_map(|former| former.names(Kind::Variable));
-        self.definition.names(Kind::Variable).chain(formers).collect()
-    }
-
-    /// Those of `variables` that no release has anything to do with.
-    fn others<'b>(
-        &'b self,
-        variables: &'b BTreeMap<String, Secret>,
-    ) -> impl Iterator<Item = (&'b String, &'b Secret)> {
-        let named = self.names();
-        variables.iter().filter(move |(name, _)| !named.contains(name))
-    }
-}
-
-impl Kept {
-    fn value(
-        &self,
-        slot: &Slot,
-        kind: Kind,
-        name: &str,
-        was: &Fingerprint,
-    ) -> Result<Option<&Secret>> {
-        for run in &self.runs {
-            let value = self.values.get(&kept::key(run, &slot.id, kind, name)?);
-            if let Some(value) = value.filter(|value| self.print.of(value) == *was) {
-                return Ok(Some(value));
-            }
-        }
-        Ok(None)
     }
 }

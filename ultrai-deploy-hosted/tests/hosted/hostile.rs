@@ -27,7 +27,7 @@ fn is_good(report: &Report) -> bool {
 fn sick_web() -> ReleaseSpec {
     let mut spec = spec("1.1.0", "1.1.0");
     let web = spec.services.get_mut(&name("web")).unwrap();
-    web.image.as_mut().unwrap().reference = "shop/web:sick".to_owned();
+    "shop/web:sick".clone_into(&mut web.image.as_mut().unwrap().reference);
     spec
 }
 
