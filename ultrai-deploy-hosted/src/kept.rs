@@ -17,12 +17,21 @@ pub(crate) enum Kind {
     File,
 }
 
+/// What a setting is kept as.
+pub(crate) const SETTING: &str = "setting";
+
+impl Kind {
+    /// What it is kept as.
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Variable => "variable",
+            Self::File => "file",
+        }
+    }
+}
+
 /// Under which name `run` keeps what `value` was in a slot.
-pub(crate) fn key(run: &RunId, slot: &str, kind: Kind, value: &str) -> Result<SecretName> {
-    let kind = match kind {
-        Kind::Variable => "variable",
-        Kind::File => "file",
-    };
+pub(crate) fn key(run: &RunId, slot: &str, kind: &str, value: &str) -> Result<SecretName> {
     let digest = digest::of_json(&json!([run, slot, kind, value]));
     SecretName::new(format!("{PREFIX}{digest}"))
 }

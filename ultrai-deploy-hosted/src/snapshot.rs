@@ -44,9 +44,9 @@ pub(crate) struct Before {
     /// Those of the files with secrets.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub(crate) files: BTreeMap<String, Fingerprint>,
-    /// The settings that were set.
+    /// Those of the settings: a command may hold a password.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub(crate) settings: BTreeMap<Setting, String>,
+    pub(crate) settings: BTreeMap<Setting, Fingerprint>,
 }
 
 /// What is set in a slot.
@@ -58,8 +58,8 @@ pub(crate) struct Set {
 
 impl Before {
     pub(crate) fn of(slot: Slot, seen: &Seen, set: Set, key: &FingerprintKey) -> Result<Self> {
-        let print = Print::new(key)?;
-        let print = |(name, value): (&String, &Secret)| (name.clone(), print.of(value));
+        let prints = Print::new(key)?;
+        let print = |(name, value): (&String, &Secret)| (name.clone(), prints.of(value));
         let Set { variables, files, configured } = set;
         Ok(Self {
             slot,
@@ -68,7 +68,7 @@ impl Before {
             configured: configured.artifact,
             variables: variables.iter().map(print).collect(),
             files: files.iter().map(print).collect(),
-            settings: configured.settings,
+            settings: prints.of_settings(&configured.settings),
         })
     }
 }
@@ -94,6 +94,16 @@ impl Print {
     pub(crate) fn new(key: &FingerprintKey) -> Result<Self> {
         // One name for all: only whether a value is the same matters.
         Ok(Self { key: key.clone(), name: SecretName::new("VARIABLE")? })
+    }
+
+    pub(crate) fn of_settings(
+        &self,
+        settings: &BTreeMap<Setting, String>,
+    ) -> BTreeMap<Setting, Fingerprint> {
+        let print = |(setting, value): (&Setting, &String)| {
+            (*setting, self.of(&Secret::new(value.as_str())))
+        };
+        settings.iter().map(print).collect()
     }
 
     pub(crate) fn of(&self, value: &Secret) -> Fingerprint {

@@ -6,11 +6,16 @@ use ultrai_deploy_core::{
     Result,
     deployer::Work,
     name::ServiceName,
-    secret::{Secret, Secrets},
+    secret::{Fingerprint, Secret, Secrets},
 };
 
 use super::keeping::Kept;
-use crate::{definition::Definition, kept::Kind, platform::Change, snapshot::Before};
+use crate::{
+    definition::Definition,
+    kept::{self, Kind},
+    platform::{Change, Setting},
+    snapshot::Before,
+};
 
 /// What there is for a service to go back.
 #[derive(Clone, Copy)]
@@ -55,7 +60,7 @@ impl<'a> Back<'a> {
             match was {
                 None if is.is_some() => change.remove.push(name.clone()),
                 Some(was) if is.map(|is| kept.print.of(is)).as_ref() != Some(was) => {
-                    let value = kept.value(&before.slot, kind, name, was)?;
+                    let value = kept.value(&before.slot, kind.as_str(), name, was)?;
                     change.set.extend(value.map(|value| (name.clone(), value.clone())));
                 }
                 _ => {}
@@ -70,11 +75,22 @@ impl<'a> Back<'a> {
         let is_lost = |name: &&String| {
             before.variables.get(*name).is_some_and(|was| {
                 let is = now.get(*name).map(|is| kept.print.of(is));
-                let value = kept.value(&before.slot, Kind::Variable, name, was);
+                let value = kept.value(&before.slot, Kind::Variable.as_str(), name, was);
                 is.as_ref() != Some(was) && !matches!(value, Ok(Some(_)))
             })
         };
         self.touched(Kind::Variable).into_iter().filter(is_lost).map(String::as_str).collect()
+    }
+
+    /// What a setting was; nothing where nobody knows it any more.
+    pub(super) fn setting(&self, setting: Setting, was: &Fingerprint) -> Result<Option<String>> {
+        let Scene { before, kept: known, .. } = self.scene;
+        let of_target = self.definition.settings.get(&setting).cloned().map(Secret::new);
+        let value = match of_target.filter(|value| known.print.of(value) == *was) {
+            None => known.value(&before.slot, kept::SETTING, setting.as_str(), was)?.cloned(),
+            value => value,
+        };
+        Ok(value.map(|value| value.expose().to_owned()))
     }
 
     /// The names that the run has to do with and the release that is gone back to has not.
@@ -100,7 +116,7 @@ impl<'a> Back<'a> {
                 continue;
             }
             let value = match former.get(name).filter(is_it) {
-                None => kept.value(&before.slot, Kind::Variable, name, was)?,
+                None => kept.value(&before.slot, Kind::Variable.as_str(), name, was)?,
                 value => value,
             };
             found.extend(value.map(|value| (name.clone(), value.clone())));

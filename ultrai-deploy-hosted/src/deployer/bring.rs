@@ -14,7 +14,7 @@ use ultrai_deploy_core::{
 use super::{Deployer, target};
 use crate::{
     definition::{self, Definition},
-    kept::Kind,
+    kept::{self, Kind},
     note::Note,
     platform::{Artifact, Change, Deploy, Order, Seen, Setting, Slot, Status},
     snapshot::Snapshot,
@@ -44,7 +44,7 @@ impl Deployer {
             self.hold_or_tell(cx, &slot).await?;
         }
         let formers = self.formers(work, name).await?;
-        let settings = self.settings_to_change(cx, &slot, &definition).await?;
+        let settings = self.settings_to_change(cx, work, &slot, &definition).await?;
         self.set_up(cx, &slot, None, &settings).await?;
         let now = self.files(cx, &slot, &definition, &formers).await?;
         let files = definition.change(Kind::File, &now, &formers, secrets)?;
@@ -89,10 +89,12 @@ impl Deployer {
         Order { archive, ..Order::new(artifact) }
     }
 
-    /// The settings of `definition` that the slot does not have.
+    /// The settings of `definition` that the slot does not have. What it has is kept: nobody else
+    /// knows it.
     async fn settings_to_change(
         &self,
         cx: &Context,
+        work: &Work<'_>,
         slot: &Slot,
         definition: &Definition,
     ) -> Result<Settings> {
@@ -104,7 +106,16 @@ impl Deployer {
             // What is not set and what is empty is the same.
             now.get(setting).map_or("", String::as_str) != value.as_str()
         });
-        Ok(differ.map(|(setting, value)| (*setting, Some(value.clone()))).collect())
+        let differ: Settings =
+            differ.map(|(setting, value)| (*setting, Some(value.clone()))).collect();
+        let lost: Vec<_> = now
+            .iter()
+            .filter(|(setting, _)| differ.contains_key(setting))
+            .map(|(setting, value)| (setting.as_str().to_owned(), Secret::new(value.as_str())))
+            .collect();
+        let lost: Vec<_> = lost.iter().map(|(name, value)| (name, value)).collect();
+        self.keep_with(cx, target(work)?, slot, kept::SETTING, &lost).await?;
+        Ok(differ)
     }
 
     /// Sets what the platform deploys by itself, where that is given, and settings.
@@ -118,7 +129,8 @@ impl Deployer {
         if artifact.is_none() && settings.is_empty() {
             return Ok(());
         }
-        let detail = json!({ "artifact": artifact, "settings": settings });
+        let names: Vec<_> = settings.keys().collect();
+        let detail = json!({ "artifact": artifact, "settings": names });
         let configuring = self.platform.configure(cx, slot, artifact, settings);
         cx.effect("configure", &slot.name, detail, configuring).await
     }

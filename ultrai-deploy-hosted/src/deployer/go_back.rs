@@ -179,12 +179,22 @@ impl Deployer {
     /// by itself.
     async fn restore_set_up(&self, cx: &Context, before: &Before, back: &Back<'_>) -> Result<()> {
         let now = self.platform.configured(cx, &before.slot).await?;
+        let is = back.scene.kept.print.of_settings(&now.settings);
         let mut settings = Settings::new();
         for setting in back.formers.iter().flat_map(|former| former.settings.keys()) {
             let was = before.settings.get(setting);
-            if now.settings.get(setting) != was {
-                settings.insert(*setting, was.cloned());
+            if is.get(setting) == was {
+                continue;
             }
+            let value = was.map(|was| back.setting(*setting, was)).transpose()?;
+            if value == Some(None) {
+                let name = &before.slot.name;
+                let told =
+                    format!("{setting} of {name} was something else before that nobody knows");
+                cx.note(&told).await?;
+                continue;
+            }
+            settings.insert(*setting, value.flatten());
         }
         let artifact = match (&before.configured, &now.artifact) {
             (Some(was), Some(is)) if is.is(was) => None,
@@ -245,7 +255,7 @@ impl Deployer {
         let slot = &back.scene.before.slot;
         if let Some(from) = work.from.filter(|_| self.platform.brings_variables_back()) {
             let others: Vec<_> = back.others(now).collect();
-            self.keep_with(cx, from, slot, Kind::Variable, &others).await?;
+            self.keep_with(cx, from, slot, Kind::Variable.as_str(), &others).await?;
         }
         self.start_back(cx, slot, old).await
     }

@@ -40,7 +40,7 @@ impl Deployer {
         if lost.is_empty() {
             return Ok(());
         }
-        self.keep_with(cx, to, slot, kind, &lost).await
+        self.keep_with(cx, to, slot, kind.as_str(), &lost).await
     }
 
     /// Keeps values with a release of the run.
@@ -49,9 +49,12 @@ impl Deployer {
         cx: &Context,
         release: &Release,
         slot: &Slot,
-        kind: Kind,
+        kind: &str,
         values: &[(&String, &Secret)],
     ) -> Result<()> {
+        if values.is_empty() {
+            return Ok(());
+        }
         let mut secrets = self.releases.secrets(&release.id).await?;
         let known = secrets.len();
         for (name, value) in values {
@@ -124,7 +127,7 @@ impl Kept {
     pub(super) fn value(
         &self,
         slot: &Slot,
-        kind: Kind,
+        kind: &str,
         name: &str,
         was: &Fingerprint,
     ) -> Result<Option<&Secret>> {

@@ -7,7 +7,10 @@ use ultrai_deploy_core::{
     Ending, ErrorKind, current::Serving, journal::Journal as _, lease::Wait, name::SecretName,
     pipeline::DeployRequest, release_store::ReleaseStore as _, report::Report, spec::ReleaseSpec,
 };
-use ultrai_deploy_hosted::{SOURCE, platform::Artifact};
+use ultrai_deploy_hosted::{
+    SOURCE,
+    platform::{Artifact, Setting},
+};
 use ultrai_deploy_testkit::crash::{self, Death, When};
 
 use crate::{
@@ -48,6 +51,8 @@ fn set_up_by_hand(manners: Manners) -> (Lab, Set) {
             lab.town.set_by_hand(slot, variable, value);
         }
         lab.town.set_file_by_hand(slot, "token.txt", "mine");
+        lab.town.set_up_by_hand(slot, Setting::HealthPath, "/by-hand");
+        lab.town.set_up_by_hand(slot, Setting::StartCommand, "serve");
         lab.town.deploy_by_hand(slot, &format!("shop/{slot}:by-hand"));
     }
     let set = lab.town.set_in("api");
@@ -339,6 +344,8 @@ async fn what_is_kept_is_dropped_and_never_told() {
         let lab = Lab::new(Manners::default());
         for slot in ["api", "web"] {
             lab.town.set_by_hand(slot, "VERSION", "hunter2-by-hand");
+            lab.town.set_up_by_hand(slot, Setting::StartCommand, "serve hunter2-by-hand");
+            lab.town.set_up_by_hand(slot, Setting::HealthPath, "/hunter2-by-hand");
             lab.town.deploy_by_hand(slot, &format!("shop/{slot}:by-hand"));
         }
         let report = bring(&lab, spec, &Death::never()).await.unwrap();

@@ -199,6 +199,11 @@ impl Town {
         set.variables.insert(name.to_owned(), value.to_owned());
     }
 
+    pub fn set_up_by_hand(&self, slot: &str, setting: Setting, value: &str) {
+        let mut slots = self.slots();
+        slots.get_mut(slot).unwrap().set.settings.insert(setting, value.to_owned());
+    }
+
     pub fn set_in(&self, slot: &str) -> Set {
         self.slots()[slot].set.clone()
     }
