@@ -49,7 +49,7 @@ impl Deployer {
             let began = began.slots.get(name);
             let scene = Scene { before, began, secrets: &secrets, kept: &kept };
             if let Err(error) = self.bring_back(cx, work, name, &scene).await {
-                if cx.check().is_err() {
+                if cx.check().is_err() || cx.guard().await.is_err() {
                     return Err(error.with_unknown_effect());
                 }
                 // The others go back all the same.

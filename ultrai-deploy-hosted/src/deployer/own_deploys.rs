@@ -13,6 +13,8 @@ impl Deployer {
         if self.platform.auto_deploys(cx, slot).await? != Some(true) {
             return Ok(());
         }
+        // The note is of whoever has the lease.
+        cx.guard().await?;
         let mut note = Note::read(&*self.releases).await?;
         note.held.insert(slot.id.clone(), slot.name.clone());
         note.write(&*self.releases).await?;

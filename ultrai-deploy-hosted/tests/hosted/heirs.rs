@@ -2,11 +2,14 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use serde_json::json;
+use async_trait::async_trait;
+use serde_json::{Value, json};
 use ultrai_deploy_core::{
-    Context, Deployer as _,
-    current::Current,
+    Context, Deployer as _, Error, ErrorKind, Result,
+    context::{EffectLog, Key},
+    current::{Current, Serving},
     deployer::{Inherited, Step, StepRecord, Work},
+    error::Failure,
     memory,
     name::{ProjectName, RunId, Target},
     release::{Image, Release, ReleaseService},
@@ -17,7 +20,7 @@ use ultrai_deploy_core::{
 use ultrai_deploy_hosted as hosted;
 
 use crate::{
-    lab::name,
+    lab::{name, served, target},
     town::{Manners, Town},
 };
 
@@ -111,4 +114,55 @@ async fn what_only_a_held_release_has_goes_with_it() {
     let record = bench.deployer.prepare(&cx, Step::Rollback, &work).await.unwrap();
     bench.deployer.rollback(&cx, &work, &record).await.unwrap();
     assert_eq!(town.set_in("api"), set);
+}
+
+/// Who lost the lease while going back leaves the rest to whoever has it.
+#[tokio::test(start_paused = true)]
+async fn who_lost_the_lease_touches_nothing_more() {
+    let lab = served(Manners::default()).await;
+    lab.town.let_deploy_itself("api");
+    let run = RunId::generate();
+    let key = Key { run, step: "rollback".to_owned(), attempt: 1 };
+    let cx = Context::new(target(), key, Arc::new(Lost));
+    let cx = &cx;
+    let deployer = lab.deployer();
+    let Serving::Release(id) = lab.current().await.serving else { panic!("nothing serves") };
+    let release = lab.releases.get(&id).await.unwrap();
+    let plan = deployer.plan(&lab.current().await, &release).unwrap();
+    let work = Work {
+        from: Some(&release),
+        to: Some(&release),
+        plan: &plan,
+        records: &[],
+        inherited: &[],
+        is_return: false,
+    };
+    let record = deployer.prepare(cx, Step::Rollback, &work).await.unwrap();
+    let note = lab.releases.note().await.unwrap();
+    deployer.rollback(cx, &work, &record).await.unwrap_err();
+    assert_eq!(lab.releases.note().await.unwrap(), note);
+}
+
+/// The journal of a driver whose lease is gone.
+#[derive(Debug)]
+struct Lost;
+
+fn fenced() -> Error {
+    Error::new(ErrorKind::Fenced, "go on", "the lease is lost").without_effect()
+}
+
+#[async_trait]
+impl EffectLog for Lost {
+    async fn begin(&self, _: &Key, _: &str, _: &str, _: Value) -> Result<u64> {
+        Err(fenced())
+    }
+    async fn end(&self, _: &Key, _: u64, _: Result<Value, Failure>) -> Result<()> {
+        Err(fenced())
+    }
+    async fn guard(&self) -> Result<()> {
+        Err(fenced())
+    }
+    async fn note(&self, _: &str) -> Result<()> {
+        Err(fenced())
+    }
 }
