@@ -21,12 +21,14 @@ const SHORTEST: usize = 6;
 pub struct Redactor(Vec<String>);
 
 impl Redactor {
-    /// Looks for the values of `secrets` that have at least 6 bytes, and for the lines of those
-    /// that have several, since output comes line by line.
+    /// Looks for the values of `secrets` that have at least 6 bytes, also as JSON writes them, and
+    /// for the lines of those that have several, since output comes line by line.
     pub fn new(secrets: &Secrets) -> Self {
         let mut redactor = Self::default();
         for value in secrets.values().map(Secret::expose) {
-            let texts = std::iter::once(value).chain(value.lines()).map(str::trim);
+            let quoted = Value::from(value).to_string();
+            let quoted = quoted.trim_matches('"');
+            let texts = [value, quoted].into_iter().chain(value.lines()).map(str::trim);
             redactor.0.extend(texts.filter(|text| text.len() >= SHORTEST).map(str::to_owned));
         }
         redactor.sort();

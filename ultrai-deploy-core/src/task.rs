@@ -10,6 +10,12 @@ use crate::{context::Context, error::Result, release::Release, verification::Tas
 /// Runs a command with a release's image, configuration and networks.
 #[async_trait]
 pub trait TaskRunner: fmt::Debug + Send + Sync + 'static {
+    /// Whether it can run `task` at all. Asks nobody; a deploy is refused by it before it begins.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Unsupported`](crate::ErrorKind::Unsupported), with advice what to do instead.
+    fn check(&self, task: &TaskSpec) -> Result<()>;
+
     /// Runs `task` to its end and streams its output. What it creates carries the run's id.
     ///
     /// # Errors

@@ -12,11 +12,15 @@
 //!
 //! A deploy of our own is known by what came after the newest one that a step's record names, and
 //! by what it brings: no id has to survive a crash.
+//!
+//! What a platform keeps backups of itself, volumes and databases, is in [`backups`].
 
+pub mod backups;
 mod definition;
 mod deployer;
 mod images;
 mod kept;
+pub mod metrics;
 mod note;
 mod plan;
 pub mod platform;

@@ -18,6 +18,7 @@ mod failure;
 mod pace;
 mod reply;
 mod retry;
+mod upgrade;
 
 use std::{
     fmt,
@@ -31,6 +32,7 @@ use ultrai_deploy_core::{
     Context, Error, ErrorKind, Result,
     clock::{Clock, SystemClock},
     pipeline::{Randomness, SystemRandomness},
+    redact::Redactor,
 };
 
 pub use self::{
@@ -38,6 +40,7 @@ pub use self::{
     config::{Credential, Limits},
     failure::Refused,
     reply::Reply,
+    upgrade::Upgraded,
 };
 
 use self::{
@@ -60,6 +63,8 @@ struct Inner {
     limits: Limits,
     http: reqwest::Client,
     pace: Mutex<Pace>,
+    /// Cuts out the token, and what calls carried.
+    redactor: Mutex<Redactor>,
     clock: Arc<dyn Clock>,
     randomness: Arc<dyn Randomness>,
 }
@@ -72,26 +77,11 @@ impl Api {
     /// [`ErrorKind::Unsupported`] when there is no TLS to be had.
     pub fn new(base: HttpUrl, credential: Credential, limits: Limits) -> Result<Self> {
         config::check_base(&base)?;
-        let mut builder = reqwest::Client::builder()
-            .user_agent(USER_AGENT)
-            .connect_timeout(limits.connect_timeout)
-            .redirect(redirect::Policy::none())
-            .referer(false)
-            .no_proxy();
-        if base.url().scheme() == "https" {
-            builder = builder.https_only(true);
-        } else {
-            // A machine without trusted certificates can still talk to itself.
-            builder = builder.tls_certs_only([]);
-        }
-        let http = builder.build().map_err(|source| {
-            Error::new(ErrorKind::Unsupported, "make an HTTP client", "no TLS can be had")
-                .with_advice("install the system's CA certificates (package ca-certificates)")
-                .without_effect()
-                .with_source(source)
-        })?;
+        let http = client(&base, &limits, |builder| builder)?;
+        let redactor = Mutex::new(credential.redactor().clone());
         Ok(Self(Arc::new(Inner {
             base,
+            redactor,
             credential,
             limits,
             http,
@@ -111,6 +101,17 @@ impl Api {
         &self.0.credential
     }
 
+    /// Cuts the token out of texts, and all secrets that it was told of.
+    pub fn redactor(&self) -> Redactor {
+        self.hidden().clone()
+    }
+
+    /// Cuts these out of all later errors, too: a platform may repeat what it was sent before, or what
+    /// was read from it.
+    pub fn hide(&self, secrets: Redactor) {
+        self.hidden().extend(secrets);
+    }
+
     /// Makes a call, with as many attempts as it may have.
     ///
     /// A cancellation of the context ends waits and calls that change nothing; one that changes
@@ -125,6 +126,7 @@ impl Api {
     /// - [`ErrorKind::Unexpected`] for an answer that makes no sense: a redirect, a longer body
     ///   than is read.
     pub async fn send(&self, cx: &Context, call: &Call) -> Result<Reply> {
+        self.hide(call.redactor().clone());
         let limits = &self.0.limits;
         let end = Instant::now() + limits.deadline;
         let end = cx.deadline().map_or(end, |deadline| deadline.min(end));
@@ -162,7 +164,15 @@ impl Api {
     /// platform allows so few calls that looking that often would use them up. `class` is that of
     /// the calls.
     pub fn spread(&self, class: &'static str, wanted: Duration) -> Duration {
-        self.pace().spread(class, self.0.limits.reserve, wanted, Instant::now())
+        let pause = self.pace().spread(class, self.0.limits.reserve, wanted, Instant::now());
+        if pause > wanted {
+            tracing::info!(
+                host = self.0.base.url().host_str().unwrap_or_default(),
+                seconds = pause.as_secs(),
+                "few calls are left until the platform's window ends: it is looked at less often"
+            );
+        }
+        pause
     }
 
     /// Waits until the platform allows another call of this class.
@@ -203,6 +213,9 @@ impl Api {
         let timeout = call.timeout().unwrap_or(self.0.limits.timeout);
         let began = Instant::now();
         let timeout = timeout.min(end.saturating_duration_since(began));
+        if timeout.is_zero() {
+            return Err(failure::no_time(call));
+        }
         let exchange = async { Ok(self.exchange(call, timeout).await) };
         let answered = match call.repeat() {
             Repeat::Safe => cx.bounded(exchange).await.map_err(Error::without_effect)?,
@@ -240,23 +253,54 @@ impl Api {
         let status = response.status().as_u16();
         let headers = std::mem::take(response.headers_mut());
         let body = reply::read(&mut response, inner.limits.body_limit).await;
-        let redactor = inner.credential.redactor();
+        let redactor = self.redactor();
         let answered = Outcome::Answered { status, retry_after };
         match body {
             Err(broken) => Err(failure::half_an_answer(call, status, broken, timeout)),
             Ok(body) if call.accepts(status) => {
-                Ok(Reply::new(call.operation(), status, headers, body, redactor.clone()))
+                Ok(Reply::new(call.operation(), status, headers, body, redactor))
             }
             Ok(body) => {
-                let error = failure::refused(call, status, &headers, &body, &inner.credential);
-                Err((error, answered))
+                let answer = failure::Answer { status, headers: &headers, body: &body };
+                let kind = inner.credential.kind();
+                Err((failure::refused(call, answer, kind, &redactor), answered))
             }
         }
+    }
+
+    fn hidden(&self) -> MutexGuard<'_, Redactor> {
+        self.0.redactor.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn pace(&self) -> MutexGuard<'_, Pace> {
         self.0.pace.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// What the requests to `base` are sent with.
+fn client(
+    base: &HttpUrl,
+    limits: &Limits,
+    more: impl FnOnce(reqwest::ClientBuilder) -> reqwest::ClientBuilder,
+) -> Result<reqwest::Client> {
+    let mut builder = reqwest::Client::builder()
+        .user_agent(USER_AGENT)
+        .connect_timeout(limits.connect_timeout)
+        .redirect(redirect::Policy::none())
+        .referer(false)
+        .no_proxy();
+    if base.url().scheme() == "https" {
+        builder = builder.https_only(true);
+    } else {
+        // A machine without trusted certificates can still talk to itself.
+        builder = builder.tls_certs_only([]);
+    }
+    more(builder).build().map_err(|source| {
+        Error::new(ErrorKind::Unsupported, "make an HTTP client", "no TLS can be had")
+            .with_advice("install the system's CA certificates (package ca-certificates)")
+            .without_effect()
+            .with_source(source)
+    })
 }
 
 impl fmt::Debug for Inner {

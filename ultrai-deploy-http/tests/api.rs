@@ -332,6 +332,36 @@ async fn the_token_is_shown_nowhere() {
     assert!(!seen.contains(secret), "{seen}");
 }
 
+/// What a call carries is cut out before anything is shortened: half of it would not be found.
+#[tokio::test]
+async fn what_a_call_carries_is_not_repeated() {
+    let secret = Secret::new("hunter2\"hunter2\nhunter3-hunter3");
+    let long = |before: usize| format!("{}{}", "x".repeat(before), secret.expose());
+    for text in [long(0), long(480), long(490), long(499)] {
+        let bodies = [
+            json!({ "message": text }).to_string(),
+            json!({ "odd": text }).to_string(),
+            json!(text).to_string(),
+            text.clone(),
+        ];
+        for body in bodies {
+            for status in [200, 400, 500] {
+                let answer = Answer::json(status, body.clone());
+                let server = Server::start(move |_| answer.clone()).await.unwrap();
+                let call = write().with_secrets([&secret]).unwrap();
+                let error = match send(&server, &call).await {
+                    Ok(reply) => {
+                        assert!(!format!("{reply:?}").contains("hunter"), "{reply:?}");
+                        reply.json::<Vec<u8>>().unwrap_err()
+                    }
+                    Err(error) => error,
+                };
+                assert!(!shown(&error).contains("hunt"), "{}", shown(&error));
+            }
+        }
+    }
+}
+
 /// Keeps every event and span of every crate, at every level.
 struct Everything(Arc<Mutex<String>>);
 

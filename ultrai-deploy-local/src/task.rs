@@ -159,6 +159,10 @@ impl Tasks {
 
 #[async_trait]
 impl TaskRunner for Tasks {
+    fn check(&self, _task: &TaskSpec) -> Result<()> {
+        Ok(())
+    }
+
     async fn run(
         &self,
         cx: &Context,

@@ -1,6 +1,8 @@
 //! The calls of Railway's API, one method each.
 
 mod deployment;
+#[cfg(feature = "subscriptions")]
+mod follow;
 mod observe;
 mod place;
 mod service;
@@ -59,11 +61,10 @@ impl Client {
     /// it, or would leave this machine without TLS.
     pub fn new(address: &HttpUrl, token: &Token, limits: Limits) -> Result<Self> {
         let endpoint = address.below(&UrlPath::parse("/graphql/v2")?);
-        let redactor = graphql::redactor([token.secret()])?;
         let uploads = upload::limits(&limits);
         let api = Api::new(endpoint, token.credential()?, limits)?;
         let root = Api::new(address.clone(), token.credential()?, uploads)?;
-        Ok(Self { graphql: Graphql { api, token: token.kind(), redactor }, root })
+        Ok(Self { graphql: Graphql { api, token: token.kind() }, root })
     }
 
     /// The kind of the token.

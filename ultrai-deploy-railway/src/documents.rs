@@ -1,4 +1,4 @@
-//! Every GraphQL document that is sent, in one list ([`ALL`]).
+//! Every GraphQL document that is sent, in two lists: [`ALL`] and [`SUBSCRIPTIONS`].
 //!
 //! They are kept honest by a test that validates each against Railway's own schema: of what Railway's
 //! documentation shows, a ninth is not valid.
@@ -24,21 +24,24 @@ impl Document {
 
     /// Whether it only reads.
     pub fn is_query(&self) -> bool {
-        self.text.starts_with("query ")
+        !self.text.starts_with("mutation ")
     }
 }
 
 macro_rules! documents {
-    ($($name:ident: $purpose:literal, $answer:literal, $text:literal;)*) => {
+    ($(#[$doc:meta])* $all:ident: $($name:ident: $purpose:literal, $answer:literal, $text:literal;)*) => {
         $(pub(crate) const $name: Document =
             Document { purpose: $purpose, answer: $answer, text: $text };)*
 
-        /// All of them.
-        pub const ALL: &[Document] = &[$($name),*];
+        $(#[$doc])*
+        pub const $all: &[Document] = &[$($name),*];
     };
 }
 
 documents! {
+/// All that are sent and answered once.
+ALL:
+
 TOKEN_SCOPE: "look up what the token is for", "/projectToken",
 "query TokenScope { projectToken { projectId environmentId project { id name } environment { id name } } }";
 
@@ -117,6 +120,21 @@ COMMIT_STAGED: "commit the staged changes of an environment", "/environmentPatch
   environmentPatchCommitStaged(
     environmentId: $environmentId, commitMessage: $commitMessage, skipDeploys: $skipDeploys
   )
+}";
+
+STAGED_CHANGES: "read the staged changes of an environment", "/environmentStagedChanges",
+"query StagedChanges($environmentId: String!) {
+  environmentStagedChanges(environmentId: $environmentId) {
+    id status message lastAppliedError patch(decryptVariables: false)
+  }
+}";
+
+CHANGES: "read the last changes of an environment", "/environmentPatches",
+"query Changes($environmentId: String!, $first: Int) {
+  environmentPatches(environmentId: $environmentId, first: $first) {
+    edges { node { id status message lastAppliedError patch(decryptVariables: false) } }
+    pageInfo { hasNextPage endCursor }
+  }
 }";
 
 VARIABLES: "read variables", "/variables",
@@ -247,4 +265,32 @@ RESTORE_BACKUP: "restore a backup", "/volumeInstanceBackupRestore",
 
 WORKFLOW: "look how far Railway is", "/workflowStatus",
 "query Workflow($workflowId: String!) { workflowStatus(workflowId: $workflowId) { status error } }";
+}
+
+documents! {
+/// All that are answered again and again, sent by what the feature `subscriptions` adds.
+SUBSCRIPTIONS:
+
+WATCH_DEPLOYMENT: "follow a deployment", "/deployment",
+"subscription WatchDeployment($id: String!) { deployment(id: $id) { id status deploymentStopped } }";
+
+WATCH_EVENTS: "follow the events of a deployment", "/deploymentEvents",
+"subscription WatchEvents($id: String!) {
+  deploymentEvents(id: $id) {
+    id step createdAt completedAt
+    payload { error detail reason skipped attempt maxAttempts durationMs }
+  }
+}";
+
+FOLLOW_BUILD_LOGS: "follow the log of a build", "/buildLogs",
+"subscription FollowBuildLogs($deploymentId: String!, $limit: Int, $filter: String) {
+  buildLogs(deploymentId: $deploymentId, limit: $limit, filter: $filter) { timestamp message severity }
+}";
+
+FOLLOW_DEPLOY_LOGS: "follow the log of a deployment", "/deploymentLogs",
+"subscription FollowDeployLogs($deploymentId: String!, $limit: Int, $filter: String) {
+  deploymentLogs(deploymentId: $deploymentId, limit: $limit, filter: $filter) {
+    timestamp message severity
+  }
+}";
 }

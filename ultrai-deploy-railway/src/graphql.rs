@@ -31,7 +31,6 @@ const MOST_PAGES: usize = 100;
 pub(crate) struct Graphql {
     pub(crate) api: Api,
     pub(crate) token: TokenKind,
-    pub(crate) redactor: Redactor,
 }
 
 /// One document on its way.
@@ -40,6 +39,7 @@ pub(crate) struct Request {
     variables: Value,
     repeat: Repeat,
     redactor: Redactor,
+    secrets: Vec<Secret>,
     is_answer_secret: bool,
 }
 
@@ -48,7 +48,8 @@ impl Request {
     pub(crate) fn new(document: Document, variables: Value) -> Self {
         let repeat = if document.is_query() { Repeat::Safe } else { Repeat::Once };
         let (variables, redactor) = (without_nulls(variables), Redactor::default());
-        Self { document, variables, repeat, redactor, is_answer_secret: false }
+        let secrets = Vec::new();
+        Self { document, variables, repeat, redactor, secrets, is_answer_secret: false }
     }
 
     /// With the nulls among the variables, which mean something.
@@ -67,7 +68,8 @@ impl Request {
         mut self,
         secrets: impl IntoIterator<Item = &'a Secret>,
     ) -> Result<Self> {
-        self.redactor = redactor(secrets)?;
+        self.secrets = secrets.into_iter().cloned().collect();
+        self.redactor = redactor(&self.secrets)?;
         Ok(self)
     }
 
@@ -116,6 +118,7 @@ impl Graphql {
             .with_json(&body)?
             .with_repeat(request.repeat)
             .with_class(CLASS)
+            .with_secrets(&request.secrets)?
             .accepting([200, 400]);
         let read = match self.api.send(cx, &call).await {
             Ok(reply) => self.read(request, &reply),
@@ -137,8 +140,7 @@ impl Graphql {
             reply.json()?
         };
         if let Some(complaints) = answer.errors.filter(|complaints| !complaints.is_empty()) {
-            let mut redactor = self.redactor.clone();
-            redactor.extend(request.redactor.clone());
+            let redactor = self.api.redactor();
             let (document, repeat, token) = (request.document, request.repeat, self.token);
             let asked = Asked { document, repeat, token, redactor: &redactor };
             return Err(refusal::error(asked, reply.status(), &complaints));

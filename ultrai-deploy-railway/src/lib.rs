@@ -1,6 +1,7 @@
 //! Railway as a platform of ultrai-deploy.
 //!
-//! [`Platform`] is what a [hosted deployer](ultrai_deploy_hosted::Deployer) brings releases to.
+//! [`Platform`] is what a [hosted deployer](ultrai_deploy_hosted::Deployer) brings releases to, and
+//! [`Volumes`] what a [backup store](ultrai_deploy_hosted::backups::BackupStore) has Railway keep.
 //! [`Client`] has one method for each call, [`model`] what they speak of, [`documents`] what is sent,
 //! and [`find`] turns names into ids. How often a call is tried, at which pace, and that no token is
 //! shown is the policy of [`ultrai_deploy_http::api`].
@@ -36,19 +37,28 @@
 //! - Redeploying runs the old image again and reports success: look at
 //!   [`Deployment::image`](model::Deployment::image).
 
+mod backup;
 mod client;
+pub mod config_file;
 pub mod documents;
 pub mod find;
 mod graphql;
+mod metrics;
 pub mod model;
 mod platform;
 mod refusal;
 pub mod source;
+#[cfg(feature = "subscriptions")]
+pub mod subscribe;
+mod task;
 mod token;
 
 pub use crate::{
+    backup::Volumes,
     client::{ADDRESS, Client},
+    metrics::Metrics,
     platform::{Config, Platform},
     refusal::Refusal,
+    task::NoTasks,
     token::{Token, TokenKind},
 };

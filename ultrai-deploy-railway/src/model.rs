@@ -9,6 +9,7 @@ pub(crate) mod page;
 mod patch;
 mod place;
 mod service;
+mod staged;
 mod status;
 pub(crate) mod variable;
 pub(crate) mod volume;
@@ -25,6 +26,7 @@ pub use self::{
     patch::{Patch, ServicePatch},
     place::{Environment, Named, Project, ProjectTree, Service, ServiceAt, TokenScope, Workspace},
     service::{AutoDeploy, Domain, Domains, ServiceInstance, ServiceUpdate, Source},
+    staged::{PatchStatus, StagedChanges},
     status::{DeploymentStatus, EventStep, InstanceStatus, Standing, WorkflowStatus},
     variable::{Deploys, RegistryCredentials, Variables, VariablesOf},
     volume::{Backup, VolumeInstance, VolumeState, Workflow},

@@ -246,13 +246,21 @@ impl Seam for Platform {
 
     async fn change_variables(&self, cx: &Context, slot: &Slot, change: &Change) -> Result<()> {
         let at = self.at(cx, slot).await?;
-        self.remove_variables(cx, &at, &change.remove).await?;
+        if !change.remove.is_empty() {
+            // Railway deploys for these, once for the whole change: what that starts has all of it,
+            // and is overtaken by what comes after, or stopped.
+            let service = ServicePatch {
+                variables: change.set.clone(),
+                removed_variables: change.remove.clone(),
+                ..ServicePatch::default()
+            };
+            return self.patch(cx, &at, service, "change variables").await;
+        }
         if change.set.is_empty() {
             return Ok(());
         }
         let of = VariablesOf::from(at);
-        let set = self.client.upsert_variables(cx, &of, &change.set, Deploys::Skipped).await;
-        after(!change.remove.is_empty(), set)
+        self.client.upsert_variables(cx, &of, &change.set, Deploys::Skipped).await
     }
 
     async fn configured(&self, cx: &Context, slot: &Slot) -> Result<Configured> {

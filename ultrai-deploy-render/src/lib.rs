@@ -1,6 +1,7 @@
 //! Render as a platform of ultrai-deploy.
 //!
-//! [`Platform`] is what a [hosted deployer](ultrai_deploy_hosted::Deployer) brings releases to.
+//! [`Platform`] is what a [hosted deployer](ultrai_deploy_hosted::Deployer) brings releases to, and
+//! [`Databases`] what a [backup store](ultrai_deploy_hosted::backups::BackupStore) has Render keep.
 //! [`Client`] calls [Render's public API](https://api-docs.render.com), one method for each
 //! operation; [`model`] holds what it takes and what it gives. How calls are repeated, bounded and
 //! spaced is decided in [`ultrai_deploy_http::api`].
@@ -36,11 +37,18 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod backup;
+pub mod blueprint;
 pub mod client;
+mod metrics;
 pub mod model;
 mod platform;
+mod task;
 
 pub use crate::{
+    backup::Databases,
     client::Client,
+    metrics::Metrics,
     platform::{Config, Platform},
+    task::Tasks,
 };

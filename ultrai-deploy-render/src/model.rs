@@ -23,7 +23,7 @@ pub use self::{
     },
     event::{Cause, Ended, Event, EventFilter, EventKind, Failure, OomKilled, Outcome, Reason},
     id::{DeployId, JobId, OwnerId, PostgresId, ServiceId},
-    job::{Job, JobStatus},
+    job::{Job, JobFilter, JobStatus},
     log::{Direction, LogLabel, LogLine, LogPage, LogQuery},
     metric::{GroupBy, MetricQuery, Point, Series, SeriesLabel},
     owner::{Owner, OwnerKind},

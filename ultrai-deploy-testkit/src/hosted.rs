@@ -6,9 +6,12 @@
 
 mod clock;
 mod history;
+mod kills;
+mod oddities;
 pub mod railway;
 pub mod render;
 mod server;
+mod suite;
 mod traffic;
 
 use std::{collections::BTreeMap, fmt, sync::Arc, time::Duration};
@@ -17,7 +20,7 @@ use serde_json::json;
 use tempfile::TempDir;
 use ultrai_deploy_core::{
     Ending, ErrorKind, file,
-    journal::Journal as _,
+    journal::{self, Journal as _},
     lease::Wait,
     memory,
     name::{EnvironmentName, ProjectName, ReleaseId, SecretName, ServiceName, Target},
@@ -33,12 +36,17 @@ use ultrai_deploy_hosted::{self as hosted, Platform};
 pub use self::{
     clock::{Clock, Lagged},
     history::{Course, Deploy, End, History, Standing, What},
+    kills::kills,
+    oddities::Expected,
     server::Server,
+    suite::{CONFORMANCE_SERVICES, conforms},
     traffic::{Call, Fault, Left, Limit, Traffic, World},
 };
 
 /// The services that a fake has.
 pub const SERVICES: [&str; 2] = ["api", "web"];
+/// The value of a variable of every release, which is a secret.
+pub const SECRET: &str = "hunter2-\"in\"-the-release-hunter2";
 /// A fake does not need to be waited for.
 const LITTLE: Duration = Duration::from_millis(1);
 
@@ -78,6 +86,8 @@ pub struct Inside {
 pub struct Lab<F> {
     /// The platform.
     pub fake: F,
+    /// What its processes obey.
+    pub policy: Policy,
     state: TempDir,
 }
 
@@ -90,8 +100,9 @@ impl<F: Fake> Lab<F> {
         for service in SERVICES {
             fake.set_variable(service, "BY_HAND", "kept");
         }
-        let state = ok(tempfile::tempdir());
-        Self { fake, state }
+        let retry = Backoff { first: LITTLE, longest: LITTLE, attempts: 3 };
+        let (policy, state) = (Policy { retry, ..Policy::default() }, ok(tempfile::tempdir()));
+        Self { fake, policy, state }
     }
 
     /// A new process.
@@ -99,13 +110,22 @@ impl<F: Fake> Lab<F> {
     /// # Panics
     /// When the state directory cannot be used.
     pub fn process(&self) -> Pipeline {
-        let state = ok(file::open(self.state.path(), &target()));
+        let state = self.state();
+        let journal = Arc::clone(&state.journal);
+        self.process_with(state, journal)
+    }
+
+    fn state(&self) -> file::State {
+        ok(file::open(self.state.path(), &target()))
+    }
+
+    fn process_with(&self, state: file::State, journal: Arc<dyn journal::Journal>) -> Pipeline {
         let slots = SERVICES.map(|one| (service(one), one.to_owned()));
         let releases = Arc::clone(&state.releases) as _;
         let deployer = hosted::Deployer::new(self.fake.platform(), slots.into(), releases);
-        let token = (ok(SecretName::new("TOKEN")), Secret::new("hunter2-of-the-app"));
-        let retry = Backoff { first: LITTLE, longest: LITTLE, attempts: 3 };
-        let (journal, lease, releases) = (state.journal, state.lease, state.releases);
+        let secrets = [("SECRET", SECRET), ("TOKEN", "hunter2-of-the-app")];
+        let secrets = secrets.map(|(name, value)| (ok(SecretName::new(name)), Secret::new(value)));
+        let (lease, releases) = (state.lease, state.releases);
         ok(Pipeline::builder(
             target(),
             Arc::new(deployer),
@@ -115,9 +135,9 @@ impl<F: Fake> Lab<F> {
             Arc::new(NoProbes),
         )
         .images(Arc::new(hosted::Images))
-        .secrets(Arc::new(memory::Secrets::from_iter([token])))
         .backups(Arc::new(memory::BackupStore::default()))
-        .policy(Policy { retry, ..Policy::default() })
+        .secrets(Arc::new(memory::Secrets::from_iter(secrets)))
+        .policy(self.policy.clone())
         .build())
     }
 
@@ -167,8 +187,9 @@ impl<F: Fake> Lab<F> {
             // Where a former build is gone, its very image is deployed by its digest.
             assert!(image == wanted || image.contains('@'), "{service}: {inside:?}");
             assert_eq!(inside.configured.as_ref(), Some(&wanted), "{service}: {inside:?}");
-            let only = only(version);
-            let variables = [("BY_HAND", "kept"), ("VERSION", version), (&*only, "x")];
+            let own = own_variable(version);
+            let variables =
+                [("BY_HAND", "kept"), ("VERSION", version), (&own, "x"), ("SECRET", SECRET)];
             let variables = variables.map(|(name, value)| (name.to_owned(), value.to_owned()));
             assert_eq!(inside.variables, variables.clone().into(), "{service}: {inside:?}");
             assert_eq!(inside.started_with, variables.into(), "{service}: {inside:?}");
@@ -181,7 +202,7 @@ impl<F: Fake> Lab<F> {
     /// # Panics
     /// When it cannot be read.
     pub async fn records(&self, report: &Report) -> String {
-        let state = ok(file::open(self.state.path(), &target()));
+        let state = self.state();
         let records = ok(state.journal.load(&report.run).await);
         ok(serde_json::to_string(&(records, report)))
     }
@@ -309,7 +330,7 @@ fn target() -> Target {
 }
 
 /// A variable that no other version has.
-fn only(version: &str) -> String {
+fn own_variable(version: &str) -> String {
     format!("ONLY_{}", version.replace('.', "_"))
 }
 
@@ -322,10 +343,14 @@ pub fn spec(version: &str, tags: [&str; 2]) -> ReleaseSpec {
     for (name, tag) in SERVICES.into_iter().zip(tags) {
         let reference = format!("shop/{name}:{tag}");
         let image = ImageSpec { reference, build: None, pull: PullPolicy::default() };
-        let config = json!({ "variables": { "VERSION": version, only(version): "x" } });
+        let variables = json!({ "VERSION": version, own_variable(version): "x" });
+        let secret = ok(SecretName::new("SECRET"));
+        let config = json!({ "variables": variables, "secret_variables": { "SECRET": secret } });
         let depends_on = if name == "web" { vec![service("api")] } else { Vec::new() };
         let image = Some(image);
-        let of_service = ServiceSpec { image, config, depends_on, ..ServiceSpec::default() };
+        let secrets = vec![secret];
+        let of_service =
+            ServiceSpec { image, config, depends_on, secrets, ..ServiceSpec::default() };
         spec = spec.with_service(service(name), of_service);
     }
     spec

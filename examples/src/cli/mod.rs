@@ -13,7 +13,7 @@ mod setup;
 mod signal;
 mod status;
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, fmt};
 
 use ultrai_deploy_core::{Error, Result, journal::Initiator};
 
@@ -22,8 +22,8 @@ use self::{
     output::Output,
 };
 
-/// What the program was started with and in.
-#[derive(Clone, Debug)]
+/// What the program was started with and in. `Debug` shows no values of variables: some are tokens.
+#[derive(Clone)]
 pub struct Surroundings {
     /// The variables of the process.
     pub env: BTreeMap<String, String>,
@@ -31,6 +31,16 @@ pub struct Surroundings {
     pub initiator: Initiator,
     /// Whether the user is root, which decides where state is kept.
     pub is_root: bool,
+}
+
+impl fmt::Debug for Surroundings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Surroundings")
+            .field("env", &self.env.keys())
+            .field("initiator", &self.initiator)
+            .field("is_root", &self.is_root)
+            .finish()
+    }
 }
 
 /// Runs a command to its end and gives the exit code.
@@ -81,4 +91,18 @@ async fn demo_app(around: &Surroundings) -> Result<u8> {
         .with_source(source)
     })?;
     Ok(exit::OK)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_of_variables_are_not_shown() {
+        let env = [("RENDER_API_KEY".to_owned(), "hunter2".to_owned())].into();
+        let (user, host) = ("u".to_owned(), "h".to_owned());
+        let initiator = Initiator { user, host, process: 1, reason: None };
+        let shown = format!("{:?}", Surroundings { env, initiator, is_root: false });
+        assert!(shown.contains("RENDER_API_KEY") && !shown.contains("hunter2"), "{shown}");
+    }
 }

@@ -46,6 +46,11 @@ impl Check {
         matches!(self.look, Look::Path(..))
     }
 
+    /// Whether it looks at the instances of a service.
+    pub(super) fn looks_at_instances(&self) -> bool {
+        matches!(self.look, Look::Http(HttpAt::Service(_), _) | Look::Tcp(TcpAt::Service(_)))
+    }
+
     pub(super) fn secrets(&self) -> impl Iterator<Item = &SecretName> {
         match &self.look {
             Look::Http(_, request) | Look::Path(_, request) => Some(request.secrets()),

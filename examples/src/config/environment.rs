@@ -2,11 +2,13 @@
 
 use std::{collections::BTreeMap, path::PathBuf};
 
-use ultrai_deploy_core::name::{EnvironmentName, SecretName};
+use ultrai_deploy_core::name::{EnvironmentName, SecretName, ServiceName};
 use ultrai_deploy_http::address::HttpUrl;
 
 use super::{
+    backend::Kind,
     files,
+    hosted::{self, railway, render},
     reader::{Field, Table},
     source::Place,
 };
@@ -24,6 +26,12 @@ pub struct Environment {
     pub variables: BTreeMap<String, String>,
     /// Stands in front of checks that give only a path.
     pub base_url: Option<HttpUrl>,
+    /// Where it is declared, if it is.
+    pub(super) place: Option<Place>,
+    /// The platform's own names or ids of services, where they differ here.
+    pub(super) slots: BTreeMap<ServiceName, (String, Place)>,
+    pub(super) railway: railway::At,
+    pub(super) render: render::At,
 }
 
 impl Environment {
@@ -36,13 +44,14 @@ impl Environment {
 /// Reads `[environments]`.
 pub(super) fn read_all(
     field: &Field<'_>,
+    kind: Option<Kind>,
     files: &files::Root,
     secrets: &[SecretName],
 ) -> BTreeMap<EnvironmentName, Environment> {
     let mut environments = BTreeMap::new();
     for field in field.table().map(|mut table| table.take_all()).unwrap_or_default() {
         let name = field.parse_name(|text| EnvironmentName::new(text));
-        let environment = field.table().map(|table| read(table, files, secrets));
+        let environment = field.table().map(|table| read(table, kind, files, secrets));
         if let (Some(name), Some(environment)) = (name, environment) {
             environments.insert(name, environment);
         }
@@ -50,8 +59,13 @@ pub(super) fn read_all(
     environments
 }
 
-fn read(mut table: Table<'_>, files: &files::Root, secrets: &[SecretName]) -> Environment {
-    let mut environment = Environment::default();
+fn read(
+    mut table: Table<'_>,
+    kind: Option<Kind>,
+    files: &files::Root,
+    secrets: &[SecretName],
+) -> Environment {
+    let mut environment = Environment { place: Some(table.place()), ..Environment::default() };
     if let Some(field) = table.take("env_files") {
         for item in field.items("[\".env.production\"]") {
             if let Some(path) = item.text() {
@@ -63,29 +77,46 @@ fn read(mut table: Table<'_>, files: &files::Root, secrets: &[SecretName]) -> En
         environment.variables = variables(&field, secrets);
     }
     environment.base_url = table.take("base_url").and_then(|field| field.parse(HttpUrl::parse));
+    if let Some(field) = Kind::take_own(kind, &mut table, "railway", &[Kind::Railway]) {
+        environment.railway = railway::At::read(&field);
+    }
+    if let Some(field) = Kind::take_own(kind, &mut table, "render", &[Kind::Render]) {
+        environment.render = render::At::read(&field);
+    }
+    if let Some(field) = Kind::take_own(kind, &mut table, "slots", &Kind::HOSTED) {
+        environment.slots = hosted::slots(&field);
+    }
     table.finish();
     environment
 }
 
 /// A table of environment variables, none of them a secret.
 pub(super) fn variables(field: &Field<'_>, secrets: &[SecretName]) -> BTreeMap<String, String> {
-    let mut variables = BTreeMap::new();
-    for field in field.table().map(|mut table| table.take_all()).unwrap_or_default() {
-        if !is_variable(&field.name) {
+    let secrets: Vec<_> = secrets.iter().collect();
+    let fields = variable_fields(field, &secrets);
+    fields.iter().filter_map(|field| Some((field.name.clone(), field.text()?.to_owned()))).collect()
+}
+
+/// The fields of a table of environment variables that can be ones, and are no secrets.
+pub(super) fn variable_fields<'a>(field: &Field<'a>, secrets: &[&SecretName]) -> Vec<Field<'a>> {
+    let mut fields = field.table().map(|mut table| table.take_all()).unwrap_or_default();
+    fields.retain(|field| {
+        let is_name = is_variable(&field.name);
+        let is_secret = secrets.iter().any(|secret| secret.as_str() == field.name);
+        if !is_name {
             field.name_problem(
                 "it is no name of an environment variable",
                 "use letters, digits and `_`, and begin with a letter or `_`",
             );
-        } else if secrets.iter().any(|secret| secret.as_str() == field.name) {
+        } else if is_secret {
             field.name_problem(
                 "it is listed in `secrets`, and its value would stand in this file",
                 "take it out here and give the value in the environment or in an env file",
             );
-        } else if let Some(text) = field.text() {
-            variables.insert(field.name.clone(), text.to_owned());
         }
-    }
-    variables
+        is_name && !is_secret
+    });
+    fields
 }
 
 fn is_variable(name: &str) -> bool {

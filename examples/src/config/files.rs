@@ -38,6 +38,20 @@ impl Root {
         None
     }
 
+    /// A directory that must exist now.
+    pub(super) fn existing_directory(&self, field: &Field<'_>) -> Option<PathBuf> {
+        let path = self.path(field.text()?);
+        if path.is_dir() {
+            return Some(path);
+        }
+        let what = if path.exists() { "is no directory" } else { "does not exist" };
+        field.problem(
+            format!("{} {what}", path.display()),
+            "name a directory, relative to the one of this file: \".\" is that one",
+        );
+        None
+    }
+
     /// A file or directory below this directory, which must exist now.
     pub(super) fn existing_below(&self, field: &Field<'_>) -> Option<PathBuf> {
         let text = field.text()?;

@@ -16,11 +16,14 @@
 //! );
 //! ```
 
+mod backend;
 mod check;
+mod depends;
 pub(crate) mod duration;
 mod environment;
 mod expect;
 mod files;
+pub mod hosted;
 mod policy;
 mod problem;
 mod read;
@@ -31,6 +34,7 @@ mod suggest;
 mod test;
 #[cfg(test)]
 mod tests;
+mod value;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -47,6 +51,7 @@ use ultrai_deploy_core::{
 };
 
 pub use self::{
+    backend::Backend,
     environment::Environment,
     problem::{Problem, Problems},
     service::{Port, Service},
@@ -78,24 +83,6 @@ pub struct Config {
     checks: Vec<check::Check>,
     tests: Vec<test::Test>,
     root: files::Root,
-}
-
-/// What releases run on.
-#[derive(Clone, Debug, PartialEq)]
-#[non_exhaustive]
-pub enum Backend {
-    /// Docker, from a compose file.
-    Compose {
-        /// The compose file; nothing when it has one of the usual names.
-        file: Option<PathBuf>,
-        /// The engine's address; nothing for the environment's or the default one.
-        docker_host: Option<String>,
-    },
-    /// Local processes.
-    Local {
-        /// The services by name.
-        services: BTreeMap<ServiceName, Service>,
-    },
 }
 
 impl Config {
@@ -211,7 +198,7 @@ impl Config {
                 place: *place,
                 field,
                 what: format!("there is no service `{name}`"),
-                remedy: service::unknown(name, || known.iter().map(|name| name.as_str())),
+                remedy: depends::unknown(name, || known.iter().map(|name| name.as_str())),
             })
             .collect();
         self.refuse(unknown)

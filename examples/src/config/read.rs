@@ -7,7 +7,7 @@ use std::{
 
 use toml::de::DeTable;
 use ultrai_deploy_core::{
-    Error, ErrorKind, Result,
+    Result,
     name::{EnvironmentName, ProjectName, SecretName, ServiceName},
     pipeline::Policy,
     version::Version,
@@ -15,9 +15,10 @@ use ultrai_deploy_core::{
 use ultrai_deploy_http::address::HttpUrl;
 
 use super::{
-    Backend, Config, Environment, Place, Problem, Problems,
+    Config, Environment, Place, Problem, Problems,
+    backend::{self, Kind, invalid},
     check::{self, Check},
-    environment, files, policy,
+    depends, environment, files, hosted, policy,
     reader::{Field, Reader, Table},
     service,
     source::Source,
@@ -75,9 +76,10 @@ fn read(reader: &Reader<'_>, file: &Path, document: &DeTable<'_>) -> Config {
     let listed = table.take("secrets").map(|field| service::secret_names(&field));
     let listed = listed.unwrap_or_default();
 
+    let kind = Kind::take(&mut table);
     let environments = table
         .take("environments")
-        .map(|field| environment::read_all(&field, &root, &listed))
+        .map(|field| environment::read_all(&field, kind, &root, &listed))
         .unwrap_or_default();
     let environments = with_defaults(environments, base_url.as_ref());
 
@@ -96,21 +98,25 @@ fn read(reader: &Reader<'_>, file: &Path, document: &DeTable<'_>) -> Config {
     refuse_twins(reader, "test", tests.iter().map(|test| (test.task.name.as_str(), test.place)));
     refuse_missing_base(reader, &checks, &environments);
 
-    let backend = backend(reader, &mut table, &root, &listed, health_deadline);
-    let project = table.take("project").and_then(|field| {
-        field.parse(|text| match backend {
-            Backend::Compose { .. } => compose_project(text),
-            Backend::Local { .. } => ProjectName::new(text),
-        })
-    });
+    let around = backend::Surroundings {
+        root: &root,
+        secrets: &listed,
+        environments: &environments,
+        deadline: health_deadline,
+    };
+    let backend = backend::read(reader, kind, &mut table, &around);
+    let project = project(&mut table, kind);
     table.finish();
 
-    let mut secrets: BTreeSet<SecretName> = listed.into_iter().collect();
-    secrets.extend(checks.iter().flat_map(Check::secrets).cloned());
-    if let Backend::Local { services } = &backend {
-        service::refuse_unknown(reader, named_services(&checks, &tests), services);
-        secrets.extend(services.values().flat_map(service::Service::secrets).cloned());
+    if let Some(kind) = kind.filter(|kind| Kind::HOSTED.contains(kind)) {
+        hosted::refuse(reader, kind, &checks, &tests);
     }
+    if let Some(services) = backend.services() {
+        depends::refuse_unknown(reader, named_services(&checks, &tests), services.into_iter());
+    }
+    let mut secrets: BTreeSet<SecretName> = backend.secrets().into_iter().cloned().collect();
+    secrets.extend(checks.iter().flat_map(Check::secrets).cloned());
+    secrets.extend(listed);
     Config {
         file: file.to_owned(),
         project,
@@ -131,62 +137,18 @@ fn tables<'a>(table: &mut Table<'a>, name: &'static str) -> Vec<Table<'a>> {
     table.take(name).map(|field| field.tables()).unwrap_or_default()
 }
 
-#[derive(Clone, Copy, PartialEq)]
-enum Kind {
-    Compose,
-    Local,
-}
-
-fn backend(
-    reader: &Reader<'_>,
-    table: &mut Table<'_>,
-    root: &files::Root,
-    secrets: &[SecretName],
-    deadline: Option<std::time::Duration>,
-) -> Backend {
-    let kinds = [("compose", Kind::Compose), ("local", Kind::Local)];
-    let word = table.take("backend");
-    // Where the word is wrong, its own problem is told, and none that follows from a guess.
-    let kind = match &word {
-        None => Some(Kind::Compose),
-        Some(field) => field.choice(&kinds),
-    };
-    let foreign = |field: &Field<'_>, of: Kind| match kind {
-        Some(Kind::Compose) if of == Kind::Local => field.name_problem(
-            "it belongs to the local backend",
-            "write backend = \"local\", or take it out",
-        ),
-        Some(Kind::Local) if of == Kind::Compose => field.name_problem(
-            "it belongs to the compose backend",
-            "take it out, or write backend = \"compose\"",
-        ),
-        _ => {}
-    };
-    let compose = table.take("compose");
-    let docker_host = table.take("docker_host");
-    for field in compose.iter().chain(&docker_host) {
-        foreign(field, Kind::Compose);
+fn project(table: &mut Table<'_>, kind: Option<Kind>) -> Option<ProjectName> {
+    let field = table.take("project");
+    if let Some(kind) = kind.filter(|kind| field.is_none() && Kind::HOSTED.contains(kind)) {
+        table.problem(
+            format!("the {} backend needs a project", kind.word()),
+            "write project = \"…\", a name of your own for all that is deployed together",
+        );
     }
-    let services_field = table.take("services");
-    if let Some(field) = &services_field {
-        foreign(field, Kind::Local);
-    }
-    let services = services_field
-        .map(|field| service::read_all(reader, &field, root, secrets, deadline))
-        .unwrap_or_default();
-    if kind == Some(Kind::Local) {
-        if services.is_empty() {
-            table.problem(
-                "the local backend has no services",
-                "write [services.NAME] with command = […]",
-            );
-        }
-        return Backend::Local { services };
-    }
-    Backend::Compose {
-        file: compose.and_then(|field| root.existing_file(&field)),
-        docker_host: docker_host.and_then(|field| field.parse(engine_address)),
-    }
+    field?.parse(|text| match kind {
+        Some(Kind::Compose) => compose_project(text),
+        _ => ProjectName::new(text),
+    })
 }
 
 fn with_defaults(
@@ -268,17 +230,4 @@ fn compose_project(text: &str) -> Result<ProjectName> {
     Err(invalid(format!("\"{text}\" is no compose project name")).with_advice(
         "use lower-case letters, digits, `-` and `_`, and begin with a letter or digit",
     ))
-}
-
-fn engine_address(text: &str) -> Result<String> {
-    let known = ["unix:///", "tcp://", "http://"];
-    if known.iter().any(|scheme| text.len() > scheme.len() && text.starts_with(scheme)) {
-        return Ok(text.to_owned());
-    }
-    Err(invalid(format!("\"{text}\" is no address of a Docker Engine"))
-        .with_advice("write \"unix:///path/to/docker.sock\" or \"tcp://host:port\""))
-}
-
-fn invalid(message: String) -> Error {
-    Error::new(ErrorKind::Invalid, "use the configuration", message).without_effect()
 }

@@ -11,6 +11,7 @@ use super::{
     problem::{Problem, Problems},
     source::{Place, Source},
     suggest,
+    value::{Kind, Shown, json},
 };
 
 /// Where problems go.
@@ -106,9 +107,20 @@ impl<'a> Table<'a> {
         self.prefix = format!("{name}: ");
     }
 
+    /// Whether a field that was not taken yet is there.
+    pub(super) fn has(&self, name: &str) -> bool {
+        self.fields.contains_key(name)
+    }
+
     /// Takes a field; nothing when it is not there.
     pub(super) fn take(&mut self, name: &'static str) -> Option<Field<'a>> {
         self.known.push(name);
+        let field = self.fields.remove(name)?;
+        Some(Field { prefix: self.prefix.clone(), ..field })
+    }
+
+    /// Takes a field that has its place elsewhere, and is nothing that could be meant here.
+    pub(super) fn take_foreign(&mut self, name: &str) -> Option<Field<'a>> {
         let field = self.fields.remove(name)?;
         Some(Field { prefix: self.prefix.clone(), ..field })
     }
@@ -332,61 +344,5 @@ impl<'a> Field<'a> {
     fn wrong_type(&self, wanted: &str, remedy: impl Into<String>) {
         let what = format!("expected {wanted}, found {}", Kind(self.value));
         self.problem(what, remedy);
-    }
-}
-
-fn json(value: &DeValue<'_>) -> Option<Value> {
-    Some(match value {
-        DeValue::String(text) => Value::from(text.as_ref()),
-        DeValue::Integer(number) => {
-            Value::from(i64::from_str_radix(number.as_str(), number.radix()).ok()?)
-        }
-        DeValue::Float(number) => {
-            Value::from(serde_json::Number::from_f64(number.as_str().parse().ok()?)?)
-        }
-        DeValue::Boolean(value) => Value::from(*value),
-        DeValue::Datetime(_) => return None,
-        DeValue::Array(items) => {
-            items.iter().map(|item| json(item.get_ref())).collect::<Option<Vec<_>>>()?.into()
-        }
-        DeValue::Table(table) => table
-            .iter()
-            .map(|(key, value)| Some((key.get_ref().to_string(), json(value.get_ref())?)))
-            .collect::<Option<serde_json::Map<_, _>>>()?
-            .into(),
-    })
-}
-
-/// A scalar as it may be written.
-struct Shown<'a>(&'a DeValue<'a>);
-
-impl fmt::Display for Shown<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.0 {
-            DeValue::String(text) => f.write_str(text),
-            DeValue::Integer(number) => write!(f, "{number}"),
-            DeValue::Float(number) => write!(f, "{number}"),
-            DeValue::Boolean(value) => write!(f, "{value}"),
-            DeValue::Datetime(value) => write!(f, "{value}"),
-            DeValue::Array(_) | DeValue::Table(_) => f.write_str("…"),
-        }
-    }
-}
-
-/// What kind of value it is, with the value where that is short. Text is not shown: it may be
-/// the value of a secret in the wrong place.
-struct Kind<'a>(&'a DeValue<'a>);
-
-impl fmt::Display for Kind<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.0 {
-            DeValue::String(_) => f.write_str("text"),
-            DeValue::Integer(_) => write!(f, "the integer {}", Shown(self.0)),
-            DeValue::Float(_) => write!(f, "the number {}", Shown(self.0)),
-            DeValue::Boolean(_) => write!(f, "the boolean {}", Shown(self.0)),
-            DeValue::Datetime(_) => f.write_str("a date or time"),
-            DeValue::Array(_) => f.write_str("a list"),
-            DeValue::Table(_) => f.write_str("a table"),
-        }
     }
 }

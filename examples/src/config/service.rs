@@ -15,12 +15,13 @@ use ultrai_deploy_http::{
 };
 
 use super::{
-    check, environment,
+    backend::{Kind, belongs_to},
+    depends::{self, Depends},
+    environment,
     expect::{self, Request},
     files,
     reader::{Field, Reader, Table},
-    source::Place,
-    suggest, test,
+    test,
 };
 
 /// One service of the local backend.
@@ -41,8 +42,7 @@ pub struct Service {
     /// How long it may take to stop before it is killed; 10 s.
     pub stop_grace: Duration,
     health: Option<Health>,
-    places: Vec<(ServiceName, Place)>,
-    at: Place,
+    depends: Depends,
 }
 
 /// A port of the local backend.
@@ -106,7 +106,7 @@ pub(super) fn read_all(
             services.insert(name, service);
         }
     }
-    refuse_cycles(reader, &services);
+    depends::check(reader, services.iter().map(|(name, one)| (name, &one.depends)));
     services
 }
 
@@ -116,7 +116,6 @@ fn read(
     secrets: &[SecretName],
     deadline: Option<Duration>,
 ) -> Option<Service> {
-    let at = table.place();
     let command_field = table.require("command", "write command = [\"./program\", \"--flag\"]");
     let command = command_field.as_ref().and_then(test::command);
     let env = table.take("env").map(|field| environment::variables(&field, secrets));
@@ -138,8 +137,15 @@ fn read(
     let items =
         table.take("files").map(|field| field.items("[\"bin/server\"]")).unwrap_or_default();
     let files = items.iter().filter_map(|item| files.existing_below(item)).collect();
-    let items = table.take("depends_on").map(|field| field.items("[\"db\"]")).unwrap_or_default();
-    let places: Vec<_> = items.iter().filter_map(check::service).collect();
+    let depends = Depends::take(&mut table);
+    for name in ["slot", "image", "commit"] {
+        if let Some(field) = table.take_foreign(name) {
+            field.name_problem(belongs_to(&Kind::HOSTED), "take it out, and write command = […]");
+        }
+    }
+    if let Some(field) = table.take_foreign("variables") {
+        field.name_problem(belongs_to(&Kind::HOSTED), "write env = { … }");
+    }
     let stop_grace = table.take("stop_grace").and_then(|field| field.duration());
     table.finish();
     Some(Service {
@@ -148,11 +154,10 @@ fn read(
         secrets: own_secrets,
         port,
         files,
-        depends_on: places.iter().map(|(name, _)| name.clone()).collect(),
+        depends_on: depends.names(),
         stop_grace: stop_grace.unwrap_or(Duration::from_secs(10)),
         health,
-        places,
-        at,
+        depends,
     })
 }
 
@@ -185,84 +190,4 @@ fn read_health(field: &Field<'_>, deadline: Option<Duration>) -> Option<Health> 
 pub(super) fn secret_names(field: &Field<'_>) -> Vec<SecretName> {
     let items = field.items("[\"API_KEY\"]");
     items.iter().filter_map(|item| item.parse(|text| SecretName::new(text))).collect()
-}
-
-/// Places where services are named that do not exist.
-pub(super) fn refuse_unknown<'a>(
-    reader: &Reader<'_>,
-    named: impl Iterator<Item = (String, &'a (ServiceName, Place))>,
-    services: &BTreeMap<ServiceName, Service>,
-) {
-    for (field, (name, place)) in named {
-        if !services.contains_key(name) {
-            let known = || services.keys().map(ServiceName::as_str);
-            reader.problem_at(
-                *place,
-                field,
-                format!("there is no service `{name}`"),
-                unknown(name, known),
-            );
-        }
-    }
-}
-
-/// What to write instead of an unknown service.
-pub(super) fn unknown<'a, I: Iterator<Item = &'a str>>(
-    name: &ServiceName,
-    known: impl Fn() -> I,
-) -> String {
-    match suggest::nearest(name.as_str(), known()) {
-        Some(meant) => format!("did you mean `{meant}`?"),
-        None if known().next().is_none() => "there are no services".to_owned(),
-        None => format!("there are {}", known().collect::<Vec<_>>().join(", ")),
-    }
-}
-
-fn refuse_cycles(reader: &Reader<'_>, services: &BTreeMap<ServiceName, Service>) {
-    let named = services.iter().flat_map(|(name, service)| {
-        service.places.iter().map(move |place| (format!("services.{name}.depends_on"), place))
-    });
-    refuse_unknown(reader, named, services);
-    if let Some(cycle) = cycle(services) {
-        let Some(first) = cycle.first().and_then(|name| services.get(*name)) else { return };
-        let way: Vec<_> = cycle.iter().map(|name| name.as_str()).collect();
-        reader.problem_at(
-            first.at,
-            format!("services.{}.depends_on", way[0]),
-            format!("services wait for each other: {} → {}", way.join(" → "), way[0]),
-            "take one of these dependencies out",
-        );
-    }
-}
-
-/// The services of a cycle, each followed by one that it depends on.
-fn cycle(services: &BTreeMap<ServiceName, Service>) -> Option<Vec<&ServiceName>> {
-    let mut left: Vec<&ServiceName> = services.keys().collect();
-    loop {
-        let rest: Vec<_> =
-            left.iter().copied().filter(|name| needed(services, name, &left).is_some()).collect();
-        if rest.len() == left.len() {
-            break;
-        }
-        left = rest;
-    }
-    // Each that is left needs another that is left, so following them comes back.
-    let mut way = vec![*left.first()?];
-    loop {
-        let next = needed(services, way.last()?, &left)?;
-        if let Some(begin) = way.iter().position(|name| *name == next) {
-            return Some(way.split_off(begin));
-        }
-        way.push(next);
-    }
-}
-
-/// One of `left` that a service depends on.
-fn needed<'a>(
-    services: &BTreeMap<ServiceName, Service>,
-    name: &ServiceName,
-    left: &[&'a ServiceName],
-) -> Option<&'a ServiceName> {
-    let service = services.get(name)?;
-    left.iter().copied().find(|other| service.depends_on.contains(other))
 }

@@ -108,3 +108,16 @@ fn tests_of_local_processes() {
     app.expect(0, &["verify"]);
     assert_eq!(app.processes(), before, "the same process serves, and no test is left");
 }
+
+#[test]
+fn the_later_one_of_two_env_files_wins() {
+    let app = App::new();
+    fs::write(app.path("one.env"), "TOKEN=one\n").unwrap();
+    fs::write(app.path("two.env"), "TOKEN=two\n").unwrap();
+    let more = "[environments.production]\nenv_files = [\"one.env\", \"two.env\"]\n\
+                [[test]]\nname = \"token\"\nservice = \"web\"\nwhen = \"post\"\n\
+                command = [\"sh\", \"-c\", \"test $TOKEN = two\"]\n";
+    let web = format!("{AUTO}\nsecrets = [\"TOKEN\"]");
+    app.configure(ULTRAI, &web, "APP_VERSION = \"1.0.0\"", more);
+    app.deploy("1.0.0", 0);
+}

@@ -24,7 +24,7 @@ use ultrai_deploy_core::{
 };
 
 use crate::{
-    faults::{Call, Faulty, How, Rule},
+    faults::{Call, Faulty, How, OnlyAfterwards, Rule},
     lab::{Lab, Parts, ended, fails, service, shop, spec, target, with_check, with_test},
 };
 
@@ -134,6 +134,14 @@ pub(crate) fn cases() -> Vec<Case> {
             names.push(ultrai_deploy_core::name::SecretName::new("UNKNOWN").unwrap());
             spec
         }),
+        Case {
+            kind: ErrorKind::Unsupported,
+            spec: with_test(good(), When::Pre),
+            ..faulty("a test that the runner never runs", Stage::Preflight, refused, |lab| Parts {
+                tasks: Arc::new(OnlyAfterwards),
+                ..lab.parts()
+            })
+        },
         faulty("preflight fails", Stage::Preflight, refused, |lab| {
             self::faulty(lab, |_, call| (call == Call::Preflight).then_some(How::Before))
         }),

@@ -17,7 +17,7 @@ use ultrai_deploy_core::{
     release::Release,
     spec::ReleaseSpec,
     task::{TaskEnd, TaskOutput, TaskRunner},
-    verification::TaskSpec,
+    verification::{TaskSpec, When},
 };
 
 use crate::lab::SECRET;
@@ -178,6 +178,9 @@ pub(crate) struct FailingTasks;
 
 #[async_trait]
 impl TaskRunner for FailingTasks {
+    fn check(&self, _: &TaskSpec) -> Result<()> {
+        Ok(())
+    }
     async fn run(
         &self,
         _: &Context,
@@ -188,6 +191,32 @@ impl TaskRunner for FailingTasks {
         let tail = format!("token {SECRET} was refused");
         output.line(&tail);
         Ok(TaskEnd { exit_code: 1, tail })
+    }
+    async fn clean(&self, _: &Context) -> Result<()> {
+        Ok(())
+    }
+}
+
+/// Runs tests after the deploy and none before.
+#[derive(Debug)]
+pub(crate) struct OnlyAfterwards;
+
+#[async_trait]
+impl TaskRunner for OnlyAfterwards {
+    fn check(&self, task: &TaskSpec) -> Result<()> {
+        if task.when == When::Post {
+            return Ok(());
+        }
+        Err(Error::new(ErrorKind::Unsupported, "run a task", "not before").without_effect())
+    }
+    async fn run(
+        &self,
+        _: &Context,
+        _: &Release,
+        task: &TaskSpec,
+        _: &dyn TaskOutput,
+    ) -> Result<TaskEnd> {
+        panic!("{} was not to be run", task.name)
     }
     async fn clean(&self, _: &Context) -> Result<()> {
         Ok(())

@@ -21,6 +21,45 @@ pub(super) enum Failure {
     Syntax(String),
 }
 
+/// Why a text that needs all its variables cannot be filled in.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Unfilled {
+    /// A variable is not set, and the text has no default for it.
+    #[error("variable {0} is not set")]
+    Unset(String),
+    /// A variable is required (`:?` or `?`).
+    #[error("variable {name} is required: {message}")]
+    Required {
+        /// The variable.
+        name: String,
+        /// What the text says of it.
+        message: String,
+    },
+    /// Braces that are not closed, or hold no name.
+    #[error("{0}")]
+    Syntax(String),
+}
+
+/// Interpolates `text`, whose variables have to be set where it has no default for them: what a
+/// compose file only warns of.
+///
+/// # Errors
+/// The first thing that is wrong.
+pub fn fill(text: &str, lookup: &dyn Fn(&str) -> Option<String>) -> Result<String, Unfilled> {
+    let value = |name: &str| lookup(name).map(|text| Value { empty: text.is_empty(), text });
+    let mut missing = None;
+    let filled = interpolate(text, &value, &mut |name| {
+        missing.get_or_insert_with(|| name.to_owned());
+    });
+    match (filled, missing) {
+        (Ok(_), Some(name)) => Err(Unfilled::Unset(name)),
+        (Ok(filled), None) => Ok(filled),
+        (Err(Failure::Required { name, message }), _) => Err(Unfilled::Required { name, message }),
+        (Err(Failure::Syntax(message)), _) => Err(Unfilled::Syntax(message)),
+    }
+}
+
 /// Deepest nesting of defaults, errors and replacements.
 const DEEPEST: usize = 50;
 
@@ -201,6 +240,17 @@ mod tests {
         assert_eq!(run("${NO:?set $A please}").unwrap_err(), required);
         assert!(run("${EMPTY:?x}").is_err());
         assert_eq!(run("${EMPTY?x}").unwrap(), "");
+    }
+
+    #[test]
+    fn a_text_that_needs_all_its_variables() {
+        let lookup = |name: &str| (name == "A").then(|| "a".to_owned());
+        let run = |text| fill(text, &lookup);
+        assert_eq!(run("$A-${NO:-d}-${NO:+r}").unwrap(), "a-d-");
+        assert_eq!(run("$A-${NO}-$LATER"), Err(Unfilled::Unset("NO".into())));
+        let required = run("${NO:?say it}").unwrap_err();
+        assert_eq!(required.to_string(), "variable NO is required: say it");
+        assert!(matches!(run("${A"), Err(Unfilled::Syntax(_))));
     }
 
     #[test]

@@ -15,7 +15,7 @@ mod fill;
 mod find;
 mod hash;
 mod health;
-mod interpolate;
+pub mod interpolate;
 mod limits;
 mod link;
 mod load;
@@ -34,12 +34,12 @@ mod timestamp;
 mod unhashed;
 mod units;
 mod variables;
-mod yaml;
 
 pub use self::{
     hash::{config_hash, network_hash, volume_hash},
     load::{Loaded, Options, load, project_name},
     model::Project,
     problem::{LoadError, Problem},
-    yaml::Position,
 };
+use ultrai_deploy_yaml as yaml;
+pub use ultrai_deploy_yaml::Position;

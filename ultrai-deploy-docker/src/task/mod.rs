@@ -54,6 +54,10 @@ impl Runner {
 
 #[async_trait]
 impl TaskRunner for Runner {
+    fn check(&self, _task: &TaskSpec) -> Result<()> {
+        Ok(())
+    }
+
     async fn run(
         &self,
         cx: &Context,

@@ -291,6 +291,8 @@ impl Deployer {
         wanted: Option<&Artifact>,
     ) -> Result<()> {
         let end = Instant::now() + PATIENCE * self.platform.lag();
+        let what = format!("deploy {id} of {name}");
+        let mut last = "it is not seen yet".to_owned();
         loop {
             let deploy = match self.platform.deploy(cx, slot, id).await {
                 // Not everywhere yet.
@@ -298,12 +300,13 @@ impl Deployer {
                     self.rest(cx).await?;
                     continue;
                 }
-                deploy => deploy?,
+                deploy => deploy.map_err(|error| in_time(cx, error, &what, &last))?,
             };
-            let what = format!("deploy {id} of {name}");
             let (kind, message, advice) = match &deploy.status {
-                Status::UnderWay(_) => {
-                    self.rest(cx).await?;
+                Status::UnderWay(word) => {
+                    last.clone_from(word);
+                    let rest = self.rest(cx).await;
+                    rest.map_err(|error| in_time(cx, error, &what, &last))?;
                     continue;
                 }
                 Status::Live => {
@@ -387,6 +390,18 @@ pub(super) fn own<'a>(
 fn may_be(deploy: &Deploy, wanted: Option<&Artifact>) -> bool {
     let (Some(one), Some(wanted)) = (&deploy.artifact, wanted) else { return true };
     one.is(wanted)
+}
+
+/// Of a deploy that takes longer than there is time, people want to know how far it came.
+fn in_time(cx: &Context, error: Error, what: &str, last: &str) -> Error {
+    let is_over = cx.deadline().is_some_and(|deadline| Instant::now() >= deadline);
+    if error.kind() != ErrorKind::Timeout || !is_over {
+        return error;
+    }
+    let message = format!("{what} was not over in time: {last}");
+    Error::new(ErrorKind::Timeout, "deploy", message)
+        .with_advice("look at it on the platform, or allow more time for the stage")
+        .with_source(error)
 }
 
 /// Names only.

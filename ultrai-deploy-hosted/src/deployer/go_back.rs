@@ -83,7 +83,8 @@ impl Deployer {
         let slot = &before.slot;
         let seen = self.stop_own(cx, work, name, before, began).await?;
         let back = Back::new(work, name, self.formers(work, name).await?, scene)?;
-        self.restore_set_up(cx, before, &back).await?;
+        // What the platform deploys by itself comes first: it may do so as soon as variables change.
+        let is_set_up = self.restore_set_up(cx, before, &back).await?;
         let now = self.files(cx, slot, &back.definition, &back.formers).await?;
         let files = back.change(Kind::File, &now)?;
         self.change_files(cx, slot, &files).await?;
@@ -91,8 +92,9 @@ impl Deployer {
         let change = back.change(Kind::Variable, &now)?;
         self.tell_what_is_lost(cx, slot, &back, &now).await?;
         let Some(old) = &before.live else {
-            return self.bring_nothing_back(cx, slot, &seen, &change).await;
+            return self.bring_nothing_back(cx, before, &seen, &change).await;
         };
+        let is_whole = is_set_up && files.is_empty() && change.is_empty();
         let remove = self.change_variables(cx, slot, change).await?;
         if seen.is_suspended {
             self.resume(cx, slot).await?;
@@ -101,7 +103,8 @@ impl Deployer {
         let artifact = old.artifact.as_ref();
         let (is_there, own) = match seen.live().filter(|live| live.id == old.id) {
             Some(_) => (true, None),
-            None => (false, own(&seen, began, artifact)),
+            // A deploy that began before all was set does not have it.
+            None => (false, own(&seen, began, artifact).filter(|_| is_whole)),
         };
         let id = match own {
             _ if is_there => None,
@@ -150,10 +153,11 @@ impl Deployer {
     async fn bring_nothing_back(
         &self,
         cx: &Context,
-        slot: &Slot,
+        before: &Before,
         seen: &Seen,
         change: &Change,
     ) -> Result<()> {
+        let slot = &before.slot;
         if seen.live().is_some() {
             self.suspend(cx, slot).await?;
         }
@@ -168,16 +172,17 @@ impl Deployer {
         // That may have started what is configured.
         self.wait_for_the_unseen(cx).await?;
         let seen = self.see(cx, slot).await?;
-        for deploy in seen.deploys.iter().filter(|deploy| deploy.status.is_open()) {
-            let cancelling = self.platform.cancel(cx, slot, &deploy.id);
-            cx.effect("cancel", &deploy.id, json!({}), cancelling).await?;
+        self.stop(cx, slot, seen.since(before.newest.as_deref())).await?;
+        if self.see(cx, slot).await?.live().is_some() {
+            self.suspend(cx, slot).await
+        } else {
+            Ok(())
         }
-        if seen.live().is_some() { self.suspend(cx, slot).await } else { Ok(()) }
     }
 
     /// Settings that the run's release named are as they were, and so is what the platform deploys
-    /// by itself.
-    async fn restore_set_up(&self, cx: &Context, before: &Before, back: &Back<'_>) -> Result<()> {
+    /// by itself. Whether no setting had to change for that.
+    async fn restore_set_up(&self, cx: &Context, before: &Before, back: &Back<'_>) -> Result<bool> {
         let now = self.platform.configured(cx, &before.slot).await?;
         let is = back.scene.kept.print.of_settings(&now.settings);
         let mut settings = Settings::new();
@@ -201,7 +206,8 @@ impl Deployer {
             (was, Some(_)) => was.as_ref(),
             (_, None) => None,
         };
-        self.set_up(cx, &before.slot, artifact, &settings).await
+        self.set_up(cx, &before.slot, artifact, &settings).await?;
+        Ok(settings.is_empty())
     }
 
     /// A platform may bring a deploy's variables back with it, or leave those that are to go.
@@ -265,6 +271,29 @@ impl Deployer {
         cx.effect("roll back", &slot.name, json!({ "to": old.id }), starting).await
     }
 
+    /// Stops those of `deploys` that are under way, and waits until they are seen to be over: one
+    /// may have come to serve instead, which a list may show late.
+    async fn stop<'a>(
+        &self,
+        cx: &Context,
+        slot: &Slot,
+        deploys: impl Iterator<Item = &'a Deploy>,
+    ) -> Result<()> {
+        let open = deploys.filter(|deploy| deploy.status.is_open());
+        let open: Vec<_> = open.map(|deploy| deploy.id.as_str()).collect();
+        for id in &open {
+            cx.effect("cancel", id, json!({}), self.platform.cancel(cx, slot, id)).await?;
+        }
+        if open.is_empty() {
+            return Ok(());
+        }
+        let is_over = |seen: &Seen| {
+            let mut deploys = seen.deploys.iter();
+            !deploys.any(|one| one.status.is_open() && open.contains(&one.id.as_str()))
+        };
+        self.until(cx, slot, "done with what was stopped", is_over).await
+    }
+
     /// Stops what this run has under way, and looks.
     async fn stop_own(
         &self,
@@ -275,7 +304,7 @@ impl Deployer {
         began: Option<&str>,
     ) -> Result<Seen> {
         let slot = &before.slot;
-        let mut seen = self.see(cx, slot).await?;
+        let seen = self.see(cx, slot).await?;
         let newest = before.newest.as_deref();
         let brought = work.from.and_then(|from| from.services.get(name));
         let brought = brought.map(|service| definition::artifact(name, service)).transpose()?;
@@ -284,26 +313,12 @@ impl Deployer {
             Some(_) => seen.since(began).map(|deploy| deploy.id.clone()).collect(),
             None => Vec::new(),
         };
-        let open: Vec<_> = seen
-            .since(newest)
-            .filter(|deploy| deploy.status.is_open() && !back.contains(&deploy.id))
-            .filter(|deploy| match (&deploy.artifact, &brought) {
-                (Some(one), Some(brought)) => one.is(brought),
-                _ => true,
-            })
-            .map(|deploy| deploy.id.clone())
-            .collect();
-        for id in &open {
-            cx.effect("cancel", id, json!({}), self.platform.cancel(cx, slot, id)).await?;
-        }
-        if !open.is_empty() {
-            // It may have come to serve instead, which a list may show late.
-            let is_over = |seen: &Seen| {
-                !seen.deploys.iter().any(|one| one.status.is_open() && open.contains(&one.id))
-            };
-            self.until(cx, slot, "done with what was stopped", is_over).await?;
-            seen = self.see(cx, slot).await?;
-        }
-        Ok(seen)
+        let came = seen.since(newest).filter(|deploy| !back.contains(&deploy.id));
+        let came = came.filter(|deploy| match (&deploy.artifact, &brought) {
+            (Some(one), Some(brought)) => one.is(brought),
+            _ => true,
+        });
+        self.stop(cx, slot, came).await?;
+        self.see(cx, slot).await
     }
 }

@@ -6,6 +6,8 @@
     reason = "a test panics where it fails, and says what it saw"
 )]
 
+mod attic;
+mod backups;
 mod conformance;
 mod heirs;
 mod hostile;

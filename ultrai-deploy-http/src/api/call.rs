@@ -4,7 +4,12 @@ use std::{fmt, time::Duration};
 
 use bytes::Bytes;
 use serde::Serialize;
-use ultrai_deploy_core::{Error, ErrorKind, Result};
+use ultrai_deploy_core::{
+    Error, ErrorKind, Result,
+    name::SecretName,
+    redact::Redactor,
+    secret::{Secret, Secrets},
+};
 
 use crate::address::HttpUrl;
 
@@ -60,6 +65,7 @@ pub struct Call {
     class: &'static str,
     accepts: Option<Vec<u16>>,
     timeout: Option<Duration>,
+    redactor: Redactor,
 }
 
 impl Call {
@@ -85,6 +91,7 @@ impl Call {
             class,
             accepts: None,
             timeout: None,
+            redactor: Redactor::default(),
         }
     }
 
@@ -155,6 +162,24 @@ impl Call {
         self
     }
 
+    /// Names the secrets that it carries, or that are known: what answers may repeat them. They are
+    /// cut out of the errors of this call and of all later ones before anything is shortened.
+    ///
+    /// # Errors
+    /// As [`SecretName::new`], which none of the names that it makes up does.
+    pub fn with_secrets<'a>(
+        mut self,
+        secrets: impl IntoIterator<Item = &'a Secret>,
+    ) -> Result<Self> {
+        let named = secrets
+            .into_iter()
+            .enumerate()
+            .map(|(at, secret)| Ok((SecretName::new(format!("SECRET_{at}"))?, secret.clone())));
+        let named = named.collect::<Result<Secrets>>()?;
+        self.redactor.extend(Redactor::new(&named));
+        Ok(self)
+    }
+
     /// What it is for.
     pub fn operation(&self) -> &'static str {
         self.operation
@@ -172,6 +197,11 @@ impl Call {
 
     pub(super) fn class(&self) -> &'static str {
         self.class
+    }
+
+    /// Cuts what it carries out of texts.
+    pub(super) fn redactor(&self) -> &Redactor {
+        &self.redactor
     }
 
     pub(super) fn timeout(&self) -> Option<Duration> {

@@ -11,7 +11,6 @@ use ultrai_deploy_core::{Error, ErrorKind, redact::Redactor};
 
 use super::{
     Call, Repeat,
-    config::Credential,
     reply::{Broken, is_html},
     retry::Outcome,
 };
@@ -31,15 +30,23 @@ pub struct Refused {
     pub message: String,
 }
 
-/// The error for an answer with a status that the call does not accept.
+/// An answer, read whole.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Answer<'a> {
+    pub(super) status: u16,
+    pub(super) headers: &'a HeaderMap,
+    pub(super) body: &'a [u8],
+}
+
+/// The error for an answer with a status that the call does not accept; `credential` is the kind of
+/// what it was called with.
 pub(super) fn refused(
     call: &Call,
-    status: u16,
-    headers: &HeaderMap,
-    body: &[u8],
-    credential: &Credential,
+    answer: Answer<'_>,
+    credential: &str,
+    redactor: &Redactor,
 ) -> Error {
-    let redactor = credential.redactor();
+    let Answer { status, headers, body } = answer;
     let told = message(headers, body);
     let told = seen::beginning(&redactor.text(&told), LONGEST_MESSAGE);
     let path = call.shown_path();
@@ -55,13 +62,13 @@ pub(super) fn refused(
         ),
         401 => (
             ErrorKind::Denied,
-            what(&format!("the {} is not accepted", credential.kind())),
+            what(&format!("the {credential} is not accepted")),
             Some("look whether it is the right kind of token, complete and not revoked".to_owned()),
         ),
         402 => (ErrorKind::Denied, what("the account's plan does not include it"), None),
         403 => (
             ErrorKind::Denied,
-            what(&format!("the {} may not do this", credential.kind())),
+            what(&format!("the {credential} may not do this")),
             Some("use a token of somebody who may".to_owned()),
         ),
         404 | 410 => (
@@ -141,6 +148,12 @@ pub(super) fn half_an_answer(
     let error = if outcome == Outcome::Lost { error.retryable() } else { error };
     let is_known = call.repeat() == Repeat::Safe;
     (if is_known { error.without_effect() } else { error }, outcome)
+}
+
+/// The error for a call that was not made, because its time was over.
+pub(super) fn no_time(call: &Call) -> Error {
+    let message = format!("{} {}: the time for it is over", call.method(), call.shown_path());
+    Error::new(ErrorKind::Timeout, call.operation(), message).without_effect().exhausted()
 }
 
 /// The error for a call that was not made, because none was allowed soon enough.

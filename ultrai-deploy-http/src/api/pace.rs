@@ -10,6 +10,9 @@ use tokio::time::Instant;
 /// than an hour.
 const LONGEST_WINDOW: Duration = Duration::from_hours(2);
 
+/// How many calls of a window are not for looking at what takes its time, but for what comes after.
+const FOR_THE_REST: u64 = 40;
+
 /// What is known of the windows of one account; each class of calls may have its own.
 #[derive(Debug, Default)]
 pub(super) struct Pace(BTreeMap<&'static str, Window>);
@@ -58,7 +61,7 @@ impl Pace {
     }
 
     /// The pause between calls of `class` that spreads what is left over the rest of the window, at
-    /// least `wanted`.
+    /// least `wanted`. Where little is left, half of it is for other calls.
     pub(super) fn spread(
         &self,
         class: &'static str,
@@ -71,6 +74,7 @@ impl Pace {
         };
         let left = window.resets - now;
         let calls = window.remaining.saturating_sub(u64::from(reserve));
+        let calls = calls - FOR_THE_REST.min(calls / 2);
         let calls = u32::try_from(calls).unwrap_or(u32::MAX);
         left.checked_div(calls).map_or(left, |even| even).max(wanted)
     }
@@ -158,9 +162,13 @@ mod tests {
         let (mut pace, now) = (Pace::default(), Instant::now());
         let five = Duration::from_secs(5);
         assert_eq!(pace.spread("read", 3, five, now), five);
-        for (remaining, reset, expected) in
-            [("1000", "3600", 5), ("103", "3600", 36), ("3", "60", 60), ("0", "60", 60)]
-        {
+        for (remaining, reset, expected) in [
+            ("1000", "3600", 5),
+            ("103", "3600", 60),
+            ("23", "3600", 360),
+            ("3", "60", 60),
+            ("0", "60", 60),
+        ] {
             let told =
                 headers(&[("x-ratelimit-remaining", remaining), ("x-ratelimit-reset", reset)]);
             pace.learn("read", &told, now, wall());

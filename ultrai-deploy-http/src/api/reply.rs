@@ -1,6 +1,9 @@
 //! An answer that was accepted.
 
-use reqwest::header::{CONTENT_TYPE, HeaderMap};
+use std::fmt;
+
+use jiff::Timestamp;
+use reqwest::header::{CONTENT_TYPE, DATE, HeaderMap};
 use serde::de::DeserializeOwned;
 use ultrai_deploy_core::{
     Error, ErrorKind, Result,
@@ -14,7 +17,7 @@ use crate::{client::deepest, seen};
 const SHOWN: usize = 500;
 
 /// An answer with a status that the call accepts, read whole.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Reply {
     operation: &'static str,
     status: u16,
@@ -44,6 +47,13 @@ impl Reply {
         &self.body
     }
 
+    /// When it was answered, by the platform's clock and to the second before; nothing where it does
+    /// not tell.
+    pub fn date(&self) -> Option<Timestamp> {
+        let date = self.headers.get(DATE)?.to_str().ok()?;
+        Some(jiff::fmt::rfc2822::parse(date).ok()?.timestamp())
+    }
+
     /// Whether there is nothing in the body.
     pub fn is_empty(&self) -> bool {
         self.body.iter().all(u8::is_ascii_whitespace)
@@ -64,15 +74,28 @@ impl Reply {
                 format!("the answer ({}) does not have the form that it should", self.status)
             };
             let beginning = seen::beginning(&self.redacted(), SHOWN);
-            Error::new(ErrorKind::Unexpected, self.operation, message)
+            let error = Error::new(ErrorKind::Unexpected, self.operation, message)
                 .with_advice("look whether the address is that of the API")
                 .with_evidence([Evidence::new(EvidenceKind::Probe, self.operation, beginning)])
-                .with_source(source)
+                .with_source(source);
+            // What cannot be read is quoted by whoever tried.
+            self.redactor.error(error)
         })
     }
 
     fn redacted(&self) -> String {
         self.redactor.text(&String::from_utf8_lossy(&self.body))
+    }
+}
+
+/// Shows nothing of the body: it may hold values of variables.
+impl fmt::Debug for Reply {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Reply")
+            .field("operation", &self.operation)
+            .field("status", &self.status)
+            .field("length", &self.body.len())
+            .finish_non_exhaustive()
     }
 }
 

@@ -9,7 +9,7 @@ use crate::{
     graphql::Request,
     model::{
         AutoDeploy, DeploymentId, Deploys, EnvironmentId, Patch, RegistryCredentials, ServiceAt,
-        ServiceUpdate,
+        ServiceUpdate, StagedChanges, page::Page,
     },
 };
 
@@ -133,8 +133,40 @@ impl Client {
         self.graphql.send(cx, &request.with_secrets(patch.secrets())?).await
     }
 
+    /// What is staged in an environment, by whoever did it. Values of variables stay encrypted, and
+    /// nothing of an answer that makes no sense is shown.
+    ///
+    /// # Errors
+    /// As [`Client`] says.
+    pub async fn staged_changes(
+        &self,
+        cx: &Context,
+        environment: &EnvironmentId,
+    ) -> Result<StagedChanges> {
+        let variables = json!({ "environmentId": environment });
+        let request = Request::new(documents::STAGED_CHANGES, variables).with_secret_answer();
+        self.graphql.send(cx, &request).await
+    }
+
+    /// Changes of an environment that were made, as many as `at_most`, in Railway's order; values of
+    /// variables as in [`Client::staged_changes`].
+    ///
+    /// # Errors
+    /// As [`Client`] says.
+    pub async fn past_changes(
+        &self,
+        cx: &Context,
+        environment: &EnvironmentId,
+        at_most: u16,
+    ) -> Result<Vec<StagedChanges>> {
+        let variables = json!({ "environmentId": environment, "first": at_most });
+        let request = Request::new(documents::CHANGES, variables).with_secret_answer();
+        Ok(self.graphql.send::<Page<StagedChanges>>(cx, &request).await?.nodes)
+    }
+
     /// Commits all staged changes of an environment, also those that a person staged in the
-    /// dashboard. What Railway calls the commit comes back.
+    /// dashboard. What Railway calls the commit comes back; Railway's own program follows it with
+    /// [`Client::workflow`].
     ///
     /// # Errors
     /// As [`Client`] says.

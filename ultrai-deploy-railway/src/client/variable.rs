@@ -8,7 +8,7 @@ use ultrai_deploy_core::{Context, Result, secret::Secret};
 use super::Client;
 use crate::{
     documents,
-    graphql::Request,
+    graphql::{self, Request},
     model::{Deploys, Variables, VariablesOf, variable::ExposedMap},
 };
 
@@ -23,7 +23,10 @@ impl Client {
             "projectId": of.project, "environmentId": of.environment, "serviceId": of.service,
         });
         let request = Request::new(documents::VARIABLES, variables).with_secret_answer();
-        self.graphql.send(cx, &request).await
+        let found: Variables = self.graphql.send(cx, &request).await?;
+        let values = found.0.values().flatten();
+        self.graphql.api.hide(graphql::redactor(values)?);
+        Ok(found)
     }
 
     /// Sets variables; others stay as they are.

@@ -110,6 +110,7 @@ fn value(schema: &Schema, field: &Field, ty: &Type, fill: Fill) -> Value {
             ("DateTime", _) | (_, "timestamp") => json!("2026-11-21T12:00:00.000Z"),
             ("EnvironmentVariables", _) => json!({ "KEY": "value", "SEALED": null }),
             ("DeploymentMeta", _) => json!({ "image": "repo:1", "unknown": [{}] }),
+            ("EnvironmentConfig", _) => json!({ "services": { "s": { "variables": null } } }),
             ("JSON", _) => json!(["sh", "-c", "true"]),
             ("String" | "ID", _) => json!("text"),
             other => panic!("no sample for {other:?}"),

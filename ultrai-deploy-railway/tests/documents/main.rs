@@ -18,8 +18,8 @@ use ultrai_deploy_railway::{
     documents::{self, Document},
     model::{
         BackupId, DeploymentId, DeploymentStatus, Deploys, EventStep, InstanceStatus, LogRange,
-        Patch, RegistryCredentials, ServicePatch, ServiceUpdate, VariablesOf, VolumeInstanceId,
-        VolumeState, Window, WorkflowId, WorkflowStatus, WorkspaceId,
+        Patch, PatchStatus, RegistryCredentials, ServicePatch, ServiceUpdate, VariablesOf,
+        VolumeInstanceId, VolumeState, Window, WorkflowId, WorkflowStatus, WorkspaceId,
     },
 };
 use ultrai_deploy_testkit::server::{Answer, Request, Server};
@@ -45,13 +45,14 @@ fn every_document_is_valid_and_asks_for_one_thing() {
     }
     let schema = contract::schema();
     let mut names = BTreeSet::new();
-    for known in documents::ALL {
+    let (once, again) = (documents::ALL.iter(), documents::SUBSCRIPTIONS.iter());
+    for (known, is_once) in once.map(|one| (one, true)).chain(again.map(|one| (one, false))) {
         let document =
             contract::document(&schema, known.text).unwrap_or_else(|why| panic!("{why}"));
         let operation = contract::operation(&document);
         assert_eq!(operation.name.as_deref(), Some(known.name()));
-        assert_eq!(operation.is_query(), known.is_query(), "{}", known.name());
-        assert!(operation.is_query() || operation.is_mutation(), "{}", known.name());
+        assert_eq!(operation.is_mutation(), !known.is_query(), "{}", known.name());
+        assert_eq!(operation.is_subscription(), !is_once, "{}", known.name());
         assert_eq!(operation.selection_set.selections.len(), 1, "{}", known.name());
         let answer = contract::answer(&schema, operation, Fill::Everything);
         assert!(answer["data"].pointer(known.answer).is_some(), "{}", known.name());
@@ -163,6 +164,8 @@ async fn call_everything(client: &Client) {
         commit_patch(environment, patch, "message");
         commit_patch(environment, &Patch::default(), "message");
         commit_staged_changes(environment, "message", Deploys::Triggered);
+        staged_changes(environment);
+        past_changes(environment, 10);
         variables(own);
         variables(shared);
         upsert_variables(own, values, Deploys::Skipped);
@@ -312,5 +315,6 @@ fn enums_know_every_value_of_the_schema() {
     check("DeploymentInstanceStatus", values!(InstanceStatus));
     check("DeploymentEventStep", values!(EventStep));
     check("WorkflowStatus", values!(WorkflowStatus));
+    check("EnvironmentPatchStatus", values!(PatchStatus));
     check("VolumeState", values!(VolumeState));
 }

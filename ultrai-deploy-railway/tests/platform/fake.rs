@@ -13,8 +13,20 @@ use ultrai_deploy_testkit::hosted::{
 
 pub const TOKEN: &str = "hunter2-hunter2-token";
 
+const PAUSE: Duration = Duration::from_millis(1);
+const LAG: Duration = Duration::from_millis(20);
+
+/// The connections of the first process are those of the next one: to make them anew takes longer
+/// than all that is done with them.
 #[derive(Debug)]
-pub struct Railway(Server<World>);
+pub struct Railway {
+    server: Server<World>,
+    client: Client,
+    /// How often it is looked at.
+    pub pause: Duration,
+    /// For how long what was done may not be seen.
+    pub lag: Duration,
+}
 
 impl Railway {
     pub async fn new() -> Self {
@@ -26,23 +38,28 @@ impl Railway {
     }
 
     pub async fn of(world: World) -> Self {
-        Self(Server::start(world).await.unwrap())
+        let server = Server::start(world).await.unwrap();
+        let base = HttpUrl::parse(&server.url("")).unwrap();
+        let token = Token::Account(Secret::new(TOKEN));
+        let client = Client::new(&base, &token, limits()).unwrap();
+        Self { server, client, pause: PAUSE, lag: LAG }
     }
 
     pub fn world(&self) -> MutexGuard<'_, World> {
-        self.0.world()
+        self.server.world()
     }
+}
+
+/// Pauses are short, so that no test waits for them.
+fn limits() -> Limits {
+    Limits { pause: PAUSE, longest_pause: PAUSE, ..Limits::default() }
 }
 
 impl Fake for Railway {
     fn platform(&self) -> Arc<dyn hosted::Platform> {
-        let (pause, lag) = (Duration::from_millis(1), Duration::from_millis(20));
-        let limits = Limits { pause, longest_pause: pause, ..Limits::default() };
-        let base = HttpUrl::parse(&self.0.url("")).unwrap();
-        let client = Client::new(&base, &Token::Account(Secret::new(TOKEN)), limits).unwrap();
         let mut config = Config::new(ProjectId::new("project-1"), "production");
-        (config.pause, config.lag) = (pause, lag);
-        Arc::new(Platform::new(client, config))
+        (config.pause, config.lag) = (self.pause, self.lag);
+        Arc::new(Platform::new(self.client.clone(), config))
     }
 
     fn set_variable(&self, service: &str, name: &str, value: &str) {

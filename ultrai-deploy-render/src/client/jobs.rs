@@ -4,8 +4,8 @@ use serde_json::json;
 use ultrai_deploy_core::{Context, Result};
 use ultrai_deploy_http::api::Call;
 
-use super::Client;
-use crate::model::{Job, JobId, ServiceId};
+use super::{Client, with_some};
+use crate::model::{Job, JobFilter, JobId, JobStatus, ServiceId};
 
 impl Client {
     /// Runs a command once, with the latest build and the variables of a service, on what the
@@ -25,6 +25,23 @@ impl Client {
         }
         let call = Call::post("create a job", ["services", service.as_str(), "jobs"]);
         self.read(cx, &call.with_json(&body)?).await
+    }
+
+    /// The jobs of a service.
+    pub async fn jobs(
+        &self,
+        cx: &Context,
+        service: &ServiceId,
+        filter: &JobFilter,
+    ) -> Result<Vec<Job>> {
+        let mut call = Call::get("list jobs", ["services", service.as_str(), "jobs"]);
+        // Several are one parameter, with commas.
+        let statuses: Vec<_> = filter.statuses.iter().map(JobStatus::as_str).collect();
+        if !statuses.is_empty() {
+            call = call.with_query("status", statuses.join(","));
+        }
+        call = with_some(call, "createdAfter", filter.created_after);
+        self.list(cx, call, filter.at_most).await
     }
 
     /// A job.

@@ -11,7 +11,7 @@ use ultrai_deploy_core::{Context, Error, ErrorKind, Result};
 use ultrai_deploy_http::api::{Call, Reply};
 
 use super::Client;
-use crate::model::{Deploy, Event, Owner, Postgres, SecretFile, Service, Variable};
+use crate::model::{Deploy, Event, Job, Owner, Postgres, SecretFile, Service, Variable};
 
 /// The largest page that Render gives.
 const PAGE: usize = 100;
@@ -41,6 +41,10 @@ impl Listed for Deploy {
 
 impl Listed for Event {
     const KEY: &'static str = "event";
+}
+
+impl Listed for Job {
+    const KEY: &'static str = "job";
 }
 
 impl Listed for Postgres {

@@ -1,5 +1,6 @@
 //! PostgreSQL databases, their exports and their recovery.
 
+use jiff::Timestamp;
 use serde_json::json;
 use ultrai_deploy_core::{Context, Result};
 use ultrai_deploy_http::api::Call;
@@ -50,8 +51,20 @@ impl Client {
 
     /// From when on a database can be recovered, and whether it can.
     pub async fn recovery_info(&self, cx: &Context, id: &PostgresId) -> Result<RecoveryInfo> {
+        Ok(self.recovery_info_with_time(cx, id).await?.0)
+    }
+
+    /// The same, and when it was the case by Render's clock: an instant that belongs before all that is
+    /// done afterwards. Nothing where Render does not tell.
+    pub async fn recovery_info_with_time(
+        &self,
+        cx: &Context,
+        id: &PostgresId,
+    ) -> Result<(RecoveryInfo, Option<Timestamp>)> {
         let segments = ["postgres", id.as_str(), "recovery"];
-        self.read(cx, &Call::get("read how a database can be recovered", segments)).await
+        let call = Call::get("read how a database can be recovered", segments);
+        let reply = self.send(cx, &call).await?;
+        Ok((reply.json()?, reply.date()))
     }
 
     /// Begins to make a new database from what an old one held at an instant, and gives the new

@@ -1,11 +1,13 @@
 //! Workspaces, and services with their settings.
 
 use serde_json::{Map, Value, json};
-use ultrai_deploy_core::{Context, Result};
+use ultrai_deploy_core::{Context, Error, ErrorKind, Result};
 use ultrai_deploy_http::api::{Call, Method, Repeat};
 
 use super::{Client, DEPLOY, refused};
-use crate::model::{Instance, Owner, OwnerId, Service, ServiceChange, ServiceId, StartCommand};
+use crate::model::{
+    Instance, MaintenanceMode, Owner, OwnerId, Service, ServiceChange, ServiceId, StartCommand,
+};
 
 impl Client {
     /// The workspaces that the key sees.
@@ -56,6 +58,36 @@ impl Client {
             .with_repeat(Repeat::Keyed)
             .with_class(DEPLOY);
         self.read(cx, &call).await
+    }
+
+    /// Shows a page instead of a web service, or the service again, and makes sure of it: whoever
+    /// goes on to what no request may see has to know that none comes through.
+    ///
+    /// # Errors
+    /// [`Unsupported`](ultrai_deploy_core::ErrorKind::Unsupported) when Render takes the change and
+    /// does not make it: only web services on a paid plan have such a page.
+    pub async fn set_maintenance_mode(
+        &self,
+        cx: &Context,
+        id: &ServiceId,
+        mode: &MaintenanceMode,
+    ) -> Result<()> {
+        let change =
+            ServiceChange { maintenance_mode: Some(mode.clone()), ..ServiceChange::default() };
+        let is_set = |service: &Service| {
+            let own = service.details.maintenance_mode.clone().unwrap_or_default();
+            own.enabled == mode.enabled
+        };
+        // What answers a change may leave out what it changed.
+        if is_set(&self.update_service(cx, id, &change).await?)
+            || is_set(&self.service(cx, id).await?)
+        {
+            return Ok(());
+        }
+        let what = if mode.enabled { "goes on serving" } else { "does not serve again" };
+        let message = format!("service {id} {what} after its maintenance mode was changed");
+        Err(Error::new(ErrorKind::Unsupported, "change the maintenance mode", message)
+            .with_advice("only web services on a paid plan have one: look at the service's plan"))
     }
 
     /// Lets a service run no more, until it is resumed.

@@ -3,10 +3,15 @@
 //! Nothing here deploys: a service sees them from its next deploy on. Each is set by its name;
 //! Render's calls for all at once delete what they do not name.
 
-use std::{collections::BTreeMap, error::Error as _};
+use std::collections::BTreeMap;
 
 use serde_json::json;
-use ultrai_deploy_core::{Context, Effect, Error, Result, secret::Secret};
+use ultrai_deploy_core::{
+    Context, Result,
+    name::SecretName,
+    redact::Redactor,
+    secret::{Secret, Secrets},
+};
 use ultrai_deploy_http::api::{Call, Method, Reply};
 
 use super::{Client, list};
@@ -22,7 +27,9 @@ impl Client {
     /// An answer that cannot be read shows nothing of itself.
     pub async fn env_vars(&self, cx: &Context, service: &ServiceId) -> Result<Vec<Variable>> {
         let call = Call::get("list environment variables", path(service));
-        self.list(cx, call, None).await
+        let variables: Vec<Variable> = self.list(cx, call, None).await?;
+        self.hide(variables.iter().map(|variable| &variable.value))?;
+        Ok(variables)
     }
 
     /// Sets one environment variable. The others stay as they are.
@@ -36,7 +43,7 @@ impl Client {
         let segments = ["services", service.as_str(), "env-vars", key];
         let call = Call::new("set an environment variable", Method::Put, segments)
             .with_json(&json!({ "value": value.expose() }))?;
-        self.send_values(cx, &call, [value]).await.map(drop)
+        self.send_values(cx, call, [value]).await.map(drop)
     }
 
     /// Deletes one environment variable. One that is not there is deleted already.
@@ -63,7 +70,7 @@ impl Client {
             .collect();
         let operation = "replace all environment variables";
         let call = Call::new(operation, Method::Put, path(service)).with_json(&body)?;
-        list::whole(operation, &self.send_values(cx, &call, variables.values()).await?)
+        list::whole(operation, &self.send_values(cx, call, variables.values()).await?)
     }
 
     /// The service's own secret files.
@@ -72,7 +79,10 @@ impl Client {
     /// An answer that cannot be read shows nothing of itself.
     pub async fn secret_files(&self, cx: &Context, service: &ServiceId) -> Result<Vec<SecretFile>> {
         let segments = ["services", service.as_str(), "secret-files"];
-        self.list(cx, Call::get("list secret files", segments), None).await
+        let call = Call::get("list secret files", segments);
+        let files: Vec<SecretFile> = self.list(cx, call, None).await?;
+        self.hide(files.iter().map(|file| &file.content))?;
+        Ok(files)
     }
 
     /// Writes one secret file. The others stay as they are.
@@ -86,7 +96,7 @@ impl Client {
         let segments = ["services", service.as_str(), "secret-files", name];
         let call = Call::new("write a secret file", Method::Put, segments)
             .with_json(&json!({ "content": content.expose() }))?;
-        self.send_values(cx, &call, [content]).await.map(drop)
+        self.send_values(cx, call, [content]).await.map(drop)
     }
 
     /// Deletes one secret file. One that is not there is deleted already.
@@ -101,35 +111,24 @@ impl Client {
         self.done(cx, &call.accepting(GONE)).await
     }
 
+    /// Lets no refusal repeat what was read.
+    fn hide<'a>(&self, values: impl Iterator<Item = &'a Secret>) -> Result<()> {
+        let named = values
+            .enumerate()
+            .map(|(at, value)| Ok((SecretName::new(format!("SECRET_{at}"))?, value.clone())));
+        self.api.hide(Redactor::new(&named.collect::<Result<Secrets>>()?));
+        Ok(())
+    }
+
     /// Makes a call that carries values, and lets no refusal repeat them.
     async fn send_values<'a>(
         &self,
         cx: &Context,
-        call: &Call,
+        call: Call,
         values: impl IntoIterator<Item = &'a Secret>,
     ) -> Result<Reply> {
-        self.send(cx, call).await.map_err(|error| {
-            let told = error.source().map(ToString::to_string).unwrap_or_default();
-            let shows = |value: &Secret| {
-                let value = value.expose().trim();
-                !value.is_empty() && told.contains(value)
-            };
-            if values.into_iter().any(shows) { without_source(&error) } else { error }
-        })
+        self.send(cx, &call.with_secrets(values)?).await
     }
-}
-
-/// The same error, but for what the platform said.
-fn without_source(error: &Error) -> Error {
-    let message = format!("{} (its reason repeats a value and is not shown)", error.message());
-    let mut hidden = Error::new(error.kind(), error.operation(), message);
-    if let Some(advice) = error.advice() {
-        hidden = hidden.with_advice(advice);
-    }
-    if error.effect() == Effect::None {
-        hidden = hidden.without_effect();
-    }
-    if error.is_retryable() { hidden.retryable() } else { hidden }
 }
 
 fn path(service: &ServiceId) -> [&str; 3] {

@@ -58,3 +58,14 @@ pub struct Job {
     #[serde(default, deserialize_with = "absent::time")]
     pub finished_at: Option<Timestamp>,
 }
+
+/// Which jobs to list.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct JobFilter {
+    /// Only those with one of these statuses; empty for all. A new job has none at first.
+    pub statuses: Vec<JobStatus>,
+    /// Only those that were created later.
+    pub created_after: Option<Timestamp>,
+    /// At most so many; all when it is not set.
+    pub at_most: Option<usize>,
+}

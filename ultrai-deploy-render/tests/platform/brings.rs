@@ -44,7 +44,7 @@ async fn files_and_settings_go_with_a_release_and_back_with_it() {
     let key = |name: &str| (name.to_owned(), "hunter2-of-the-app".to_owned());
     assert_eq!(files(&lab), [of_person.clone(), key("key.json")].into());
     assert_eq!(setting(&lab, "healthCheckPath"), json!("/one"));
-    assert_eq!(setting(&lab, "envSpecificDetails"), json!({ "startCommand": "serve" }));
+    assert_eq!(setting(&lab, "envSpecificDetails")["dockerCommand"], json!("serve"));
 
     let fields = json!({
         "secret_files": { "other.json": "TOKEN" },
@@ -54,8 +54,9 @@ async fn files_and_settings_go_with_a_release_and_back_with_it() {
     assert_eq!(ended(&failed), "rolled back", "{failed}");
     assert_eq!(files(&lab), [of_person, key("key.json")].into());
     assert_eq!(setting(&lab, "healthCheckPath"), json!("/one"));
-    let of_runtime = json!({ "startCommand": "serve", "preDeployCommand": "" });
-    assert_eq!(setting(&lab, "envSpecificDetails"), of_runtime, "it was not set before");
+    let of_runtime = setting(&lab, "envSpecificDetails");
+    assert_eq!(of_runtime["dockerCommand"], json!("serve"), "nobody changed it");
+    assert_eq!(of_runtime["preDeployCommand"], json!(""), "it was not set before");
     assert!(!lab.records(&failed).await.contains("hunter2-of-the-app"));
 }
 

@@ -7,7 +7,12 @@
 )]
 
 mod brings;
+mod crashes;
 mod fake;
+mod hostile;
+mod oddities;
+mod requests;
+mod secrets;
 
 use fake::Render;
 use ultrai_deploy_testkit::hosted::{self, Fake as _, Lab, render::Manners};

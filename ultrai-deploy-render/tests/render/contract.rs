@@ -16,7 +16,7 @@ use url::form_urlencoded;
 use crate::{rig::BASE, schema::Schemas};
 
 /// The operations that the client makes: method, and path as the description writes it.
-pub(crate) const OPERATIONS: [(&str, &str); 34] = [
+pub(crate) const OPERATIONS: [(&str, &str); 35] = [
     ("get", "/owners"),
     ("get", "/services"),
     ("get", "/services/{serviceId}"),
@@ -40,6 +40,7 @@ pub(crate) const OPERATIONS: [(&str, &str); 34] = [
     ("put", "/services/{serviceId}/secret-files/{secretFileName}"),
     ("delete", "/services/{serviceId}/secret-files/{secretFileName}"),
     ("post", "/services/{serviceId}/jobs"),
+    ("get", "/services/{serviceId}/jobs"),
     ("get", "/services/{serviceId}/jobs/{jobId}"),
     ("post", "/services/{serviceId}/jobs/{jobId}/cancel"),
     ("get", "/logs"),

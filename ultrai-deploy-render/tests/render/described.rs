@@ -9,8 +9,9 @@ use ultrai_deploy_core::{Context, Result};
 use ultrai_deploy_render::{
     Client,
     model::{
-        AutoDeploy, DeployFilter, DeployStatus, EventFilter, JobStatus, LogQuery, MetricQuery,
-        Outcome, OwnerKind, PostgresStatus, RecoveryStatus, ServiceKind, Suspension, Trigger,
+        AutoDeploy, DeployFilter, DeployStatus, EventFilter, JobFilter, JobStatus, LogQuery,
+        MetricQuery, Outcome, OwnerKind, PostgresStatus, RecoveryStatus, ServiceKind, Suspension,
+        Trigger,
     },
 };
 
@@ -130,6 +131,9 @@ async fn every_described_answer_is_read_whole() {
 
     let create = async |c: &Client, cx: &Context| c.create_job(cx, id, "x", None).await;
     all.whole(("post", &of("/jobs"), 201), create).await;
+    let filter = &JobFilter { at_most: Some(1), ..JobFilter::default() };
+    let jobs = async |c: &Client, cx: &Context| c.jobs(cx, id, filter).await;
+    all.whole(("get", &of("/jobs"), 200), jobs).await;
     let job = async |c: &Client, cx: &Context| c.job(cx, id, &"job-1".into()).await;
     all.whole(("get", &of("/jobs/{jobId}"), 200), job).await;
     let cancel = async |c: &Client, cx: &Context| c.cancel_job(cx, id, &"job-1".into()).await;

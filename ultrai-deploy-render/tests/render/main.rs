@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 #![expect(clippy::print_stdout, reason = "how much was checked is part of what a test says")]
 
+mod backup;
 mod contract;
 mod described;
 mod lists;
@@ -12,3 +13,4 @@ mod rig;
 mod schema;
 mod secrets;
 mod tape;
+mod upkeep;

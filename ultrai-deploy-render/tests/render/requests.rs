@@ -11,8 +11,8 @@ use ultrai_deploy_render::{
     Client,
     model::{
         AutoDeploy, BuildCache, DeployFilter, DeployId, DeployStatus, Direction, EventFilter,
-        EventKind, GroupBy, ImageSource, JobId, LogQuery, MaintenanceMode, MetricQuery, OwnerId,
-        PostgresId, Recovery, ServiceChange, Start, StartCommand,
+        EventKind, GroupBy, ImageSource, JobFilter, JobId, JobStatus, LogQuery, MaintenanceMode,
+        MetricQuery, OwnerId, PostgresId, Recovery, ServiceChange, Start, StartCommand,
     },
 };
 
@@ -73,6 +73,7 @@ async fn every_request_is_described() {
     let mut checked = Checked::new();
     services(&mut checked).await;
     settings(&mut checked).await;
+    maintenance(&mut checked).await;
     deploys(&mut checked).await;
     variables(&mut checked).await;
     jobs(&mut checked).await;
@@ -141,6 +142,22 @@ async fn settings(checked: &mut Checked) {
     }
 }
 
+async fn maintenance(checked: &mut Checked) {
+    for (enabled, uri) in [(true, ""), (true, "https://example.com/soon"), (false, "")] {
+        let mode = &MaintenanceMode { enabled, uri: uri.to_owned() };
+        let answer =
+            json!({ "id": "srv-1", "serviceDetails": { "maintenanceMode": mode_of(mode) } });
+        let set = async |client: &Client, cx: &Context| {
+            client.set_maintenance_mode(cx, &service(), mode).await
+        };
+        checked.run(200, &answer.to_string(), set).await;
+    }
+}
+
+fn mode_of(mode: &MaintenanceMode) -> serde_json::Value {
+    json!({ "enabled": mode.enabled, "uri": mode.uri })
+}
+
 async fn deploys(checked: &mut Checked) {
     let (id, deploy) = (&service(), &DeployId::from("dep-1"));
     let starts = [
@@ -199,6 +216,15 @@ async fn jobs(checked: &mut Checked) {
         let create =
             async |client: &Client, cx: &Context| client.create_job(cx, id, "migrate", plan).await;
         checked.run(201, JOB, create).await;
+    }
+    let filter = JobFilter {
+        statuses: vec![JobStatus::Pending, JobStatus::Running],
+        created_after: Some("2026-01-02T03:04:05Z".parse().unwrap()),
+        at_most: Some(5),
+    };
+    for filter in [&filter, &JobFilter::default()] {
+        let list = async |client: &Client, cx: &Context| client.jobs(cx, id, filter).await;
+        checked.run(200, "[]", list).await;
     }
     checked.run(200, JOB, async |client, cx| client.job(cx, id, job).await).await;
     checked.run(200, JOB, async |client, cx| client.cancel_job(cx, id, job).await).await;

@@ -57,9 +57,9 @@ async fn a_backup_is_listed_as_made(open: Open<'_>) {
     let sources = [shelf("files", &[("big", &content), ("small", b"x"), ("none", b"")])];
     let backup = ok(store.create(&context(), &request("one", 1), &sources).await);
     assert_eq!(backup.request, request("one", 1));
-    let parts: Vec<_> = backup
-        .parts
-        .iter()
+    // A store may keep more than what it is given.
+    let given = backup.parts.iter().filter(|part| part.source == "files");
+    let parts: Vec<_> = given
         .map(|part| (part.source.as_str(), part.name.as_str(), part.size, part.sha256.as_str()))
         .collect();
     let (big, small, none) = (digest::sha256(&content), digest::sha256(b"x"), digest::sha256(b""));

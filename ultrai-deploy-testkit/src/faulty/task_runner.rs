@@ -13,6 +13,11 @@ use super::{Faulty, Method};
 #[async_trait]
 #[deny(clippy::missing_trait_methods)]
 impl<R: TaskRunner + ?Sized> TaskRunner for Faulty<R> {
+    /// Never fails by itself: it asks nobody.
+    fn check(&self, task: &TaskSpec) -> Result<()> {
+        self.inner.check(task)
+    }
+
     async fn run(
         &self,
         cx: &Context,

@@ -30,7 +30,7 @@ pub struct Manners {
     pub forgets: bool,
     /// It refuses to roll back, with HTTP 200.
     pub refuses: bool,
-    /// What it deploys to go back fails.
+    /// What it deploys to go back fails, and what it deploys by itself.
     pub fails_back: bool,
     /// It deploys what it had before, and reports success.
     pub is_stubborn: bool,
@@ -79,12 +79,14 @@ impl Plan {
     }
 }
 
-/// What there is of a Railway: the environment `production` of the project `project-1`. A deployment
+/// What there is of a Railway: the environment `production` of one project. A deployment
 /// of an image with `sick` in its tag fails.
 #[derive(Debug)]
 pub struct World {
     /// The token that lets in, as an account's or as a project's.
     pub token: String,
+    /// The project's id; `project-1`.
+    pub project: String,
     /// How it behaves.
     pub manners: Manners,
     /// The services by their names, which are their ids.
@@ -110,7 +112,7 @@ pub struct Service {
     pub auto_deploy: bool,
     /// Its other settings.
     pub settings: serde_json::Map<String, Value>,
-    /// How the next deployments go, instead of as usual.
+    /// How the next deployments go that are asked for, instead of as usual.
     pub next: VecDeque<Course>,
     /// Source archives that were uploaded, in bytes.
     pub uploads: Vec<usize>,
@@ -124,6 +126,7 @@ impl World {
         let service = |name: &&str| ((*name).to_owned(), Service::default());
         Self {
             token: token.into(),
+            project: "project-1".to_owned(),
             manners: Manners::default(),
             services: services.iter().map(service).collect(),
             log: vec!["a line of log".to_owned()],
@@ -175,9 +178,11 @@ impl World {
         let old = service.history.deploys.first().map(|old| old.what.clone());
         let what = old.filter(|_| manners.is_stubborn).unwrap_or(what);
         let is_sick = what.image.as_deref().is_some_and(|image| image.contains("sick"))
-            || trigger == "rollback" && manners.fails_back;
+            || matches!(trigger, "rollback" | "variables") && manners.fails_back;
         let usual = || manners.course(if is_sick { "FAILED" } else { "SUCCESS" });
-        let course = service.next.pop_front().unwrap_or_else(usual);
+        let next =
+            if matches!(trigger, "api" | "upload") { service.next.pop_front() } else { None };
+        let course = next.unwrap_or_else(usual);
         let id = format!("{name}-{}", service.history.deploys.len());
         let variables = service.variables.get();
         service.history.begin(now, id, what, trigger, variables, course)

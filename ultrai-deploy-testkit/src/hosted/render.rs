@@ -14,6 +14,7 @@
 //! ```
 
 mod calls;
+mod jobs;
 
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -22,6 +23,7 @@ use std::{
 
 use serde_json::{Map, Value, json};
 
+pub use self::jobs::Job;
 use super::{
     Course, Deploy, End, History, Inside, Lagged, Left, Limit, Traffic, What, history::Words,
 };
@@ -99,9 +101,11 @@ pub struct Service {
     pub auto_deploy: bool,
     /// What its kind has of settings.
     pub details: Map<String, Value>,
+    /// The commands that were run, newest first.
+    pub jobs: Vec<Job>,
     /// Whether it is suspended.
     pub is_suspended: bool,
-    /// How the next deploys go, instead of as usual.
+    /// How the next deploys go that are asked for, instead of as usual.
     pub next: VecDeque<Course>,
 }
 
@@ -183,7 +187,8 @@ impl World {
             };
             manners.course(end)
         };
-        let course = service.next.pop_front().unwrap_or_else(usual);
+        let next = if trigger == "api" { service.next.pop_front() } else { None };
+        let course = next.unwrap_or_else(usual);
         let deploy = format!("dep-{id}-{}", service.history.deploys.len());
         let variables = service.variables.get();
         service.history.begin(now, deploy, what, trigger, variables, course)
@@ -222,11 +227,22 @@ impl Service {
             secret_files: BTreeMap::new(),
             image: Lagged::new(format!("shop/{name}:0")),
             auto_deploy: false,
-            details: [("url".to_owned(), json!("https://shop.example.com"))].into_iter().collect(),
+            details: details(),
+            jobs: Vec::new(),
             is_suspended: false,
             next: VecDeque::new(),
         }
     }
+}
+
+/// What is set of a web service that nobody has set anything of.
+fn details() -> Map<String, Value> {
+    let details = json!({
+        "url": "https://shop.example.com", "runtime": "image", "env": "image", "plan": "starter",
+        "region": "oregon", "numInstances": 1, "buildPlan": "starter", "healthCheckPath": "",
+        "openPorts": [], "envSpecificDetails": { "dockerCommand": "", "dockerContext": "", "dockerfilePath": "" },
+    });
+    details.as_object().cloned().unwrap_or_default()
 }
 
 impl super::World for World {

@@ -57,6 +57,8 @@ pub struct Traffic {
     pub fails_every: Option<usize>,
     /// The calls that came so far.
     pub calls: Vec<Call>,
+    /// How many of them were more than a limit allows.
+    pub refused: usize,
     used: BTreeMap<&'static str, (u128, u64)>,
     planned: Vec<(String, Fault)>,
 }
@@ -76,6 +78,12 @@ impl Traffic {
     /// None so far, under these limits.
     pub fn limited(limits: impl IntoIterator<Item = (&'static str, Limit)>) -> Self {
         Self { limits: limits.into_iter().collect(), ..Self::default() }
+    }
+
+    /// Begins a window of another limit.
+    pub fn limit(&mut self, class: &'static str, limit: Limit) {
+        self.limits.insert(class, limit);
+        self.used.remove(class);
     }
 
     /// From now on every so many calls fail in all ways; none without a number.
@@ -158,6 +166,7 @@ pub trait World: Send + 'static {
         let fault = self.traffic().come(class, purpose);
         let left = self.traffic().take(class);
         if let Some(left) = left.filter(|left| left.remaining.is_none()) {
+            self.traffic().refused += 1;
             return self.tell(Answer::json(429, r#"{"message":"rate limit exceeded"}"#), left);
         }
         let answer = match fault {

@@ -65,7 +65,7 @@ fn every_problem_names_line_field_and_remedy() {
         ),
         (
             "backend = \"docker\"".to_owned(),
-            "1:11: backend: \"docker\" is not known; write \"compose\" or \"local\"",
+            "1:11: backend: \"docker\" is not known; write \"compose\", \"local\", \"railway\" or \"render\"",
         ),
         (
             "[policy]\nbackup = \"yes\"".to_owned(),
@@ -208,8 +208,8 @@ fn every_problem_names_line_field_and_remedy() {
         ),
         (
             "[services.web]\ncommand = [\"./web\"]".to_owned(),
-            "1:2: services: it belongs to the local backend; \
-             write backend = \"local\", or take it out",
+            "1:2: services: it belongs to the backends local, railway and render; \
+             take it out, or write backend = \"local\", \"railway\" or \"render\"",
         ),
         (
             format!("compose = \"x.yml\"\n{local}"),

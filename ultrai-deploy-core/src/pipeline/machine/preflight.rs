@@ -78,8 +78,14 @@ impl Parts {
         let unsupported = |message: &str| {
             Error::new(ErrorKind::Unsupported, "check the release", message).without_effect()
         };
-        if !spec.verification.tasks.is_empty() && self.tasks.is_none() {
-            return Err(unsupported("it has test commands, but this backend runs none"));
+        for task in &spec.verification.tasks {
+            let Some(runner) = &self.tasks else {
+                let message = "it has test commands, but this backend runs none";
+                return Err(unsupported(message).with_advice(
+                    "leave them out, or have the platform run them itself, before each deploy",
+                ));
+            };
+            runner.check(task)?;
         }
         let has_images = spec.services.values().any(|service| service.image.is_some());
         if has_images && self.images.is_none() {

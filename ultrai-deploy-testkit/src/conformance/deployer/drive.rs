@@ -129,9 +129,14 @@ impl<'a> Run<'a> {
 
     /// Only the record of a step, as if the process died right after its intent.
     pub(super) async fn prepare(&mut self, step: Step) {
+        ok(self.try_prepare(step).await);
+    }
+
+    async fn try_prepare(&mut self, step: Step) -> Result<()> {
         let cx = self.context(step);
-        let record = self.environment.deployer().prepare(&cx, step, &self.work(step)).await;
-        self.records.push((step, ok(record)));
+        let record = self.environment.deployer().prepare(&cx, step, &self.work(step)).await?;
+        self.records.push((step, record));
+        Ok(())
     }
 
     /// The step itself with the newest record, by a deployer of its own.
@@ -149,7 +154,7 @@ impl<'a> Run<'a> {
     }
 
     pub(super) async fn try_step(&mut self, step: Step) -> Result<()> {
-        self.prepare(step).await;
+        self.try_prepare(step).await?;
         self.act(step).await
     }
 

@@ -13,14 +13,14 @@ impl World {
         let named = |name: &str| json!({ "id": name, "name": name, "deletedAt": null });
         match field.name.as_str() {
             "projectToken" => Ok(json!({
-                "projectId": "project-1", "environmentId": "production",
-                "project": named("project-1"), "environment": named("production"),
+                "projectId": self.project, "environmentId": "production",
+                "project": named(&self.project), "environment": named("production"),
             })),
             "project" => {
-                if field.text("id") != Some("project-1") {
+                if field.text("id") != Some(&self.project) {
                     return Err("Project not found".into());
                 }
-                let mut project = named("project-1");
+                let mut project = named(&self.project);
                 project["environments"] = page([named("production")]);
                 project["services"] = page(self.services.keys().map(|name| named(name)));
                 Ok(project)
@@ -96,12 +96,12 @@ impl World {
                 variables.remove(field.text("name").unwrap_or_default());
                 service.variables.set(now, variables);
                 // It deploys, whether anybody wants that or not.
-                self.deploy_source(&name, None);
+                self.deploy_source(&name, None, "variables");
                 Ok(json!(true))
             }
             "serviceInstanceDeployV2" => {
                 let commit = field.text("commitSha").map(str::to_owned);
-                Ok(json!(self.deploy_source(&name, commit).id))
+                Ok(json!(self.deploy_source(&name, commit, "api").id))
             }
             _ => Err(self.unknown(field)),
         }
@@ -124,7 +124,8 @@ impl World {
                 };
             }
             service.variables.set(now, variables);
-            self.deploy_source(&name, None);
+            let is_asked_for = patch["source"]["image"].is_string();
+            self.deploy_source(&name, None, if is_asked_for { "api" } else { "variables" });
         }
         Ok(json!("workflow-1"))
     }
@@ -142,17 +143,22 @@ impl World {
         variables.extend(texts);
         service.variables.set(now, variables);
         if field.input("skipDeploys") != &json!(true) {
-            self.deploy_source(name, None);
+            self.deploy_source(name, None, "variables");
         }
     }
 
-    fn deploy_source(&mut self, name: &str, commit: Option<String>) -> Deploy {
+    fn deploy_source(
+        &mut self,
+        name: &str,
+        commit: Option<String>,
+        trigger: &'static str,
+    ) -> Deploy {
         let image = self.service(name).source.get();
         let what = match commit {
             Some(_) => What { image: None, commit },
             None => What::image(image),
         };
-        self.begin(name, what, "api")
+        self.begin(name, what, trigger)
     }
 
     fn of_deployment(&mut self, field: &Field) -> Result<Value, Refused> {

@@ -29,7 +29,13 @@ impl World {
                     json!({ "id": at.to_string(), "message": line, "timestamp": "2026-11-21T12:00:00Z", "labels": [] })
                 });
                 let lines: Vec<_> = lines.collect();
-                Some(json(200, &json!({ "hasMore": false, "logs": lines })))
+                Some(json(
+                    200,
+                    &json!({
+                        "hasMore": false, "logs": lines, "nextStartTime": "2026-11-21T12:00:00Z",
+                        "nextEndTime": "2026-11-21T12:00:00Z",
+                    }),
+                ))
             }
             (method, ["services", id, rest @ ..]) => {
                 if !self.services.contains_key(*id) {
@@ -50,6 +56,7 @@ impl World {
         body: &Value,
     ) -> Option<Answer> {
         let (now, lag) = (self.traffic.clock.now(), self.manners.lag);
+        let takes = self.manners.takes;
         let service = self.services.get_mut(id)?;
         Some(match (method, rest) {
             ("GET", []) => json(200, &service.shown(id, now, lag)),
@@ -87,6 +94,9 @@ impl World {
             ("POST", ["deploys"]) => return Some(self.start(id, body)),
             ("POST", ["deploys", deploy, "cancel"]) => service.cancel(deploy),
             ("POST", ["rollback"]) => return Some(self.roll_back(id, body)),
+            (method, ["jobs", rest @ ..]) => {
+                return service.of_jobs(method, id, rest, query, body, (now, takes));
+            }
             _ => return service.settings(method, rest, query, body, now, lag),
         })
     }
@@ -200,7 +210,10 @@ impl Service {
         json!({
             "id": id, "name": self.name, "ownerId": "tea-1", "type": "web_service",
             "imagePath": self.image.seen(now, lag), "suspended": suspended,
-            "autoDeploy": auto_deploy, "serviceDetails": self.details,
+            "autoDeploy": auto_deploy, "serviceDetails": self.details, "slug": self.name,
+            "dashboardUrl": format!("https://dashboard.render.com/web/{id}"), "rootDir": "",
+            "createdAt": "2026-11-21T11:00:00Z", "updatedAt": "2026-11-21T12:00:00Z",
+            "suspenders": [], "notifyOnFail": "default",
         })
     }
 }
@@ -223,7 +236,7 @@ fn shown(deploy: &Deploy) -> Value {
 }
 
 /// A page of a list: bare envelopes, each with the position after it.
-fn page(key: &str, all: impl Iterator<Item = (String, Value)>, query: &str) -> Answer {
+pub(super) fn page(key: &str, all: impl Iterator<Item = (String, Value)>, query: &str) -> Answer {
     let number = |name| values(query, name).next().and_then(|text| text.parse().ok());
     let limit: usize = number("limit").unwrap_or(20);
     let mut all: Vec<_> = all.collect();
@@ -242,10 +255,10 @@ fn values<'a>(query: &'a str, name: &str) -> impl Iterator<Item = &'a str> {
     pairs.filter(move |(own, _)| *own == name).map(|(_, value)| value)
 }
 
-fn not_found(what: &str) -> Answer {
+pub(super) fn not_found(what: &str) -> Answer {
     json(404, &json!({ "message": format!("not found: {what}") }))
 }
 
-fn json(status: u16, body: &Value) -> Answer {
+pub(super) fn json(status: u16, body: &Value) -> Answer {
     Answer::json(status, body.to_string())
 }

@@ -30,44 +30,90 @@ pub struct Position {
 
 /// A node.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Node {
-    pub(super) at: Position,
-    pub(super) tag: Option<String>,
-    pub(super) kind: Kind,
+pub struct Node {
+    /// Where it begins.
+    pub at: Position,
+    /// Its tag, as written: `!reset`; those of YAML's core schema as `!!str`.
+    pub tag: Option<String>,
+    /// What it is.
+    pub kind: Kind,
 }
 
 /// What a node is.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) enum Kind {
-    Scalar { text: String, plain: bool },
+#[expect(clippy::exhaustive_enums, reason = "YAML has no others")]
+pub enum Kind {
+    /// A text, a number, a truth value or nothing.
+    Scalar {
+        /// As it was written.
+        text: String,
+        /// Whether it was written without quotes.
+        plain: bool,
+    },
+    /// A list.
     Sequence(Vec<Node>),
+    /// Keys with values, in their order.
     Mapping(Vec<Entry>),
+}
+
+/// What a scalar means.
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[expect(clippy::exhaustive_enums, reason = "YAML has no others")]
+pub enum Scalar<'a> {
+    /// Nothing.
+    Null,
+    /// `true` or `false`.
+    Truth(bool),
+    /// A number.
+    Number(f64),
+    /// A text.
+    Text(&'a str),
 }
 
 /// A key with its value.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Entry {
-    pub(super) key: String,
-    pub(super) at: Position,
-    pub(super) value: Node,
+pub struct Entry {
+    /// The key.
+    pub key: String,
+    /// Where the key begins.
+    pub at: Position,
+    /// The value.
+    pub value: Node,
 }
 
 /// Why a text is no usable YAML.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Broken {
-    pub(super) at: Position,
-    pub(super) message: String,
+pub struct Broken {
+    /// Where.
+    pub at: Position,
+    /// What is wrong.
+    pub message: String,
 }
 
 impl Node {
     /// Whether it is a plain scalar that means null.
-    pub(super) fn is_null(&self) -> bool {
+    pub fn is_null(&self) -> bool {
         matches!(&self.kind, Kind::Scalar { text, plain: true }
             if matches!(text.as_str(), "" | "~" | "null" | "Null" | "NULL"))
     }
 
+    /// What a scalar means to YAML 1.2, and to readers that know the numbers of 1.1 as well; nothing
+    /// for what is no scalar.
+    pub fn scalar(&self) -> Option<Scalar<'_>> {
+        let Kind::Scalar { text, plain } = &self.kind else { return None };
+        if !plain || self.tag.as_deref() == Some("!!str") {
+            return Some(Scalar::Text(text));
+        }
+        Some(match text.as_str() {
+            _ if self.is_null() => Scalar::Null,
+            "true" | "True" | "TRUE" => Scalar::Truth(true),
+            "false" | "False" | "FALSE" => Scalar::Truth(false),
+            _ => number(text).map_or(Scalar::Text(text), Scalar::Number),
+        })
+    }
+
     /// The value of `key` in a mapping.
-    pub(super) fn get(&self, key: &str) -> Option<&Node> {
+    pub fn get(&self, key: &str) -> Option<&Node> {
         match &self.kind {
             Kind::Mapping(entries) => {
                 entries.iter().find(|entry| entry.key == key).map(|entry| &entry.value)
@@ -78,7 +124,11 @@ impl Node {
 }
 
 /// All documents of a text, with aliases expanded and `<<` merged.
-pub(super) fn parse(text: &str) -> Result<Vec<Node>, Broken> {
+///
+/// # Errors
+/// For what is no YAML, holds a key twice, or is larger than any real file once its aliases are
+/// expanded.
+pub fn parse(text: &str) -> Result<Vec<Node>, Broken> {
     let mut builder = Builder::default();
     let mut parser = Parser::new_from_str(text).keep_tags(false);
     while let Some(event) = parser.next_event() {
@@ -272,6 +322,22 @@ fn merge(node: &mut Node, mut keys: HashSet<String>) -> Result<(), Broken> {
     Ok(())
 }
 
+fn number(text: &str) -> Option<f64> {
+    let body = text.strip_prefix(['-', '+']).unwrap_or(text);
+    let radix = match body.get(..2) {
+        Some("0x") => Some(16),
+        Some("0o") => Some(8),
+        _ => None,
+    };
+    if let Some(radix) = radix {
+        return i32::from_str_radix(&body[2..], radix).ok().map(f64::from);
+    }
+    let begins = body.trim_start_matches('.').starts_with(|c: char| c.is_ascii_digit());
+    let is_plain =
+        body.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'.' | b'e' | b'E' | b'+' | b'-'));
+    if begins && is_plain { text.parse().ok() } else { None }
+}
+
 /// A tag as it was written; those of YAML's core schema are of no interest.
 fn name(tag: &saphyr_parser::Tag) -> String {
     if tag.is_yaml_core_schema() {
@@ -306,6 +372,30 @@ mod tests {
         let Kind::Sequence(items) = &node.get("b").unwrap().kind else { panic!() };
         assert_eq!(items[0].at, Position { line: 3, column: 5 });
         assert!(matches!(items[0].kind, Kind::Scalar { plain: false, .. }));
+    }
+
+    #[test]
+    fn scalars_mean_what_yaml_says() {
+        for (written, meant) in [
+            ("8080", Scalar::Number(8080.0)),
+            ("-1.5", Scalar::Number(-1.5)),
+            (".5", Scalar::Number(0.5)),
+            ("1e3", Scalar::Number(1000.0)),
+            ("0x1F", Scalar::Number(31.0)),
+            ("0o17", Scalar::Number(15.0)),
+            ("1.2.3", Scalar::Text("1.2.3")),
+            ("1-2", Scalar::Text("1-2")),
+            ("2001-01-01", Scalar::Text("2001-01-01")),
+            ("e3", Scalar::Text("e3")),
+            ("\"1\"", Scalar::Text("1")),
+            ("!!str 1", Scalar::Text("1")),
+            ("yes", Scalar::Text("yes")),
+            ("True", Scalar::Truth(true)),
+            ("~", Scalar::Null),
+        ] {
+            let node = one(&format!("a: {written}\n"));
+            assert_eq!(node.get("a").unwrap().scalar(), Some(meant), "{written}");
+        }
     }
 
     #[test]

@@ -1,0 +1,71 @@
+//! Deploys an image to a service on Render, and takes it back when it does not serve.
+//!
+//! ```console
+//! $ export RENDER_API_KEY=…            # account settings, API keys
+//! $ cargo run -p ultrai-deploy-examples --example render -- shop-web ghcr.io/shop/web 1.4.0
+//! ```
+//!
+//! What a run needs to be gone on with is in `ultrai-state`: when this program is killed, the next one
+//! first brings to an end what it began.
+
+#![allow(clippy::print_stdout, clippy::disallowed_methods, reason = "a program to read")]
+
+use std::{env, path::absolute, sync::Arc};
+
+use serde_json::json;
+use ultrai_deploy_core::{
+    file,
+    name::{EnvironmentName, ProjectName, ServiceName, Target},
+    pipeline::{DeployRequest, Pipeline},
+    release_backup::ReleaseSource,
+    release_store::ReleaseStore,
+    secret::Secret,
+    spec::{ImageSpec, PullPolicy, ReleaseSpec, ServiceSpec},
+    verification::NoProbes,
+    version::Version,
+};
+use ultrai_deploy_hosted as hosted;
+use ultrai_deploy_http::{address::HttpUrl, api::Limits};
+use ultrai_deploy_render::{self as render, Client};
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let words: Vec<_> = env::args().skip(1).collect();
+    let [service, image, version] = words.as_slice() else {
+        return Err("usage: render SERVICE IMAGE VERSION".into());
+    };
+    let address = env::var("RENDER_URL").unwrap_or_else(|_| Client::BASE.to_owned());
+
+    let key = Secret::new(env::var("RENDER_API_KEY")?);
+    let client = Client::new(HttpUrl::parse(&address)?, &key, Limits::default())?;
+    let platform = render::Platform::new(client, render::Config::default());
+
+    let project = ProjectName::new(service.as_str())?;
+    let target = Target::new(project.clone(), EnvironmentName::new("production")?);
+    let state = file::open(&absolute("ultrai-state")?, &target)?;
+    let releases: Arc<dyn ReleaseStore> = state.releases;
+    let name = ServiceName::new(service.as_str())?;
+    // The service's slot has its name.
+    let slots = [(name.clone(), service.clone())].into();
+    let deployer = hosted::Deployer::new(Arc::new(platform), slots, Arc::clone(&releases));
+    let pipeline = Pipeline::builder(
+        target,
+        Arc::new(deployer),
+        state.journal,
+        state.lease,
+        Arc::clone(&releases),
+        Arc::new(NoProbes),
+    )
+    .images(Arc::new(hosted::Images))
+    .backups(state.backups)
+    .source(Arc::new(ReleaseSource::new(releases)))
+    .build()?;
+
+    let reference = format!("{image}:{version}");
+    let image = ImageSpec { reference, build: None, pull: PullPolicy::default() };
+    let config = json!({ "variables": { "APP_VERSION": version } });
+    let spec = ReleaseSpec::new(project, Version::parse(version)?)
+        .with_service(name, ServiceSpec { image: Some(image), config, ..ServiceSpec::default() });
+    println!("{}", pipeline.deploy(DeployRequest::new(spec)).join().await?);
+    Ok(())
+}

@@ -1,0 +1,92 @@
+//! Docker, from a compose file.
+
+use std::{path::PathBuf, sync::Arc};
+
+use ultrai_deploy_core::{
+    Error, Result, memory,
+    name::{ProjectName, SecretName, Target},
+    observer::Observer,
+    release_store::ReleaseStore,
+    secret::SecretSource,
+};
+use ultrai_deploy_docker::{self as docker, Engine, compose};
+
+use super::{Plan, Setup};
+use crate::cli::progress::{Progress, say};
+
+impl Plan<'_> {
+    pub(super) fn compose(
+        self,
+        file: Option<PathBuf>,
+        docker_host: Option<String>,
+    ) -> Result<Setup> {
+        let env = self.variables();
+        let options = compose::Options {
+            path: self
+                .at
+                .compose
+                .clone()
+                .or(file)
+                .unwrap_or_else(|| self.config.directory().to_path_buf()),
+            project_name: self.config.project.as_ref().map(ToString::to_string),
+            env,
+            env_files: self.environment.env_files().cloned().collect(),
+            secrets: self.config.secrets.iter().map(ToString::to_string).collect(),
+        };
+        // Without a deploy the compose file only gives the project's name, and may be broken.
+        let loaded = self.version.as_ref().map(|_| compose::load(&options));
+        let loaded = loaded.transpose().map_err(advise)?;
+        let project = match (&self.config.project, &loaded) {
+            (Some(project), _) => project.clone(),
+            (None, Some(loaded)) => ProjectName::new(loaded.project.name.as_str())?,
+            (None, None) => ProjectName::new(compose::project_name(&options).map_err(advise)?)?,
+        };
+        let mut secrets = self.secrets_of_process();
+        let mut spec = None;
+        if let Some(loaded) = loaded {
+            for warning in &loaded.warnings {
+                say(&format!("warning: {warning}"));
+            }
+            if let Some(version) = &self.version {
+                let mut release = docker::spec(&loaded.project, version.clone())?;
+                release.verification = self.config.verification(&self.environment, version)?;
+                self.config.require_services(release.services.keys())?;
+                if self.config.file.is_file() {
+                    release.sources.push(self.config.file.clone());
+                }
+                spec = Some(release);
+            }
+            for (name, value) in loaded.secrets {
+                secrets.insert(SecretName::new(name)?, value);
+            }
+        }
+        let target = Target::new(project, self.environment_name.clone());
+        let state = self.open_state(&target)?;
+        let releases: Arc<dyn ReleaseStore> = Arc::clone(&state.releases) as _;
+        let host = docker_host.or_else(|| self.around.env.get("DOCKER_HOST").cloned());
+        let boot_deadline = self.config.health_deadline;
+        let settings = docker::Config { host, boot_deadline, ..docker::Config::default() };
+        let engine = Engine::new(&settings);
+        let observer: Arc<dyn Observer> = Arc::new(Progress::default());
+        let deployer = Arc::new(docker::Deployer::connect(settings.clone(), Arc::clone(&releases)));
+        let images = docker::image::Store::new(engine.clone());
+        let tasks =
+            docker::task::Runner::new(engine.clone(), Arc::clone(&releases), settings.clone());
+        let containers = docker::backup::ProjectSource::new(engine, releases);
+        let secrets: Arc<dyn SecretSource> = Arc::new(memory::Secrets::new(secrets));
+        let pipeline = self
+            .builder(&state, Arc::clone(&deployer) as _, secrets, observer)?
+            .images(Arc::new(images))
+            .tasks(Arc::new(tasks))
+            .source(Arc::new(containers))
+            .build()?;
+        Ok(Setup { pipeline, state, deployer, spec, _packed: Vec::new() })
+    }
+}
+
+/// Names the flag, which the library does not know, where there is no compose file at all.
+fn advise(error: compose::LoadError) -> Error {
+    let is_nowhere = error.problems.iter().any(|problem| problem.file.is_dir());
+    let error = Error::from(error);
+    if is_nowhere { error.with_advice("--compose names one that is elsewhere") } else { error }
+}

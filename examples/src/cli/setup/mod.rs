@@ -1,0 +1,217 @@
+//! From flags and files to a pipeline.
+
+mod compose;
+mod hosted;
+mod local;
+
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use ultrai_deploy_core::{
+    Error, ErrorKind, Result,
+    file::{self, State},
+    name::{EnvironmentName, ProjectName, SecretName, Target},
+    observer::Observer,
+    pipeline::Pipeline,
+    release_backup::ReleaseSource,
+    release_store::ReleaseStore,
+    secret::{Secret, SecretSource},
+    spec::ReleaseSpec,
+    version::Version,
+};
+use ultrai_deploy_docker::compose::dotenv;
+use ultrai_deploy_http as http;
+
+use super::{
+    Surroundings,
+    args::{Cli, Where},
+};
+use crate::config::{Backend, Config, Environment};
+
+/// An environment with everything that works on it.
+#[derive(Debug)]
+pub(super) struct Setup {
+    pub(super) pipeline: Pipeline,
+    pub(super) state: State,
+    pub(super) deployer: Arc<dyn ultrai_deploy_core::Deployer>,
+    /// What to deploy; nothing for commands that deploy nothing.
+    pub(super) spec: Option<ReleaseSpec>,
+    /// Archives of sources that the spec names; they are removed with this.
+    _packed: Vec<tempfile::TempPath>,
+}
+
+/// Sets an environment up for a command that deploys nothing.
+pub(super) fn look(cli: &Cli, at: &Where, around: &Surroundings) -> Result<Setup> {
+    build(cli, at, around, Purpose::Look)
+}
+
+/// Sets an environment up for a deploy of `tag`, or of the configuration's version.
+pub(super) fn deploy(
+    cli: &Cli,
+    at: &Where,
+    around: &Surroundings,
+    tag: Option<&str>,
+) -> Result<Setup> {
+    build(cli, at, around, Purpose::Deploy { tag })
+}
+
+/// What an environment is set up for.
+#[derive(Clone, Copy)]
+enum Purpose<'a> {
+    /// For a command that deploys nothing.
+    Look,
+    /// For a deploy of this version, or of the configuration's.
+    Deploy { tag: Option<&'a str> },
+}
+
+fn build(cli: &Cli, at: &Where, around: &Surroundings, purpose: Purpose<'_>) -> Result<Setup> {
+    let config = read_config(cli, at)?;
+    let environment_name = EnvironmentName::new(at.environment.as_str())?;
+    let environment = config.environment(&environment_name)?.clone();
+    let version = match purpose {
+        Purpose::Look => None,
+        Purpose::Deploy { tag: Some(tag) } => Some(Version::parse(tag)?),
+        Purpose::Deploy { tag: None } => Some(config.version.clone().ok_or_else(|| {
+            invalid("no version is named")
+                .with_advice("use --tag, or write `version` into deploy.toml")
+        })?),
+    };
+    let plan = Plan { cli, at, around, config, environment, environment_name, version };
+    match plan.config.backend.clone() {
+        Backend::Compose { file, docker_host } => plan.compose(file, docker_host),
+        Backend::Local { services } => plan.local(&services),
+        Backend::Railway(railway) => plan.railway(&railway),
+        Backend::Render(render) => plan.render(&render),
+    }
+}
+
+/// Everything that is known before a backend is chosen.
+struct Plan<'a> {
+    cli: &'a Cli,
+    at: &'a Where,
+    around: &'a Surroundings,
+    config: Config,
+    environment: Environment,
+    environment_name: EnvironmentName,
+    version: Option<Version>,
+}
+
+impl Plan<'_> {
+    fn builder(
+        &self,
+        state: &State,
+        deployer: Arc<dyn ultrai_deploy_core::Deployer>,
+        secrets: Arc<dyn SecretSource>,
+        observer: Arc<dyn Observer>,
+    ) -> Result<ultrai_deploy_core::pipeline::PipelineBuilder> {
+        let releases: Arc<dyn ReleaseStore> = Arc::clone(&state.releases) as _;
+        let client = http::Client::new(http::Config::default())?;
+        let probes = http::Probes::new(client).with_secrets(Arc::clone(&secrets));
+        Ok(Pipeline::builder(
+            state.target.clone(),
+            deployer,
+            Arc::clone(&state.journal) as _,
+            Arc::clone(&state.lease) as _,
+            Arc::clone(&releases),
+            Arc::new(probes),
+        )
+        .backups(Arc::clone(&state.backups) as _)
+        .source(Arc::new(ReleaseSource::new(releases)))
+        .secrets(secrets)
+        .observer(observer)
+        .policy(self.config.policy.clone())
+        .initiator(self.around.initiator.clone()))
+    }
+
+    /// What values of a compose file, and texts of deploy.toml, may refer to: the environment's own variables, those of
+    /// the process over them, and the version over all.
+    fn variables(&self) -> BTreeMap<String, String> {
+        let mut env = self.environment.variables.clone();
+        env.extend(self.around.env.clone());
+        if let Some(version) = &self.version {
+            env.insert("VERSION".to_owned(), version.as_str().to_owned());
+        }
+        env
+    }
+
+    fn secrets_of_process(&self) -> BTreeMap<SecretName, Secret> {
+        self.secrets_in(&self.around.env)
+    }
+
+    /// The values of secrets: those of the process over those of dotenv files.
+    fn secrets(&self, env_files: &BTreeMap<String, String>) -> BTreeMap<SecretName, Secret> {
+        let mut secrets = self.secrets_in(env_files);
+        secrets.extend(self.secrets_of_process());
+        secrets
+    }
+
+    fn secrets_in(&self, variables: &BTreeMap<String, String>) -> BTreeMap<SecretName, Secret> {
+        let names = self.config.secrets.iter();
+        let value = |name: &SecretName| {
+            Some((name.clone(), Secret::new(variables.get(name.as_str())?.as_str())))
+        };
+        names.filter_map(value).collect()
+    }
+
+    /// What the dotenv files of the environment say; the later ones win.
+    fn env_files(&self) -> Result<BTreeMap<String, String>> {
+        let mut found = BTreeMap::new();
+        for path in self.environment.env_files() {
+            let text = std::fs::read_to_string(path).map_err(|source| {
+                invalid(&format!("{} cannot be read", path.display())).with_source(source)
+            })?;
+            let lookup = |name: &str| self.around.env.get(name).or(found.get(name)).cloned();
+            let read = dotenv::parse(&text, &lookup)
+                .map_err(|error| invalid(&format!("{}: {error}", path.display())))?;
+            found.extend(read);
+        }
+        Ok(found)
+    }
+
+    /// The project, for backends that have it from nowhere else.
+    fn project(&self) -> Result<ProjectName> {
+        self.config.project.clone().ok_or_else(|| {
+            invalid("the project has no name").with_advice("write `project` into deploy.toml")
+        })
+    }
+
+    fn open_state(&self, target: &Target) -> Result<State> {
+        let path = |name: &str| self.around.env.get(name).map(PathBuf::from);
+        let base = match (&self.cli.state, &self.config.state) {
+            (Some(flag), _) => absolute(flag)?,
+            (None, Some(configured)) => configured.clone(),
+            (None, None) => file::default_base(
+                self.around.is_root,
+                path("XDG_STATE_HOME").as_deref(),
+                path("HOME").as_deref(),
+            ),
+        };
+        file::open(&base, target)
+    }
+}
+
+/// Reads the named configuration, or `deploy.toml` beside the compose file, or none.
+fn read_config(cli: &Cli, at: &Where) -> Result<Config> {
+    if let Some(named) = &cli.config {
+        return Config::load(&absolute(named)?);
+    }
+    let directory = match &at.compose {
+        Some(path) if path.is_dir() => path.clone(),
+        Some(path) => path.parent().map(Path::to_path_buf).unwrap_or_default(),
+        None => PathBuf::from("."),
+    };
+    let file = absolute(&directory)?.join("deploy.toml");
+    if file.is_file() { Config::load(&file) } else { Ok(Config::parse(&file, "")?) }
+}
+
+fn absolute(path: &Path) -> Result<PathBuf> {
+    std::path::absolute(path)
+        .map_err(|source| invalid(&format!("`{}` is no path", path.display())).with_source(source))
+}
+
+pub(super) fn invalid(message: &str) -> Error {
+    Error::new(ErrorKind::Invalid, "set the environment up", message).without_effect()
+}
