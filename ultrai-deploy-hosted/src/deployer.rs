@@ -110,7 +110,7 @@ impl Deployer {
                 {
                     continue;
                 }
-                slot => slot?,
+                slot => slot.map_err(places::is_wrong)?,
             };
             let seen = self.see(cx, &slot).await?;
             looked.insert(name.clone(), (slot, seen));

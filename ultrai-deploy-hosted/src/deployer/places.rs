@@ -19,7 +19,7 @@ impl Deployer {
         let names = self.names(marked.as_deref())?;
         let mut taken = BTreeMap::new();
         for (name, definition) in wanted {
-            let slot = self.platform.find(cx, definition.slot(name)).await?;
+            let slot = self.platform.find(cx, definition.slot(name)).await.map_err(is_wrong)?;
             if let Some(other) = taken.insert(slot.id.clone(), name) {
                 let message = format!("{other} and {name} have the same place, {}", slot.name);
                 return Err(Error::new(ErrorKind::Invalid, "find a service", message)
@@ -49,4 +49,17 @@ impl Deployer {
         }
         Ok(())
     }
+}
+
+/// Whoever names a place that is not there has to name another one.
+pub(super) fn is_wrong(error: Error) -> Error {
+    if error.kind() != ErrorKind::NotFound {
+        return error;
+    }
+    let wrong = Error::new(ErrorKind::Invalid, "find a service", error.message());
+    match error.advice() {
+        Some(advice) => wrong.with_advice(advice),
+        None => wrong,
+    }
+    .without_effect()
 }

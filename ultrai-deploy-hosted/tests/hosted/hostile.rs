@@ -272,6 +272,9 @@ async fn a_slot_that_was_deleted_is_in_nobodys_way() {
         let report = bring(&lab, without, &Death::never()).await.unwrap();
         assert!(is_good(&report), "{report}");
         assert_eq!(lab.town.deploys_itself("web"), Some(true), "{report}");
+        // Who wants it has to name another place.
+        let report = bring(&lab, spec("1.3.0", "1.3.0"), &Death::never()).await.unwrap();
+        assert_eq!(report.cause().unwrap().kind, ErrorKind::Invalid, "{report}");
     }
 }
 
