@@ -10,7 +10,7 @@ use ultrai_deploy_testkit::{
 
 use crate::fake::{Railway, TOKEN};
 
-const DEPLOY: &str = "serviceInstanceDeployV2";
+const DEPLOY: &str = "environmentPatchCommit";
 const LIST: &str = "deployments";
 
 fn answers(elsewhere: &str) -> Vec<(&'static str, Answer)> {
