@@ -12,7 +12,10 @@ use ultrai_deploy_core::{
     spec::ServiceSpec,
 };
 
-use crate::platform::{Artifact, Change, Login, Platform, Setting, Wanted};
+use crate::{
+    kept::Kind,
+    platform::{Artifact, Change, Login, Platform, Setting, Wanted},
+};
 
 /// What a slot shall run, and with which variables.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -76,36 +79,32 @@ impl Definition {
         self.slot.as_deref().unwrap_or(service.as_str())
     }
 
-    /// The names of all its variables.
-    pub(crate) fn names(&self) -> impl Iterator<Item = &String> {
-        self.variables.keys().chain(self.secret_variables.keys())
+    /// The names of all its variables, or of all its files.
+    pub(crate) fn names(&self, kind: Kind) -> Box<dyn Iterator<Item = &String> + Send + '_> {
+        match kind {
+            Kind::Variable => Box::new(self.variables.keys().chain(self.secret_variables.keys())),
+            Kind::File => Box::new(self.secret_files.keys()),
+        }
     }
 
-    /// What has to change so that a slot that has the variables `now` has these, and none of
-    /// `former` that are not among them.
+    /// What has to change so that a slot that has the variables or files `now` has these, and none
+    /// of `formers` that are not among them.
     pub(crate) fn change(
         &self,
+        kind: Kind,
         now: &BTreeMap<String, Secret>,
-        former: Option<&Self>,
+        formers: &[Self],
         secrets: &Secrets,
     ) -> Result<Change> {
+        let former = formers.iter().flat_map(|former| former.names(kind));
+        if let Kind::File = kind {
+            let wanted = self.secret_files.iter().map(|(name, of)| Ok((name, value(secrets, of)?)));
+            return difference(now, wanted, former);
+        }
         let plain =
             self.variables.iter().map(|(name, value)| Ok((name, Secret::new(value.as_str()))));
         let secret = self.secret_variables.iter().map(|(name, of)| Ok((name, value(secrets, of)?)));
-        let former = former.into_iter().flat_map(Self::names);
         difference(now, plain.chain(secret), former)
-    }
-
-    /// The same for files.
-    pub(crate) fn file_change(
-        &self,
-        now: &BTreeMap<String, Secret>,
-        former: Option<&Self>,
-        secrets: &Secrets,
-    ) -> Result<Change> {
-        let wanted = self.secret_files.iter().map(|(name, of)| Ok((name, value(secrets, of)?)));
-        let former = former.into_iter().flat_map(|former| former.secret_files.keys());
-        difference(now, wanted, former)
     }
 
     /// What the image is pulled with.

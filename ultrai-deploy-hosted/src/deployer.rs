@@ -1,9 +1,12 @@
 //! Brings releases to a hosted platform and takes them back, whatever the platform.
 
+mod back;
 mod bring;
 mod go_back;
+mod keeping;
 mod observe;
 mod own_deploys;
+mod places;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -100,7 +103,15 @@ impl Deployer {
     ) -> Result<BTreeMap<ServiceName, Looked>> {
         let mut looked = BTreeMap::new();
         for (name, slot) in names {
-            let slot = self.platform.find(cx, slot).await?;
+            let slot = match self.platform.find(cx, slot).await {
+                // Somebody deleted it, and nobody wants it any more.
+                Err(error)
+                    if error.kind() == ErrorKind::NotFound && !self.slots.contains_key(name) =>
+                {
+                    continue;
+                }
+                slot => slot.map_err(places::is_wrong)?,
+            };
             let seen = self.see(cx, &slot).await?;
             looked.insert(name.clone(), (slot, seen));
         }
@@ -126,7 +137,8 @@ impl Deployer {
             };
             slots.insert(name, Before::of(slot, &seen, set, &key)?);
         }
-        Ok(Snapshot { marked: marked.map(|release| release.id.clone()), slots })
+        let marked = marked.map(|release| release.id.clone());
+        Ok(Snapshot { marked, brings: work.to.map(|to| to.id.clone()), slots })
     }
 
     /// The release store is told what serves.
@@ -140,7 +152,8 @@ impl Deployer {
     }
 
     async fn suspend(&self, cx: &Context, slot: &Slot) -> Result<()> {
-        cx.effect("suspend", &slot.name, json!({}), self.platform.suspend(cx, slot)).await
+        cx.effect("suspend", &slot.name, json!({}), self.platform.suspend(cx, slot)).await?;
+        self.until(cx, slot, "suspended", |seen| seen.live().is_none()).await
     }
 }
 
@@ -155,11 +168,11 @@ impl Seam for Deployer {
     }
 
     async fn preflight(&self, cx: &Context, spec: &ReleaseSpec) -> Result<()> {
+        let mut wanted = Vec::new();
         for (name, service) in &spec.services {
-            let definition = definition::check(&*self.platform, name, service)?;
-            self.platform.find(cx, definition.slot(name)).await?;
+            wanted.push((name, definition::check(&*self.platform, name, service)?));
         }
-        Ok(())
+        self.stays(cx, wanted.into_iter()).await
     }
 
     async fn current(&self, cx: &Context) -> Result<Current> {
@@ -218,6 +231,13 @@ impl Seam for Deployer {
             // All that came before the way back must be told from the way back itself.
             self.wait_for_the_unseen(cx).await?;
         }
+        if step == Step::Switch {
+            let mut wanted = Vec::new();
+            for (name, service) in &target(work)?.services {
+                wanted.push((name, Definition::read(name, &service.config)?));
+            }
+            self.stays(cx, wanted.into_iter()).await?;
+        }
         Ok(self.snapshot(cx, work).await?.record())
     }
 
@@ -248,6 +268,7 @@ impl Seam for Deployer {
 
     /// The platform keeps and forgets former deploys by its own rules.
     async fn retire(&self, cx: &Context, work: &Work<'_>, _record: &StepRecord) -> Result<()> {
+        self.drop_kept(target(work)?).await?;
         if work.is_return { Ok(()) } else { self.release_own_deploys(cx).await }
     }
 

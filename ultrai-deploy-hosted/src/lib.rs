@@ -19,6 +19,7 @@ pub mod backups;
 mod definition;
 mod deployer;
 mod images;
+mod kept;
 pub mod metrics;
 mod note;
 mod plan;

@@ -30,8 +30,9 @@ pub trait Platform: fmt::Debug + Send + Sync + 'static {
     /// The place of the service that is called so there, by name or id.
     ///
     /// # Errors
-    /// [`ErrorKind::Invalid`](ultrai_deploy_core::ErrorKind::Invalid) unless it is exactly one,
-    /// naming those that could be meant.
+    /// [`ErrorKind::NotFound`](ultrai_deploy_core::ErrorKind::NotFound) where there is none, and
+    /// [`ErrorKind::Invalid`](ultrai_deploy_core::ErrorKind::Invalid) where there are several, naming
+    /// those that could be meant.
     async fn find(&self, cx: &Context, name: &str) -> Result<Slot>;
 
     /// What is in a slot: its deploys, newest first, at least down to the one that serves.
@@ -88,10 +89,16 @@ pub trait Platform: fmt::Debug + Send + Sync + 'static {
         false
     }
 
+    /// Whether going back to a deploy brings back the variables of then, too.
+    fn brings_variables_back(&self) -> bool {
+        false
+    }
+
     /// Starts a deploy; its id, where the platform tells it.
     async fn start(&self, cx: &Context, slot: &Slot, order: &Order<'_>) -> Result<Option<String>>;
 
-    /// Starts to go back to a deploy that was live: its build, not its variables.
+    /// Starts to go back to a deploy that was live: its build, and its variables only where
+    /// [`brings_variables_back`](Platform::brings_variables_back) says so.
     ///
     /// # Errors
     /// [`ErrorKind::NotFound`](ultrai_deploy_core::ErrorKind::NotFound) when the platform has it no

@@ -1,6 +1,6 @@
 //! What was there before a step: the data of its record.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -11,7 +11,10 @@ use ultrai_deploy_core::{
     secret::{Fingerprint, FingerprintKey, Secret},
 };
 
-use crate::platform::{Artifact, Configured, Deploy, Seen, Setting, Slot};
+use crate::{
+    kept::Kind,
+    platform::{Artifact, Configured, Deploy, Seen, Setting, Slot},
+};
 
 const VERSION: u16 = 1;
 
@@ -20,6 +23,9 @@ const VERSION: u16 = 1;
 pub(crate) struct Snapshot {
     /// The release that is marked as current.
     pub(crate) marked: Option<ReleaseId>,
+    /// The release that the step brings.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) brings: Option<ReleaseId>,
     pub(crate) slots: BTreeMap<ServiceName, Before>,
 }
 
@@ -38,9 +44,9 @@ pub(crate) struct Before {
     /// Those of the files with secrets.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub(crate) files: BTreeMap<String, Fingerprint>,
-    /// The settings that were set.
+    /// Those of the settings: a command may hold a password.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub(crate) settings: BTreeMap<Setting, String>,
+    pub(crate) settings: BTreeMap<Setting, Fingerprint>,
 }
 
 /// What is set in a slot.
@@ -52,11 +58,8 @@ pub(crate) struct Set {
 
 impl Before {
     pub(crate) fn of(slot: Slot, seen: &Seen, set: Set, key: &FingerprintKey) -> Result<Self> {
-        // One name for all: only whether a value is the same matters.
-        let name = SecretName::new("VARIABLE")?;
-        let print = |(variable, value): (&String, &Secret)| {
-            (variable.clone(), key.fingerprint(&name, value))
-        };
+        let prints = Print::new(key)?;
+        let print = |(name, value): (&String, &Secret)| (name.clone(), prints.of(value));
         let Set { variables, files, configured } = set;
         Ok(Self {
             slot,
@@ -65,8 +68,46 @@ impl Before {
             configured: configured.artifact,
             variables: variables.iter().map(print).collect(),
             files: files.iter().map(print).collect(),
-            settings: configured.settings,
+            settings: prints.of_settings(&configured.settings),
         })
+    }
+}
+
+impl Before {
+    /// What was set.
+    pub(crate) fn of_kind(&self, kind: Kind) -> &BTreeMap<String, Fingerprint> {
+        match kind {
+            Kind::Variable => &self.variables,
+            Kind::File => &self.files,
+        }
+    }
+}
+
+/// Makes fingerprints of values.
+#[derive(Clone, Debug)]
+pub(crate) struct Print {
+    key: FingerprintKey,
+    name: SecretName,
+}
+
+impl Print {
+    pub(crate) fn new(key: &FingerprintKey) -> Result<Self> {
+        // One name for all: only whether a value is the same matters.
+        Ok(Self { key: key.clone(), name: SecretName::new("VARIABLE")? })
+    }
+
+    pub(crate) fn of_settings(
+        &self,
+        settings: &BTreeMap<Setting, String>,
+    ) -> BTreeMap<Setting, Fingerprint> {
+        let print = |(setting, value): (&Setting, &String)| {
+            (*setting, self.of(&Secret::new(value.as_str())))
+        };
+        settings.iter().map(print).collect()
+    }
+
+    pub(crate) fn of(&self, value: &Secret) -> Fingerprint {
+        self.key.fingerprint(&self.name, value)
     }
 }
 
@@ -96,6 +137,18 @@ impl Snapshot {
     /// What was there before the run, and before those whose place it took.
     pub(crate) fn before_all(work: &Work<'_>, record: &StepRecord) -> Result<Self> {
         Self::read(work.first_record().unwrap_or(record))
+    }
+
+    /// The releases that the run has to do with, and those whose place it took.
+    pub(crate) fn releases(work: &Work<'_>) -> Result<BTreeSet<ReleaseId>> {
+        let inherited = work.inherited.iter().map(|one| &one.record);
+        let records = inherited.chain(work.records.iter().map(|(_, record)| record));
+        let mut found = BTreeSet::new();
+        for record in records {
+            let Self { marked, brings, .. } = Self::read(record)?;
+            found.extend(marked.into_iter().chain(brings));
+        }
+        Ok(found)
     }
 
     /// What the run found when it began to go back.

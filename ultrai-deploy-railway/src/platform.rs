@@ -29,6 +29,8 @@ use crate::{
 
 /// How many deployments are looked at: more than come about in one run.
 const DEPLOYMENTS: usize = 20;
+/// How many when none of those serves: each push that is skipped or fails leaves one.
+const MOST_DEPLOYMENTS: usize = 500;
 /// How many lines of log are kept of a deployment that failed.
 const LINES: u16 = 50;
 
@@ -239,7 +241,11 @@ impl Seam for Platform {
     /// Railway suspends nothing: where nothing is deployed, nothing runs.
     async fn look(&self, cx: &Context, slot: &Slot) -> Result<Seen> {
         let at = self.at(cx, slot).await?;
-        let deployments = self.client.deployments(cx, &at, DEPLOYMENTS).await?;
+        let mut deployments = self.client.deployments(cx, &at, DEPLOYMENTS).await?;
+        let serves = |one: &Deployment| status(&one.status) == Status::Live;
+        if deployments.len() >= DEPLOYMENTS && !deployments.iter().any(serves) {
+            deployments = self.client.deployments(cx, &at, MOST_DEPLOYMENTS).await?;
+        }
         let url = deployments.iter().find_map(|deployment| deployment.static_url.clone());
         let deploys = deployments.iter().map(deploy).collect();
         Ok(Seen { deploys, is_suspended: false, url })
@@ -328,6 +334,10 @@ impl Seam for Platform {
     }
 
     fn removes_with_deploy(&self) -> bool {
+        true
+    }
+
+    fn brings_variables_back(&self) -> bool {
         true
     }
 

@@ -122,7 +122,13 @@ impl Seam for Platform {
     async fn look(&self, cx: &Context, slot: &Slot) -> Result<Seen> {
         let service = self.client.service(cx, &id_of(slot)).await?;
         let filter = DeployFilter { at_most: Some(DEPLOYS), ..DeployFilter::default() };
-        let deploys = self.client.deploys(cx, &id_of(slot), &filter).await?;
+        let mut deploys = self.client.deploys(cx, &id_of(slot), &filter).await?;
+        if deploys.len() >= DEPLOYS && !deploys.iter().any(|deploy| deploy.status.is_live()) {
+            // What serves is older than as many that failed.
+            let (statuses, at_most) = (vec![DeployStatus::Live], Some(1));
+            let filter = DeployFilter { statuses, at_most, ..DeployFilter::default() };
+            deploys.extend(self.client.deploys(cx, &id_of(slot), &filter).await?);
+        }
         Ok(Seen {
             deploys: deploys.into_iter().map(deploy).collect(),
             is_suspended: service.suspended == Suspension::Suspended,
@@ -337,9 +343,10 @@ fn only(name: &str, mut services: Vec<Service>) -> Result<Service> {
     {
         return Ok(service);
     }
-    let (message, advice) = if services.is_empty() {
+    let (kind, message, advice) = if services.is_empty() {
         let message = format!("no service that the key sees is called {name}");
         (
+            ErrorKind::NotFound,
             message,
             "look at its name in the dashboard, or whether the key is of its workspace".to_owned(),
         )
@@ -349,11 +356,9 @@ fn only(name: &str, mut services: Vec<Service>) -> Result<Service> {
             .map(|service| format!("{} ({})", service.id.as_str(), service.kind.as_str()))
             .collect();
         let message = format!("{} services are called {name}", services.len());
-        (message, format!("use the id of one of them: {}", ids.join(", ")))
+        (ErrorKind::Invalid, message, format!("use the id of one of them: {}", ids.join(", ")))
     };
-    Err(Error::new(ErrorKind::Invalid, "find a service", message)
-        .with_advice(advice)
-        .without_effect())
+    Err(Error::new(kind, "find a service", message).with_advice(advice).without_effect())
 }
 
 fn deploy(deploy: model::Deploy) -> Deploy {

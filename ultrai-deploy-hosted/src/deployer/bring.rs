@@ -5,12 +5,16 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 use ultrai_deploy_core::{
-    Context, Error, ErrorKind, Result, deployer::Work, name::ServiceName, secret::Secrets,
+    Context, Error, ErrorKind, Result,
+    deployer::Work,
+    name::ServiceName,
+    secret::{Secret, Secrets},
 };
 
 use super::{Deployer, target};
 use crate::{
     definition::{self, Definition},
+    kept::{self, Kind},
     note::Note,
     platform::{Artifact, Change, Deploy, Order, Seen, Setting, Slot, Status, rest},
     snapshot::Snapshot,
@@ -37,22 +41,25 @@ impl Deployer {
         let definition = Definition::read(name, &service.config)?;
         let slot = self.platform.find(cx, definition.slot(name)).await?;
         if work.is_return {
-            self.hold_own_deploys(cx, &slot).await?;
+            self.hold_or_tell(cx, &slot).await?;
         }
-        let former = former(work, name)?;
-        let settings = self.settings_to_change(cx, &slot, &definition).await?;
+        let formers = self.formers(work, name).await?;
+        let settings = self.settings_to_change(cx, work, &slot, &definition).await?;
         self.set_up(cx, &slot, None, &settings).await?;
-        let files = self.file_change(cx, &slot, &definition, former.as_ref(), secrets).await?;
+        let now = self.files(cx, &slot, &definition, &formers).await?;
+        let files = definition.change(Kind::File, &now, &formers, secrets)?;
+        self.keep(cx, work, name, &slot, Kind::File, (&now, &files)).await?;
         self.change_files(cx, &slot, &files).await?;
         let now = self.platform.variables(cx, &slot).await?;
-        let change = definition.change(&now, former.as_ref(), secrets)?;
+        let change = definition.change(Kind::Variable, &now, &formers, secrets)?;
+        self.keep(cx, work, name, &slot, Kind::Variable, (&now, &change)).await?;
         let is_set = settings.is_empty() && files.is_empty() && change.is_empty();
         let remove = self.change_variables(cx, &slot, change).await?;
 
         let seen = self.see(cx, &slot).await?;
         let newest = before.slots.get(name).and_then(|before| before.newest.as_deref());
         // A deploy that began before all was set does not have it.
-        let own = if is_set { own(&seen, newest, &wanted) } else { None };
+        let own = if is_set { own(&seen, newest, Some(&wanted)) } else { None };
         let id = match own {
             Some(own) if own.status == Status::Live => None,
             Some(own) => Some(own.id.clone()),
@@ -63,7 +70,7 @@ impl Deployer {
             }
         };
         if let Some(id) = id {
-            self.follow(cx, name, &slot, &id, &wanted).await?;
+            self.follow(cx, name, &slot, &id, Some(&wanted)).await?;
         }
         self.configure(cx, &slot, &wanted).await?;
         // What is suspended is resumed last: its old deploy must not serve in between.
@@ -82,10 +89,12 @@ impl Deployer {
         Order { archive, ..Order::new(artifact) }
     }
 
-    /// The settings of `definition` that the slot does not have.
+    /// The settings of `definition` that the slot does not have. What it has is kept: nobody else
+    /// knows it.
     async fn settings_to_change(
         &self,
         cx: &Context,
+        work: &Work<'_>,
         slot: &Slot,
         definition: &Definition,
     ) -> Result<Settings> {
@@ -97,7 +106,16 @@ impl Deployer {
             // What is not set and what is empty is the same.
             now.get(setting).map_or("", String::as_str) != value.as_str()
         });
-        Ok(differ.map(|(setting, value)| (*setting, Some(value.clone()))).collect())
+        let differ: Settings =
+            differ.map(|(setting, value)| (*setting, Some(value.clone()))).collect();
+        let lost: Vec<_> = now
+            .iter()
+            .filter(|(setting, _)| differ.contains_key(setting))
+            .map(|(setting, value)| (setting.as_str().to_owned(), Secret::new(value.as_str())))
+            .collect();
+        let lost: Vec<_> = lost.iter().map(|(name, value)| (name, value)).collect();
+        self.keep_with(cx, target(work)?, slot, kept::SETTING, &lost).await?;
+        Ok(differ)
     }
 
     /// Sets what the platform deploys by itself, where that is given, and settings.
@@ -111,25 +129,25 @@ impl Deployer {
         if artifact.is_none() && settings.is_empty() {
             return Ok(());
         }
-        let detail = json!({ "artifact": artifact, "settings": settings });
+        let names: Vec<_> = settings.keys().collect();
+        let detail = json!({ "artifact": artifact, "settings": names });
         let configuring = self.platform.configure(cx, slot, artifact, settings);
         cx.effect("configure", &slot.name, detail, configuring).await
     }
 
-    pub(super) async fn file_change(
+    /// The files that are set, where a release has to do with some.
+    pub(super) async fn files(
         &self,
         cx: &Context,
         slot: &Slot,
         definition: &Definition,
-        former: Option<&Definition>,
-        secrets: &Secrets,
-    ) -> Result<Change> {
+        formers: &[Definition],
+    ) -> Result<BTreeMap<String, Secret>> {
         let has_files = |one: &Definition| !one.secret_files.is_empty();
-        if !has_files(definition) && !former.is_some_and(has_files) {
-            return Ok(Change::default());
+        if !has_files(definition) && !formers.iter().any(has_files) {
+            return Ok(BTreeMap::new());
         }
-        let now = self.platform.files(cx, slot).await?;
-        definition.file_change(&now, former, secrets)
+        self.platform.files(cx, slot).await
     }
 
     pub(super) async fn change_files(
@@ -179,7 +197,28 @@ impl Deployer {
     }
 
     pub(super) async fn resume(&self, cx: &Context, slot: &Slot) -> Result<()> {
-        cx.effect("resume", &slot.name, json!({}), self.platform.resume(cx, slot)).await
+        cx.effect("resume", &slot.name, json!({}), self.platform.resume(cx, slot)).await?;
+        self.until(cx, slot, "resumed", |seen| !seen.is_suspended).await
+    }
+
+    /// Waits until what was accepted is the case.
+    pub(super) async fn until(
+        &self,
+        cx: &Context,
+        slot: &Slot,
+        what: &str,
+        is_so: impl Fn(&Seen) -> bool + Send,
+    ) -> Result<()> {
+        let end = Instant::now() + PATIENCE * self.platform.lag();
+        while !is_so(&self.see(cx, slot).await?) {
+            if Instant::now() >= end {
+                let message = format!("{} was told to be {what}, and is not", slot.name);
+                return Err(Error::new(ErrorKind::Timeout, "wait for the platform", message)
+                    .with_advice("look at the platform's dashboard what keeps it"));
+            }
+            self.rest(cx).await?;
+        }
+        Ok(())
     }
 
     /// Starts a deploy, and finds out which one it is.
@@ -195,23 +234,27 @@ impl Deployer {
         let starting = self.platform.start(cx, slot, order);
         let id = match cx.effect("deploy", &slot.name, detail, starting).await? {
             Some(id) => id,
-            None => self.appears(cx, slot, seen, wanted).await?,
+            None => self.appears(cx, slot, seen, Some(wanted)).await?,
         };
-        if let Artifact::Source(digest) = wanted {
-            let mut note = Note::read(&*self.releases).await?;
-            note.remember(&id, digest);
-            note.write(&*self.releases).await?;
-        }
+        self.remember(&id, Some(wanted)).await?;
         Ok(id)
     }
 
-    /// The id of the deploy that has come since.
+    /// What an upload is only the one knows who made it.
+    pub(super) async fn remember(&self, id: &str, brings: Option<&Artifact>) -> Result<()> {
+        let Some(Artifact::Source(digest)) = brings else { return Ok(()) };
+        let mut note = Note::read(&*self.releases).await?;
+        note.remember(id, digest);
+        note.write(&*self.releases).await
+    }
+
+    /// The id of the deploy that has come since; any one where nobody knows what it brings.
     pub(super) async fn appears(
         &self,
         cx: &Context,
         slot: &Slot,
         before: &Seen,
-        wanted: &Artifact,
+        wanted: Option<&Artifact>,
     ) -> Result<String> {
         let newest = before.deploys.first().map(|deploy| deploy.id.as_str());
         let end = Instant::now() + PATIENCE * self.platform.lag();
@@ -222,10 +265,13 @@ impl Deployer {
                 return Ok(own.id.clone());
             }
             if Instant::now() >= end {
-                if let Some(other) = seen.since(newest).find(|one| one.status == Status::Live) {
+                if let Some(wanted) = wanted
+                    && let Some(other) = seen.since(newest).find(|one| one.status == Status::Live)
+                {
                     is_what_was_asked(&format!("{} of {}", other.id, slot.name), other, wanted)?;
                 }
-                let message = format!("the deploy of {wanted} to {} does not show up", slot.name);
+                let what = wanted.map_or_else(|| "what served".to_owned(), Artifact::to_string);
+                let message = format!("the deploy of {what} to {} does not show up", slot.name);
                 return Err(Error::new(ErrorKind::Timeout, "find the deploy", message)
                     .with_advice(
                         "look at the platform's dashboard whether another one is in its way",
@@ -242,7 +288,7 @@ impl Deployer {
         name: &ServiceName,
         slot: &Slot,
         id: &str,
-        wanted: &Artifact,
+        wanted: Option<&Artifact>,
     ) -> Result<()> {
         let end = Instant::now() + PATIENCE * self.platform.lag();
         let what = format!("deploy {id} of {name}");
@@ -264,7 +310,10 @@ impl Deployer {
                     continue;
                 }
                 Status::Live => {
-                    return is_what_was_asked(&format!("{id} of {name}"), &deploy, wanted);
+                    self.is_listed(cx, slot, id).await?;
+                    return wanted.map_or(Ok(()), |wanted| {
+                        is_what_was_asked(&format!("{id} of {name}"), &deploy, wanted)
+                    });
                 }
                 Status::Blocked(word) => (
                     ErrorKind::Unavailable,
@@ -276,10 +325,15 @@ impl Deployer {
                     format!("{what} failed: {word}"),
                     "see what was seen of it",
                 ),
-                Status::Replaced | Status::Dropped(_) => (
+                Status::Replaced => (
                     ErrorKind::Conflict,
-                    format!("{what} was overtaken or stopped by somebody else"),
+                    format!("{what} was overtaken by another one"),
                     "switch the platform's own deploys off, or let nobody else deploy at the same time",
+                ),
+                Status::Dropped(word) => (
+                    ErrorKind::Conflict,
+                    format!("{what} was not gone on with: {word}"),
+                    "look on the platform who stopped it or what overtook it, or why it is left out",
                 ),
             };
             let evidence = self.platform.evidence(cx, slot, &deploy).await;
@@ -287,6 +341,17 @@ impl Deployer {
                 .with_advice(advice)
                 .with_evidence(evidence));
         }
+    }
+
+    /// Waits until the list of deploys shows one as over, too: whoever looks next looks there.
+    async fn is_listed(&self, cx: &Context, slot: &Slot, id: &str) -> Result<()> {
+        let end = Instant::now() + PATIENCE * self.platform.lag();
+        let shows =
+            |seen: &Seen| seen.deploys.iter().any(|one| one.id == id && !one.status.is_open());
+        while !shows(&self.see(cx, slot).await?) && Instant::now() < end {
+            self.rest(cx).await?;
+        }
+        Ok(())
     }
 
     async fn rest(&self, cx: &Context) -> Result<()> {
@@ -303,15 +368,20 @@ impl Deployer {
 pub(super) fn own<'a>(
     seen: &'a Seen,
     newest: Option<&str>,
-    wanted: &Artifact,
+    wanted: Option<&Artifact>,
 ) -> Option<&'a Deploy> {
     let may_serve = |deploy: &&Deploy| deploy.status == Status::Live || deploy.status.is_open();
-    seen.since(newest).filter(|deploy| may_be(deploy, wanted)).find(may_serve)
+    // An upload of which nobody knows what it is may be anybody's.
+    let is_known = |deploy: &&Deploy| {
+        deploy.artifact.is_some() || !matches!(wanted, Some(Artifact::Source(_)))
+    };
+    seen.since(newest).filter(|deploy| may_be(deploy, wanted)).filter(is_known).find(may_serve)
 }
 
 /// Whether a deploy brings `wanted`, as far as the platform tells.
-fn may_be(deploy: &Deploy, wanted: &Artifact) -> bool {
-    deploy.artifact.as_ref().is_none_or(|one| one.is(wanted))
+fn may_be(deploy: &Deploy, wanted: Option<&Artifact>) -> bool {
+    let (Some(one), Some(wanted)) = (&deploy.artifact, wanted) else { return true };
+    one.is(wanted)
 }
 
 /// Of a deploy that takes longer than there is time, people want to know how far it came.
@@ -324,12 +394,6 @@ fn in_time(cx: &Context, error: Error, what: &str, last: &str) -> Error {
     Error::new(ErrorKind::Timeout, "deploy", message)
         .with_advice("look at it on the platform, or allow more time for the stage")
         .with_source(error)
-}
-
-/// The definition that the service had before the run.
-pub(super) fn former(work: &Work<'_>, name: &ServiceName) -> Result<Option<Definition>> {
-    let service = work.from.and_then(|from| from.services.get(name));
-    service.map(|service| Definition::read(name, &service.config)).transpose()
 }
 
 /// Names only.

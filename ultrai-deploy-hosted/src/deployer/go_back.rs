@@ -1,10 +1,10 @@
 //! Back to what served before the run.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use serde_json::json;
 use ultrai_deploy_core::{
-    Context, Effect, ErrorKind, Result,
+    Context, ErrorKind, Result,
     deployer::{StepRecord, Work},
     name::ServiceName,
     secret::{Secret, Secrets},
@@ -12,10 +12,12 @@ use ultrai_deploy_core::{
 
 use super::{
     Deployer,
-    bring::{Settings, former, names_of, own},
+    back::{Back, Scene},
+    bring::{Settings, names_of, own},
 };
 use crate::{
-    definition::{self, Definition},
+    definition,
+    kept::Kind,
     platform::{Artifact, Change, Deploy, Order, Seen, Slot, Status},
     snapshot::{Before, Snapshot},
 };
@@ -33,44 +35,62 @@ impl Deployer {
             Some(to) => self.releases.secrets(&to.id).await?,
             None => Secrets::new(),
         };
+        let kept = self.kept(cx, work).await?;
         let order = work.to.map(|to| to.in_dependency_order()).unwrap_or_default();
         let rest = before.slots.keys().filter(|name| !order.contains(name));
+        let mut failed = None;
+        let mut unheld = Vec::new();
         for name in order.iter().copied().chain(rest) {
             let Some(before) = before.slots.get(name) else { continue };
-            let newest = began.slots.get(name).and_then(|slot| slot.newest.as_deref());
-            self.bring_back(cx, work, name, before, newest, &secrets).await?;
+            if self.hold_own_deploys(cx, &before.slot).await.is_err() {
+                // Going back matters more.
+                unheld.push(&before.slot);
+            }
+            let began = began.slots.get(name);
+            let scene = Scene { before, began, secrets: &secrets, kept: &kept };
+            if let Err(error) = self.bring_back(cx, work, name, &scene).await {
+                if cx.check().is_err() || cx.guard().await.is_err() {
+                    return Err(error.with_unknown_effect());
+                }
+                // The others go back all the same.
+                failed.get_or_insert(error);
+            }
         }
-        self.mark(cx, work.to).await
+        for slot in unheld {
+            if let Err(error) = self.hold_or_tell(cx, slot).await {
+                failed.get_or_insert(error);
+            }
+        }
+        if let Some(error) = failed {
+            return Err(error.with_unknown_effect());
+        }
+        self.mark(cx, work.to).await?;
+        match work.from {
+            Some(from) => self.drop_kept(from).await,
+            None => Ok(()),
+        }
     }
 
-    /// `began` is the newest deploy of when the way back began.
     async fn bring_back(
         &self,
         cx: &Context,
         work: &Work<'_>,
         name: &ServiceName,
-        before: &Before,
-        began: Option<&str>,
-        secrets: &Secrets,
+        scene: &Scene<'_>,
     ) -> Result<()> {
+        let before = scene.before;
+        let began = scene.began.and_then(|began| began.newest.as_deref());
         let slot = &before.slot;
         let seen = self.stop_own(cx, work, name, before, began).await?;
-        if let Err(error) = self.hold_own_deploys(cx, slot).await {
-            if error.is_retryable() || error.effect() != Effect::None {
-                return Err(error);
-            }
-            // Going back matters more.
-            let told = format!("{} goes on deploying what is pushed: {error}", slot.name);
-            cx.note(&told).await?;
-        }
-        let back = Back::new(work, name, secrets)?;
+        let back = Back::new(work, name, self.formers(work, name).await?, scene)?;
         // What the platform deploys by itself comes first: it may do so as soon as variables change.
         let is_set_up = self.restore_set_up(cx, before, &back).await?;
-        let files =
-            self.file_change(cx, slot, &back.definition, back.former.as_ref(), secrets).await?;
+        let now = self.files(cx, slot, &back.definition, &back.formers).await?;
+        let files = back.change(Kind::File, &now)?;
         self.change_files(cx, slot, &files).await?;
         let now = self.platform.variables(cx, slot).await?;
-        let change = back.change(&now)?;
+        let change = back.change(Kind::Variable, &now)?;
+        self.tell_what_is_lost(cx, slot, &back, &now).await?;
         let Some(old) = &before.live else {
             return self.bring_nothing_back(cx, before, &seen, &change).await;
         };
@@ -80,38 +100,53 @@ impl Deployer {
             self.resume(cx, slot).await?;
         }
         let seen = self.see(cx, slot).await?;
-        let Some(artifact) = &old.artifact else {
-            if seen.live().is_none_or(|live| live.id != old.id) {
-                self.start_back(cx, slot, old).await?;
-            }
-            return Ok(());
-        };
+        let artifact = old.artifact.as_ref();
         let (is_there, own) = match seen.live().filter(|live| live.id == old.id) {
             Some(_) => (true, None),
             // A deploy that began before all was set does not have it.
             None => (false, own(&seen, began, artifact).filter(|_| is_whole)),
         };
-        let order = Order { remove: &remove, ..self.order(artifact) };
         let id = match own {
             _ if is_there => None,
             Some(back) if back.status == Status::Live => None,
             Some(back) => Some(back.id.clone()),
-            None => Some(match self.start_back(cx, slot, old).await {
+            None => Some(match self.start_keeping(cx, work, old, (&now, &back)).await {
                 Ok(Some(id)) => id,
                 Ok(None) => self.appears(cx, slot, &seen, artifact).await?,
                 // It is kept no longer: the same thing once more.
                 Err(error) if error.kind() == ErrorKind::NotFound => {
+                    let Some(artifact) = artifact else { return Err(error) };
                     let told = format!("{}; {artifact} is deployed again", error.message());
                     cx.note(&told).await?;
+                    let order = Order { remove: &remove, ..self.order(artifact) };
                     self.start(cx, slot, &seen, &order).await?
                 }
                 Err(error) => return Err(error),
             }),
         };
         if let Some(id) = id {
+            self.remember(&id, artifact).await?;
             self.follow(cx, name, slot, &id, artifact).await?;
         }
         self.mend_variables(cx, name, slot, artifact, (&now, &back)).await
+    }
+
+    /// Nobody else says so before somebody misses it.
+    async fn tell_what_is_lost(
+        &self,
+        cx: &Context,
+        slot: &Slot,
+        back: &Back<'_>,
+        now: &BTreeMap<String, Secret>,
+    ) -> Result<()> {
+        let lost = back.lost(now);
+        if lost.is_empty() {
+            return Ok(());
+        }
+        let names = lost.join(", ");
+        let told =
+            format!("{} had other values before that nobody knows any more: {names}", slot.name);
+        cx.note(&told).await
     }
 
     /// Nothing served: nothing shall serve, with the variables that were there.
@@ -149,12 +184,22 @@ impl Deployer {
     /// by itself. Whether no setting had to change for that.
     async fn restore_set_up(&self, cx: &Context, before: &Before, back: &Back<'_>) -> Result<bool> {
         let now = self.platform.configured(cx, &before.slot).await?;
+        let is = back.scene.kept.print.of_settings(&now.settings);
         let mut settings = Settings::new();
-        for setting in back.former.iter().flat_map(|former| former.settings.keys()) {
+        for setting in back.formers.iter().flat_map(|former| former.settings.keys()) {
             let was = before.settings.get(setting);
-            if now.settings.get(setting) != was {
-                settings.insert(*setting, was.cloned());
+            if is.get(setting) == was {
+                continue;
             }
+            let value = was.map(|was| back.setting(*setting, was)).transpose()?;
+            if value == Some(None) {
+                let name = &before.slot.name;
+                let told =
+                    format!("{setting} of {name} was something else before that nobody knows");
+                cx.note(&told).await?;
+                continue;
+            }
+            settings.insert(*setting, value.flatten());
         }
         let artifact = match (&before.configured, &now.artifact) {
             (Some(was), Some(is)) if is.is(was) => None,
@@ -171,15 +216,12 @@ impl Deployer {
         cx: &Context,
         name: &ServiceName,
         slot: &Slot,
-        artifact: &Artifact,
+        artifact: Option<&Artifact>,
         (former, back): (&BTreeMap<String, Secret>, &Back<'_>),
     ) -> Result<()> {
         let now = self.platform.variables(cx, slot).await?;
-        let mut change = back.change(&now)?;
-        let others = back
-            .others(former)
-            .filter(|(name, value)| now.get(*name).map(Secret::expose) != Some(value.expose()));
-        let others: Vec<_> = others.map(|(name, value)| (name.clone(), value.clone())).collect();
+        let mut change = back.change(Kind::Variable, &now)?;
+        let others = back.changed(former, &now)?;
         if !others.is_empty() {
             let names: Vec<_> = others.iter().map(|(name, _)| name.as_str()).collect();
             let told = format!(
@@ -194,10 +236,34 @@ impl Deployer {
         if remove.is_empty() {
             return Ok(());
         }
+        let Some(artifact) = artifact else {
+            let names = remove.join(", ");
+            let told = format!(
+                "{} keeps {names}: removing them would deploy, and nobody knows what serves there",
+                slot.name
+            );
+            return cx.note(&told).await;
+        };
         let seen = self.see(cx, slot).await?;
         let order = Order { remove: &remove, ..self.order(artifact) };
         let id = self.start(cx, slot, &seen, &order).await?;
-        self.follow(cx, name, slot, &id, artifact).await
+        self.follow(cx, name, slot, &id, Some(artifact)).await
+    }
+
+    /// Starts to go back, after keeping what the platform brings back with it.
+    async fn start_keeping(
+        &self,
+        cx: &Context,
+        work: &Work<'_>,
+        old: &Deploy,
+        (now, back): (&BTreeMap<String, Secret>, &Back<'_>),
+    ) -> Result<Option<String>> {
+        let slot = &back.scene.before.slot;
+        if let Some(from) = work.from.filter(|_| self.platform.brings_variables_back()) {
+            let others: Vec<_> = back.others(now).collect();
+            self.keep_with(cx, from, slot, Kind::Variable.as_str(), &others).await?;
+        }
+        self.start_back(cx, slot, old).await
     }
 
     async fn start_back(&self, cx: &Context, slot: &Slot, old: &Deploy) -> Result<Option<String>> {
@@ -205,18 +271,27 @@ impl Deployer {
         cx.effect("roll back", &slot.name, json!({ "to": old.id }), starting).await
     }
 
-    /// Stops those of `deploys` that are under way.
+    /// Stops those of `deploys` that are under way, and waits until they are seen to be over: one
+    /// may have come to serve instead, which a list may show late.
     async fn stop<'a>(
         &self,
         cx: &Context,
         slot: &Slot,
         deploys: impl Iterator<Item = &'a Deploy>,
     ) -> Result<()> {
-        for deploy in deploys.filter(|deploy| deploy.status.is_open()) {
-            let id = &deploy.id;
+        let open = deploys.filter(|deploy| deploy.status.is_open());
+        let open: Vec<_> = open.map(|deploy| deploy.id.as_str()).collect();
+        for id in &open {
             cx.effect("cancel", id, json!({}), self.platform.cancel(cx, slot, id)).await?;
         }
-        Ok(())
+        if open.is_empty() {
+            return Ok(());
+        }
+        let is_over = |seen: &Seen| {
+            let mut deploys = seen.deploys.iter();
+            !deploys.any(|one| one.status.is_open() && open.contains(&one.id.as_str()))
+        };
+        self.until(cx, slot, "done with what was stopped", is_over).await
     }
 
     /// Stops what this run has under way, and looks.
@@ -233,46 +308,17 @@ impl Deployer {
         let newest = before.newest.as_deref();
         let brought = work.from.and_then(|from| from.services.get(name));
         let brought = brought.map(|service| definition::artifact(name, service)).transpose()?;
-        let back: Vec<_> = seen.since(began).map(|deploy| deploy.id.as_str()).collect();
-        let came = seen.since(newest).filter(|deploy| !back.contains(&deploy.id.as_str()));
+        // Where nothing served nothing is begun to go back.
+        let back: Vec<_> = match before.live {
+            Some(_) => seen.since(began).map(|deploy| deploy.id.clone()).collect(),
+            None => Vec::new(),
+        };
+        let came = seen.since(newest).filter(|deploy| !back.contains(&deploy.id));
         let came = came.filter(|deploy| match (&deploy.artifact, &brought) {
             (Some(one), Some(brought)) => one.is(brought),
             _ => true,
         });
         self.stop(cx, slot, came).await?;
         self.see(cx, slot).await
-    }
-}
-
-/// What a service goes back to.
-struct Back<'a> {
-    definition: Definition,
-    /// What the run brought.
-    former: Option<Definition>,
-    secrets: &'a Secrets,
-}
-
-impl<'a> Back<'a> {
-    fn new(work: &Work<'_>, name: &ServiceName, secrets: &'a Secrets) -> Result<Self> {
-        let of_target = work.to.and_then(|to| to.services.get(name));
-        let definition = match of_target {
-            Some(service) => Definition::read(name, &service.config)?,
-            None => Definition::default(),
-        };
-        Ok(Self { definition, former: former(work, name)?, secrets })
-    }
-
-    fn change(&self, now: &BTreeMap<String, Secret>) -> Result<Change> {
-        self.definition.change(now, self.former.as_ref(), self.secrets)
-    }
-
-    /// Those of `variables` that no release has anything to do with.
-    fn others<'b>(
-        &'b self,
-        variables: &'b BTreeMap<String, Secret>,
-    ) -> impl Iterator<Item = (&'b String, &'b Secret)> {
-        let named: BTreeSet<_> =
-            self.definition.names().chain(self.former.iter().flat_map(Definition::names)).collect();
-        variables.iter().filter(move |(name, _)| !named.contains(name))
     }
 }

@@ -43,7 +43,7 @@ impl Deployer {
             };
             let seen = self.see(cx, &before.slot).await?;
             let wanted = definition::artifact(name, service)?;
-            let own = own(&seen, before.newest.as_deref(), &wanted);
+            let own = own(&seen, before.newest.as_deref(), Some(&wanted));
             if seen.is_suspended || own.is_none_or(|own| own.status != Status::Live) {
                 return Ok(false);
             }
@@ -75,7 +75,7 @@ impl Deployer {
             let is_back = match &before.live {
                 None => seen.live().is_none(),
                 Some(old) => {
-                    let again = old.artifact.as_ref().and_then(|was| own(&seen, newest, was));
+                    let again = own(&seen, newest, old.artifact.as_ref());
                     seen.live().is_some_and(|live| live.id == old.id || Some(live) == again)
                 }
             };
@@ -87,7 +87,7 @@ impl Deployer {
             });
             is_done &= is_stopped && is_back && is_set;
             // A push would bring back what failed.
-            is_done = is_done && self.platform.auto_deploys(cx, &before.slot).await? != Some(true);
+            is_done = is_done && !self.deploys_itself(cx, &before.slot).await?;
         }
         Ok(judge(is_done, now == Snapshot::read(record)?))
     }

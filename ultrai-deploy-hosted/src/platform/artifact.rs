@@ -6,6 +6,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::reference;
 
+/// The shortest form in which git shows a commit.
+const SHORT_COMMIT: usize = 7;
+
 /// What a slot shall run, or runs.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -55,7 +58,8 @@ impl Artifact {
     }
 
     /// Whether both are the same thing. Digests decide where both are known: a tag may move. Without
-    /// them references are compared in their long form.
+    /// them references are compared in their long form. A commit may be written short, as git shows
+    /// it.
     pub fn is(&self, other: &Self) -> bool {
         match (self, other) {
             (
@@ -65,9 +69,17 @@ impl Artifact {
                 (Some(first), Some(second)) => first == second,
                 _ => reference::canonical(one) == reference::canonical(other),
             },
+            (Self::Commit(one), Self::Commit(other)) => is_same_commit(one, other),
             (one, other) => one == other,
         }
     }
+}
+
+fn is_same_commit(one: &str, other: &str) -> bool {
+    let (short, long) = if one.len() < other.len() { (one, other) } else { (other, one) };
+    let start = long.get(..short.len());
+    let is_short_enough = short.len() == long.len() || short.len() >= SHORT_COMMIT;
+    is_short_enough && start.is_some_and(|start| start.eq_ignore_ascii_case(short))
 }
 
 impl fmt::Display for Artifact {
@@ -76,6 +88,30 @@ impl fmt::Display for Artifact {
             Self::Image { reference, .. } => write!(f, "image {reference}"),
             Self::Commit(commit) => write!(f, "commit {commit}"),
             Self::Source(digest) => write!(f, "source {}", digest.get(..12).unwrap_or(digest)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Artifact;
+
+    #[test]
+    fn a_short_commit_is_the_long_one() {
+        let long = "c0ffee1c0ffee2c0ffee3c0ffee4c0ffee5c0ffe";
+        for (one, other, is_same) in [
+            (long, long, true),
+            ("c0ffee1", long, true),
+            ("C0FFEE1C", long, true),
+            (long, "c0ffee1c0ffee2", true),
+            ("c0ffee", long, false),
+            ("", long, false),
+            ("decaf01", long, false),
+            ("decaf", "decaf", true),
+        ] {
+            let (first, second) = (Artifact::Commit(one.into()), Artifact::Commit(other.into()));
+            assert_eq!(first.is(&second), is_same, "{one} {other}");
+            assert_eq!(second.is(&first), is_same, "{other} {one}");
         }
     }
 }

@@ -9,5 +9,8 @@
 mod attic;
 mod backups;
 mod conformance;
+mod heirs;
+mod hostile;
+mod lab;
 mod pipeline;
 mod town;

@@ -35,8 +35,22 @@ pub struct Manners {
     /// Removing a variable starts a deploy of what is configured, and going back brings the
     /// variables of then back.
     pub is_bound: bool,
+    /// How long a list of deploys shows what was before.
+    pub list_lag: Duration,
     /// How many more calls than two go by before a deploy is over.
     pub slowness: u32,
+}
+
+impl Manners {
+    pub const DEFAULT: Self = Self {
+        is_silent: false,
+        lag: Duration::ZERO,
+        forgets: false,
+        is_stubborn: false,
+        is_bound: false,
+        list_lag: Duration::ZERO,
+        slowness: 0,
+    };
 }
 
 /// Clones are the same town.
@@ -55,7 +69,13 @@ struct Place {
     configured: Option<Artifact>,
     deploys_itself: Option<bool>,
     is_suspended: bool,
+    /// Until when it is shown as it was before.
+    suspension_seen_from: Option<Instant>,
     begun: u32,
+    /// How many more times its own deploys are not switched on or off.
+    holds_on: u32,
+    /// Nothing is deployed any more.
+    is_locked: bool,
 }
 
 /// What is set in a slot, and what a deploy runs with.
@@ -72,6 +92,8 @@ struct One {
     set: Set,
     seen_from: Instant,
     left: u32,
+    /// What it was, and until when that is shown in a list.
+    was: Option<(Status, Instant)>,
 }
 
 impl Town {
@@ -117,21 +139,58 @@ impl Town {
         self.slots()[slot].deploys_itself
     }
 
+    /// The next calls that switch that on or off fail, and nobody knows what they did.
+    pub fn hold_on(&self, slot: &str, calls: u32) {
+        self.slots().get_mut(slot).unwrap().holds_on = calls;
+    }
+
+    /// Nothing is deployed there any more.
+    pub fn lock(&self, slot: &str) {
+        self.slots().get_mut(slot).unwrap().is_locked = true;
+    }
+
+    /// Somebody deletes a slot.
+    pub fn delete(&self, slot: &str) {
+        self.slots().remove(slot);
+    }
+
+    /// Somebody stops what is under way.
+    pub fn stop_by_hand(&self, slot: &str) {
+        let mut slots = self.slots();
+        for one in &mut slots.get_mut(slot).unwrap().deploys {
+            if one.deploy.status.is_open() {
+                one.deploy.status = Status::Dropped("skipped".to_owned());
+            }
+        }
+    }
+
+    /// What serves in a slot.
+    pub fn live_in(&self, slot: &str) -> Option<Artifact> {
+        let slots = self.slots();
+        let mut live = slots[slot].deploys.iter().filter(|one| one.deploy.status == Status::Live);
+        live.next().filter(|_| !slots[slot].is_suspended)?.deploy.artifact.clone()
+    }
+
     pub fn let_deploy_itself(&self, slot: &str) {
         self.slots().get_mut(slot).unwrap().deploys_itself = Some(true);
     }
 
     /// Somebody deploys by hand.
     pub fn deploy_by_hand(&self, slot: &str, reference: &str) {
+        self.bring_by_hand(slot, Artifact::image(reference));
+    }
+
+    /// Somebody uploads a source.
+    pub fn upload_by_hand(&self, slot: &str) {
+        self.bring_by_hand(slot, Artifact::Source("by hand".to_owned()));
+    }
+
+    fn bring_by_hand(&self, slot: &str, artifact: Artifact) {
         let mut slots = self.slots();
         let place = slots.get_mut(slot).unwrap();
-        place.begin(
-            slot,
-            Artifact::Image { reference: reference.to_owned(), digest: None },
-            Manners::default(),
-        );
+        place.begin(slot, artifact, Manners::default());
         place.deploys[0].left = 0;
-        place.pass();
+        place.pass(Duration::ZERO);
     }
 
     pub fn set_by_hand(&self, slot: &str, name: &str, value: &str) {
@@ -140,15 +199,43 @@ impl Town {
         set.variables.insert(name.to_owned(), value.to_owned());
     }
 
+    pub fn set_up_by_hand(&self, slot: &str, setting: Setting, value: &str) {
+        let mut slots = self.slots();
+        slots.get_mut(slot).unwrap().set.settings.insert(setting, value.to_owned());
+    }
+
     pub fn set_in(&self, slot: &str) -> Set {
         self.slots()[slot].set.clone()
+    }
+
+    pub fn set_file_by_hand(&self, slot: &str, name: &str, content: &str) {
+        let mut slots = self.slots();
+        let set = &mut slots.get_mut(slot).unwrap().set;
+        set.files.insert(name.to_owned(), content.to_owned());
     }
 
     fn at<T>(&self, slot: &Slot, act: impl FnOnce(&mut Place) -> T) -> T {
         let mut slots = self.slots();
         let place = slots.get_mut(&slot.name).unwrap();
-        place.pass();
+        place.pass(self.manners.list_lag);
         act(place)
+    }
+
+    fn set_suspended(&self, slot: &Slot, is_suspended: bool) {
+        let lag = self.manners.lag;
+        self.at(slot, |place| {
+            if place.is_suspended != is_suspended {
+                place.is_suspended = is_suspended;
+                place.suspension_seen_from = Some(Instant::now() + lag);
+            }
+        });
+    }
+
+    fn refuse_locked(&self, slot: &Slot) -> Result<()> {
+        if !self.at(slot, |place| place.is_locked) {
+            return Ok(());
+        }
+        Err(Error::new(ErrorKind::Denied, "ask the town", "it is locked").without_effect())
     }
 }
 
@@ -170,16 +257,23 @@ impl Place {
                 set,
                 seen_from: Instant::now() + manners.lag,
                 left: 2 + manners.slowness,
+                was: None,
             },
         );
         id
     }
 
+    /// Whether what is shown of its suspension is the case.
+    fn shows_suspension(&self) -> bool {
+        self.suspension_seen_from.is_none_or(|from| Instant::now() >= from)
+    }
+
     /// Time goes by.
-    fn pass(&mut self) {
+    fn pass(&mut self, list_lag: Duration) {
         let mut is_live = false;
         for at in 0..self.deploys.len() {
             let one = &mut self.deploys[at];
+            let was = one.deploy.status.clone();
             if matches!(one.deploy.status, Status::UnderWay(_)) {
                 if is_live {
                     one.deploy.status = Status::Dropped("canceled".to_owned());
@@ -200,6 +294,9 @@ impl Place {
                 }
                 is_live = true;
             }
+            if one.deploy.status != was {
+                one.was = Some((was, Instant::now() + list_lag));
+            }
         }
     }
 }
@@ -207,6 +304,23 @@ impl Place {
 impl One {
     fn is_seen(&self) -> bool {
         Instant::now() >= self.seen_from
+    }
+
+    fn listed(&self) -> Deploy {
+        let mut deploy = self.shown();
+        if let Some((was, until)) = &self.was
+            && Instant::now() < *until
+        {
+            deploy.status = was.clone();
+        }
+        deploy
+    }
+
+    /// Nobody is told whose source it was.
+    fn shown(&self) -> Deploy {
+        let mut deploy = self.deploy.clone();
+        deploy.artifact = deploy.artifact.filter(|one| !matches!(one, Artifact::Source(_)));
+        deploy
     }
 }
 
@@ -232,7 +346,7 @@ impl Platform for Town {
 
     async fn find(&self, _: &Context, name: &str) -> Result<Slot> {
         if !self.slots().contains_key(name) {
-            return Err(Error::new(ErrorKind::Invalid, "find a slot", name).without_effect());
+            return Err(Error::new(ErrorKind::NotFound, "find a slot", name).without_effect());
         }
         let is_exclusive = name == "db";
         Ok(Slot { id: name.to_owned(), name: name.to_owned(), is_exclusive })
@@ -240,13 +354,8 @@ impl Platform for Town {
 
     async fn look(&self, _: &Context, slot: &Slot) -> Result<Seen> {
         Ok(self.at(slot, |place| Seen {
-            deploys: place
-                .deploys
-                .iter()
-                .filter(|one| one.is_seen())
-                .map(|one| one.deploy.clone())
-                .collect(),
-            is_suspended: place.is_suspended,
+            deploys: place.deploys.iter().filter(|one| one.is_seen()).map(One::listed).collect(),
+            is_suspended: place.is_suspended == place.shows_suspension(),
             url: None,
         }))
     }
@@ -254,7 +363,7 @@ impl Platform for Town {
     async fn deploy(&self, _: &Context, slot: &Slot, id: &str) -> Result<Deploy> {
         self.at(slot, |place| {
             let found = place.deploys.iter().find(|one| one.deploy.id == id && one.is_seen());
-            found.map(|one| one.deploy.clone()).ok_or_else(|| none(id))
+            found.map(One::shown).ok_or_else(|| none(id))
         })
     }
 
@@ -266,11 +375,9 @@ impl Platform for Town {
         let manners = self.manners;
         self.at(slot, |place| {
             apply(&mut place.set.variables, change);
-            let is_live = place.deploys.iter().any(|one| one.deploy.status == Status::Live);
             if let Some(configured) = place.configured.clone()
                 && manners.is_bound
                 && !change.remove.is_empty()
-                && is_live
                 && !place.is_suspended
             {
                 place.begin(&slot.name, configured, manners);
@@ -315,19 +422,33 @@ impl Platform for Town {
     }
 
     async fn auto_deploys(&self, _: &Context, slot: &Slot) -> Result<Option<bool>> {
+        if !self.slots().contains_key(&slot.name) {
+            return Err(none(&slot.name));
+        }
         Ok(self.at(slot, |place| place.deploys_itself))
     }
 
     async fn set_auto_deploys(&self, _: &Context, slot: &Slot, on: bool) -> Result<()> {
-        self.at(slot, |place| place.deploys_itself = Some(on));
-        Ok(())
+        self.at(slot, |place| {
+            if place.holds_on == 0 {
+                place.deploys_itself = Some(on);
+                return Ok(());
+            }
+            place.holds_on -= 1;
+            Err(Error::new(ErrorKind::Unavailable, "ask the town", "it does not answer"))
+        })
     }
 
     fn removes_with_deploy(&self) -> bool {
         self.manners.is_bound
     }
 
+    fn brings_variables_back(&self) -> bool {
+        self.manners.is_bound
+    }
+
     async fn start(&self, _: &Context, slot: &Slot, order: &Order<'_>) -> Result<Option<String>> {
+        self.refuse_locked(slot)?;
         let manners = self.manners;
         let id = self.at(slot, |place| {
             for name in order.remove {
@@ -343,19 +464,20 @@ impl Platform for Town {
     }
 
     async fn start_back(&self, cx: &Context, slot: &Slot, to: &Deploy) -> Result<Option<String>> {
+        self.refuse_locked(slot)?;
         if self.manners.forgets {
             return Err(none(&to.id));
         }
         // It brings back a build, and changes no setting.
         let is_bound = self.manners.is_bound;
-        let configured = self.at(slot, |place| {
-            let old = place.deploys.iter().find(|one| one.deploy.id == to.id);
-            if let Some(old) = old.filter(|_| is_bound) {
+        let (configured, artifact) = self.at(slot, |place| {
+            let old = place.deploys.iter().find(|one| one.deploy.id == to.id).unwrap();
+            if is_bound {
                 place.set.variables = old.set.variables.clone();
             }
-            place.configured.clone()
+            (place.configured.clone(), old.deploy.artifact.clone().unwrap())
         });
-        let id = self.start(cx, slot, &Order::new(to.artifact.as_ref().unwrap())).await;
+        let id = self.start(cx, slot, &Order::new(&artifact)).await;
         self.at(slot, |place| place.configured = configured);
         id
     }
@@ -371,12 +493,12 @@ impl Platform for Town {
     }
 
     async fn suspend(&self, _: &Context, slot: &Slot) -> Result<()> {
-        self.at(slot, |place| place.is_suspended = true);
+        self.set_suspended(slot, true);
         Ok(())
     }
 
     async fn resume(&self, _: &Context, slot: &Slot) -> Result<()> {
-        self.at(slot, |place| place.is_suspended = false);
+        self.set_suspended(slot, false);
         Ok(())
     }
 

@@ -1,7 +1,7 @@
 //! What else than an image goes with a release: a source, settings, a registry's login, and whether
 //! Railway deploys what is pushed.
 
-use std::fs;
+use std::{fs, time::Duration};
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -157,4 +157,19 @@ async fn an_image_that_is_kept_no_longer_is_deployed_again_and_told() {
     let told =
         "Railway does not go back to deployment api-0; image shop/api:1.0.0 is deployed again";
     assert!(records.contains(told), "{records}");
+}
+
+/// What serves is older than many that came to nothing: skipped pushes, failed builds.
+#[tokio::test]
+async fn what_serves_is_found_behind_those_that_failed() {
+    let lab = Lab::new(Railway::new().await);
+    let first = lab.deploy_spec(hosted::spec("1.0.0", ["1.0.0"; 2])).await;
+    assert_eq!(ended(&first), "succeeded", "{first}");
+    for _ in 0..30 {
+        let mut world = lab.fake.world();
+        world.manners.takes = Duration::ZERO;
+        world.deploy_by_hand("api", "shop/api:sick");
+    }
+    let again = lab.deploy_spec(hosted::spec("1.0.0", ["1.0.0"; 2])).await;
+    assert_eq!(ended(&again), "succeeded, nothing changed", "{again}");
 }

@@ -1,6 +1,8 @@
 //! What else than an image goes with a release: files with secrets, settings, a commit, and whether
 //! Render deploys what is pushed.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 use ultrai_deploy_core::{Ending, report::Report, spec::ReleaseSpec};
 use ultrai_deploy_hosted::SOURCE;
@@ -118,4 +120,19 @@ async fn what_render_cannot_be_asked_for_is_refused_before_anything() {
         assert!(cause.message.contains(told), "{}", cause.message);
         assert_eq!(lab.fake.world().traffic.calls.len(), calls, "nobody was asked");
     }
+}
+
+/// What serves is older than many that came to nothing: skipped pushes, failed builds.
+#[tokio::test]
+async fn what_serves_is_found_behind_those_that_failed() {
+    let lab = Lab::new(Render::new().await);
+    let first = lab.deploy_spec(hosted::spec("1.0.0", ["1.0.0"; 2])).await;
+    assert_eq!(ended(&first), "succeeded", "{first}");
+    for _ in 0..30 {
+        let mut world = lab.fake.world();
+        world.manners.takes = Duration::ZERO;
+        world.deploy_by_hand("api", "shop/api:sick");
+    }
+    let again = lab.deploy_spec(hosted::spec("1.0.0", ["1.0.0"; 2])).await;
+    assert_eq!(ended(&again), "succeeded, nothing changed", "{again}");
 }
