@@ -39,9 +39,18 @@ pub struct Definition {
     /// Settings of the slot; those that are not named stay as they are.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub settings: BTreeMap<Setting, String>,
+    /// Whether a page is shown instead of the service while it is deployed, for a migration that no
+    /// request may see.
+    #[serde(skip_serializing_if = "is_not")]
+    pub maintenance: bool,
     /// What the image is pulled with, where the slot does not know it already.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub registry: Option<Registry>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for it")]
+fn is_not(is: &bool) -> bool {
+    !*is
 }
 
 /// What an image is pulled with.

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 use ultrai_deploy_core::{Error, ErrorKind, Result, release_store::ReleaseStore};
 
-use crate::platform::{Artifact, Deploy};
+use crate::platform::{Artifact, Deploy, Pushes};
 
 /// More than a platform has uploads that it could go back to.
 const BROUGHT: usize = 100;
@@ -14,12 +14,20 @@ const BROUGHT: usize = 100;
 /// The note that the release store keeps.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Note {
-    /// Slots whose deploys by the platform itself a rollback switched off: id → name.
+    /// Slots whose deploys by the platform itself a rollback switched off, by id.
     #[serde(default)]
-    pub(crate) held: BTreeMap<String, String>,
+    pub(crate) held: BTreeMap<String, Held>,
     /// Uploads, newest last: the id of the deploy, and the digest of its source.
     #[serde(default)]
     brought: Vec<(String, String)>,
+}
+
+/// A slot whose pushes wait because of a rollback.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Held {
+    pub(crate) name: String,
+    /// What was done with them before.
+    pub(crate) pushes: Pushes,
 }
 
 impl Note {

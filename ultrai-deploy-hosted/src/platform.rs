@@ -13,7 +13,7 @@ use ultrai_deploy_core::{
 
 pub use self::{
     artifact::Artifact,
-    order::{Configured, Login, Order, Setting},
+    order::{Configured, Login, Order, Pushes, Setting},
 };
 use crate::Definition;
 
@@ -30,8 +30,8 @@ pub trait Platform: fmt::Debug + Send + Sync + 'static {
     /// The place of the service that is called so there, by name or id.
     ///
     /// # Errors
-    /// [`ErrorKind::NotFound`](ultrai_deploy_core::ErrorKind::NotFound) where there is none, and
-    /// [`ErrorKind::Invalid`](ultrai_deploy_core::ErrorKind::Invalid) where there are several, naming
+    /// [`ErrorKind::NotFound`] where there is none, and
+    /// [`ErrorKind::Invalid`] where there are several, naming
     /// those that could be meant.
     async fn find(&self, cx: &Context, name: &str) -> Result<Slot>;
 
@@ -72,15 +72,27 @@ pub trait Platform: fmt::Debug + Send + Sync + 'static {
         settings: &BTreeMap<Setting, Option<String>>,
     ) -> Result<()>;
 
-    /// Whether the platform deploys what is pushed without being told to; nothing where it never
-    /// does.
-    async fn auto_deploys(&self, _cx: &Context, _slot: &Slot) -> Result<Option<bool>> {
+    /// What the platform does with what is pushed; nothing where that never is its business.
+    async fn pushes(&self, _cx: &Context, _slot: &Slot) -> Result<Option<Pushes>> {
         Ok(None)
     }
 
-    /// Switches that on or off. May be repeated.
-    async fn set_auto_deploys(&self, _cx: &Context, slot: &Slot, _on: bool) -> Result<()> {
+    /// Sets that. May be repeated.
+    async fn set_pushes(&self, _cx: &Context, slot: &Slot, _pushes: &Pushes) -> Result<()> {
         Err(unsupported(&format!("{} is not deployed by the platform itself", slot.name)))
+    }
+
+    /// Whether a page is shown instead of the service; nothing where the platform has no such thing.
+    async fn maintenance(&self, _cx: &Context, _slot: &Slot) -> Result<Option<bool>> {
+        Ok(None)
+    }
+
+    /// Shows it, or the service again. May be repeated.
+    ///
+    /// # Errors
+    /// When it is not certain that it is so.
+    async fn set_maintenance(&self, _cx: &Context, slot: &Slot, _on: bool) -> Result<()> {
+        Err(unsupported(&format!("no page can be shown instead of {}", slot.name)))
     }
 
     /// Whether removing variables makes the platform deploy, so that it is better done together
@@ -101,7 +113,7 @@ pub trait Platform: fmt::Debug + Send + Sync + 'static {
     /// [`brings_variables_back`](Platform::brings_variables_back) says so.
     ///
     /// # Errors
-    /// [`ErrorKind::NotFound`](ultrai_deploy_core::ErrorKind::NotFound) when the platform has it no
+    /// [`ErrorKind::NotFound`] when the platform has it no
     /// more; its artifact is deployed then.
     async fn start_back(&self, cx: &Context, slot: &Slot, to: &Deploy) -> Result<Option<String>>;
 
@@ -120,7 +132,7 @@ pub trait Platform: fmt::Debug + Send + Sync + 'static {
     /// Fails for what this platform cannot be asked for. Asks nobody.
     ///
     /// # Errors
-    /// [`ErrorKind::Unsupported`](ultrai_deploy_core::ErrorKind::Unsupported), saying what to do instead.
+    /// [`ErrorKind::Unsupported`], saying what to do instead.
     fn check(&self, _service: &ServiceName, _wanted: &Wanted<'_>) -> Result<()> {
         Ok(())
     }

@@ -14,8 +14,8 @@ use ultrai_deploy_core::{
 #[cfg(feature = "subscriptions")]
 use ultrai_deploy_hosted::platform::rest;
 use ultrai_deploy_hosted::platform::{
-    Artifact, Change, Configured, Deploy, Order, Platform as Seam, Seen, Setting, Slot, Status,
-    Wanted,
+    Artifact, Change, Configured, Deploy, Order, Platform as Seam, Pushes, Seen, Setting, Slot,
+    Status, Wanted,
 };
 
 use crate::{
@@ -322,15 +322,19 @@ impl Seam for Platform {
         self.client.update_service(cx, &at, &update).await
     }
 
-    async fn auto_deploys(&self, cx: &Context, slot: &Slot) -> Result<Option<bool>> {
+    async fn pushes(&self, cx: &Context, slot: &Slot) -> Result<Option<Pushes>> {
         let at = self.at(cx, slot).await?;
         let status = self.client.auto_deploy(cx, &at).await?;
-        Ok((status.enabled || status.can_enable).then_some(status.enabled))
+        Ok(match (status.enabled, status.can_enable) {
+            (true, _) => Some(Pushes::Deployed("enabled".to_owned())),
+            (false, true) => Some(Pushes::Wait),
+            (false, false) => None,
+        })
     }
 
-    async fn set_auto_deploys(&self, cx: &Context, slot: &Slot, on: bool) -> Result<()> {
+    async fn set_pushes(&self, cx: &Context, slot: &Slot, pushes: &Pushes) -> Result<()> {
         let at = self.at(cx, slot).await?;
-        self.client.set_auto_deploy(cx, &at, on).await
+        self.client.set_auto_deploy(cx, &at, *pushes != Pushes::Wait).await
     }
 
     fn removes_with_deploy(&self) -> bool {
@@ -408,12 +412,21 @@ impl Seam for Platform {
     }
 
     fn check(&self, service: &ServiceName, wanted: &Wanted<'_>) -> Result<()> {
-        if wanted.definition.secret_files.is_empty() {
+        let (message, advice) = if !wanted.definition.secret_files.is_empty() {
+            (
+                format!("Railway has no files with secrets, as {service} wants them"),
+                "give it the content in a variable",
+            )
+        } else if wanted.definition.maintenance {
+            (
+                format!("Railway shows no page instead of {service}"),
+                "leave maintenance out, and let the service itself answer while it migrates",
+            )
+        } else {
             return Ok(());
-        }
-        let message = format!("Railway has no files with secrets, as {service} wants them");
+        };
         Err(Error::new(ErrorKind::Unsupported, "set a service up", message)
-            .with_advice("give it the content in a variable")
+            .with_advice(advice)
             .without_effect())
     }
 

@@ -15,21 +15,24 @@ use ultrai_deploy_core::{
     secret::Secret,
 };
 use ultrai_deploy_hosted::platform::{
-    Artifact, Change, Configured, Deploy, Order, Platform as Seam, Seen, Setting, Slot, Status,
-    Wanted,
+    Artifact, Change, Configured, Deploy, Order, Platform as Seam, Pushes, Seen, Setting, Slot,
+    Status, Wanted,
 };
 
 use crate::{
     Client,
     model::{
         self, AutoDeploy, BuildCache, DeployFilter, DeployStatus, EventFilter, ImageSource,
-        LogQuery, OwnerId, Service, ServiceChange, ServiceId, Start, StartCommand, Started,
-        Suspension,
+        LogQuery, MaintenanceMode, OwnerId, Service, ServiceChange, ServiceId, Start, StartCommand,
+        Started, Suspension,
     },
 };
 
 /// How many deploys are looked at: more than come about in one run.
 const DEPLOYS: usize = 20;
+/// What Render calls that each push is deployed, and that none is.
+const COMMIT: &str = "commit";
+const OFF: &str = "off";
 /// How many lines of log are kept of a deploy that failed.
 const LINES: usize = 50;
 
@@ -222,19 +225,42 @@ impl Seam for Platform {
         self.client.update_service(cx, &id, &change).await.map(drop)
     }
 
-    async fn auto_deploys(&self, cx: &Context, slot: &Slot) -> Result<Option<bool>> {
+    async fn pushes(&self, cx: &Context, slot: &Slot) -> Result<Option<Pushes>> {
         let service = self.client.service(cx, &id_of(slot)).await?;
-        Ok(match service.auto_deploy {
-            AutoDeploy::Yes => Some(true),
-            AutoDeploy::No => Some(false),
+        Ok(match (service.auto_deploy, service.auto_deploy_trigger) {
+            (AutoDeploy::No, _) => Some(Pushes::Wait),
+            (AutoDeploy::Yes, Some(trigger)) if !trigger.is_empty() && trigger != OFF => {
+                Some(Pushes::Deployed(trigger))
+            }
+            (AutoDeploy::Yes, _) => Some(Pushes::Deployed(COMMIT.to_owned())),
             _ => None,
         })
     }
 
-    async fn set_auto_deploys(&self, cx: &Context, slot: &Slot, on: bool) -> Result<()> {
-        let auto_deploy = Some(if on { AutoDeploy::Yes } else { AutoDeploy::No });
-        let change = ServiceChange { auto_deploy, ..ServiceChange::default() };
+    async fn set_pushes(&self, cx: &Context, slot: &Slot, pushes: &Pushes) -> Result<()> {
+        let mut change = ServiceChange::default();
+        match pushes {
+            Pushes::Wait => change.auto_deploy = Some(AutoDeploy::No),
+            Pushes::Deployed(trigger) if trigger == COMMIT => {
+                change.auto_deploy = Some(AutoDeploy::Yes);
+            }
+            // Not known to the older of the two fields.
+            Pushes::Deployed(trigger) => change.auto_deploy_trigger = Some(trigger.clone()),
+        }
         self.client.update_service(cx, &id_of(slot), &change).await.map(drop)
+    }
+
+    async fn maintenance(&self, cx: &Context, slot: &Slot) -> Result<Option<bool>> {
+        let details = self.client.service(cx, &id_of(slot)).await?.details;
+        Ok(Some(details.maintenance_mode.is_some_and(|mode| mode.enabled)))
+    }
+
+    async fn set_maintenance(&self, cx: &Context, slot: &Slot, on: bool) -> Result<()> {
+        let id = id_of(slot);
+        // The page that is chosen already stays.
+        let chosen = self.client.service(cx, &id).await?.details.maintenance_mode;
+        let mode = MaintenanceMode { enabled: on, ..chosen.unwrap_or_default() };
+        self.client.set_maintenance_mode(cx, &id, &mode).await
     }
 
     async fn start(&self, cx: &Context, slot: &Slot, order: &Order<'_>) -> Result<Option<String>> {

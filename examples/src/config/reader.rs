@@ -280,6 +280,15 @@ impl<'a> Field<'a> {
     }
 
     /// Whether it is text.
+    /// `true` or `false`.
+    pub(super) fn switch(&self) -> Option<bool> {
+        let switch = self.json()?.as_bool();
+        if switch.is_none() {
+            self.wrong_type("true or false", format!("write {} = true", self.name));
+        }
+        switch
+    }
+
     pub(super) fn is_text(&self) -> bool {
         matches!(self.value, DeValue::String(_))
     }

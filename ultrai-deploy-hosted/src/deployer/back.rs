@@ -51,6 +51,11 @@ impl<'a> Back<'a> {
         Ok(Self { definition, formers, scene: *scene })
     }
 
+    /// Whether the run may have left a page in the place of the service.
+    pub(super) fn ends_maintenance(&self) -> bool {
+        self.formers.iter().any(|former| former.maintenance)
+    }
+
     /// What the release has is set; what else the run has touched is as it was before.
     pub(super) fn change(&self, kind: Kind, now: &BTreeMap<String, Secret>) -> Result<Change> {
         let Scene { before, secrets, kept, .. } = self.scene;

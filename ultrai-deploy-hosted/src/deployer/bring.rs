@@ -43,6 +43,9 @@ impl Deployer {
         if work.is_return {
             self.hold_or_tell(cx, &slot).await?;
         }
+        if definition.maintenance {
+            self.set_maintenance(cx, &slot, true).await?;
+        }
         let formers = self.formers(work, name).await?;
         let settings = self.settings_to_change(cx, work, &slot, &definition).await?;
         self.set_up(cx, &slot, None, &settings).await?;
@@ -77,7 +80,20 @@ impl Deployer {
         if self.see(cx, &slot).await?.is_suspended {
             self.resume(cx, &slot).await?;
         }
+        // It has to be seen that it serves.
+        if definition.maintenance {
+            self.set_maintenance(cx, &slot, false).await?;
+        }
         Ok(())
+    }
+
+    /// Shows a page instead of the service, or the service again.
+    pub(super) async fn set_maintenance(&self, cx: &Context, slot: &Slot, on: bool) -> Result<()> {
+        if self.platform.maintenance(cx, slot).await? == Some(on) {
+            return Ok(());
+        }
+        let action = if on { "begin maintenance" } else { "end maintenance" };
+        cx.effect(action, &slot.name, json!({}), self.platform.set_maintenance(cx, slot, on)).await
     }
 
     /// What is asked for to bring `artifact`.

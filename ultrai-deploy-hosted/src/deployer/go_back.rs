@@ -78,19 +78,33 @@ impl Deployer {
         name: &ServiceName,
         scene: &Scene<'_>,
     ) -> Result<()> {
-        let before = scene.before;
-        let began = scene.began.and_then(|began| began.newest.as_deref());
+        let back = Back::new(work, name, self.formers(work, name).await?, scene)?;
+        self.bring_back_to(cx, work, name, &back).await?;
+        if back.ends_maintenance() {
+            self.set_maintenance(cx, &scene.before.slot, false).await?;
+        }
+        Ok(())
+    }
+
+    async fn bring_back_to(
+        &self,
+        cx: &Context,
+        work: &Work<'_>,
+        name: &ServiceName,
+        back: &Back<'_>,
+    ) -> Result<()> {
+        let before = back.scene.before;
+        let began = back.scene.began.and_then(|began| began.newest.as_deref());
         let slot = &before.slot;
         let seen = self.stop_own(cx, work, name, before, began).await?;
-        let back = Back::new(work, name, self.formers(work, name).await?, scene)?;
         // What the platform deploys by itself comes first: it may do so as soon as variables change.
-        let is_set_up = self.restore_set_up(cx, before, &back).await?;
+        let is_set_up = self.restore_set_up(cx, before, back).await?;
         let now = self.files(cx, slot, &back.definition, &back.formers).await?;
         let files = back.change(Kind::File, &now)?;
         self.change_files(cx, slot, &files).await?;
         let now = self.platform.variables(cx, slot).await?;
         let change = back.change(Kind::Variable, &now)?;
-        self.tell_what_is_lost(cx, slot, &back, &now).await?;
+        self.tell_what_is_lost(cx, slot, back, &now).await?;
         let Some(old) = &before.live else {
             return self.bring_nothing_back(cx, before, &seen, &change).await;
         };
@@ -110,7 +124,7 @@ impl Deployer {
             _ if is_there => None,
             Some(back) if back.status == Status::Live => None,
             Some(back) => Some(back.id.clone()),
-            None => Some(match self.start_keeping(cx, work, old, (&now, &back)).await {
+            None => Some(match self.start_keeping(cx, work, old, (&now, back)).await {
                 Ok(Some(id)) => id,
                 Ok(None) => self.appears(cx, slot, &seen, artifact).await?,
                 // It is kept no longer: the same thing once more.
@@ -128,7 +142,7 @@ impl Deployer {
             self.remember(&id, artifact).await?;
             self.follow(cx, name, slot, &id, artifact).await?;
         }
-        self.mend_variables(cx, name, slot, artifact, (&now, &back)).await
+        self.mend_variables(cx, name, slot, artifact, (&now, back)).await
     }
 
     /// Nobody else says so before somebody misses it.

@@ -86,6 +86,10 @@ impl Deployer {
                     && now.settings == before.settings
             });
             is_done &= is_stopped && is_back && is_set;
+            let formers = self.formers(work, name).await?;
+            is_done = is_done
+                && (!formers.iter().any(|former| former.maintenance)
+                    || self.platform.maintenance(cx, &before.slot).await? != Some(true));
             // A push would bring back what failed.
             is_done = is_done && !self.deploys_itself(cx, &before.slot).await?;
         }

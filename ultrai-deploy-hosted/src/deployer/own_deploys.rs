@@ -5,20 +5,23 @@ use serde_json::json;
 use ultrai_deploy_core::{Context, Effect, Error, ErrorKind, Result, deployer::Work};
 
 use super::Deployer;
-use crate::{note::Note, platform::Slot};
+use crate::{
+    note::{Held, Note},
+    platform::{Pushes, Slot},
+};
 
 impl Deployer {
     /// Switches it off where it is on, and remembers that first.
     pub(super) async fn hold_own_deploys(&self, cx: &Context, slot: &Slot) -> Result<()> {
-        if self.platform.auto_deploys(cx, slot).await? != Some(true) {
+        let Some(pushes @ Pushes::Deployed(_)) = self.platform.pushes(cx, slot).await? else {
             return Ok(());
-        }
+        };
         // The note is of whoever has the lease.
         cx.guard().await?;
         let mut note = Note::read(&*self.releases).await?;
-        note.held.insert(slot.id.clone(), slot.name.clone());
+        note.held.insert(slot.id.clone(), Held { name: slot.name.clone(), pushes });
         note.write(&*self.releases).await?;
-        self.set_own_deploys(cx, slot, false).await
+        self.set_pushes(cx, slot, &Pushes::Wait).await
     }
 
     /// The same; where it cannot be done at all that is only told.
@@ -34,9 +37,9 @@ impl Deployer {
 
     /// Whether a slot does, as far as can be known.
     pub(super) async fn deploys_itself(&self, cx: &Context, slot: &Slot) -> Result<bool> {
-        match self.platform.auto_deploys(cx, slot).await {
+        match self.platform.pushes(cx, slot).await {
             Err(error) if is_final(&error) => Ok(false),
-            deploys => Ok(deploys? == Some(true)),
+            pushes => Ok(matches!(pushes?, Some(Pushes::Deployed(_)))),
         }
     }
 
@@ -44,9 +47,9 @@ impl Deployer {
     /// somebody else. One that cannot be does not keep the others off.
     pub(super) async fn release_own_deploys(&self, cx: &Context) -> Result<()> {
         let mut failed = None;
-        for (id, name) in Note::read(&*self.releases).await?.held {
+        for (id, Held { name, pushes }) in Note::read(&*self.releases).await?.held {
             let slot = Slot { id, name, is_exclusive: false };
-            if let Err(error) = self.release_one(cx, &slot).await {
+            if let Err(error) = self.release_one(cx, &slot, &pushes).await {
                 failed.get_or_insert(error);
                 continue;
             }
@@ -57,12 +60,12 @@ impl Deployer {
         failed.map_or(Ok(()), Err)
     }
 
-    async fn release_one(&self, cx: &Context, slot: &Slot) -> Result<()> {
-        match self.platform.auto_deploys(cx, slot).await {
-            Ok(Some(false)) => self.set_own_deploys(cx, slot, true).await,
+    async fn release_one(&self, cx: &Context, slot: &Slot, former: &Pushes) -> Result<()> {
+        match self.platform.pushes(cx, slot).await {
+            Ok(Some(Pushes::Wait)) => self.set_pushes(cx, slot, former).await,
             // It is gone, and its own deploys with it.
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
-            deploys => deploys.map(drop),
+            pushes => pushes.map(drop),
         }
     }
 
@@ -71,10 +74,13 @@ impl Deployer {
         Ok(work.is_return || Note::read(&*self.releases).await?.held.is_empty())
     }
 
-    async fn set_own_deploys(&self, cx: &Context, slot: &Slot, on: bool) -> Result<()> {
-        let setting = self.platform.set_auto_deploys(cx, slot, on);
-        let action = if on { "switch own deploys on" } else { "switch own deploys off" };
-        cx.effect(action, &slot.name, json!({}), setting).await
+    async fn set_pushes(&self, cx: &Context, slot: &Slot, pushes: &Pushes) -> Result<()> {
+        let setting = self.platform.set_pushes(cx, slot, pushes);
+        let action = match pushes {
+            Pushes::Wait => "switch own deploys off",
+            Pushes::Deployed(_) => "switch own deploys on",
+        };
+        cx.effect(action, &slot.name, json!({ "pushes": pushes }), setting).await
     }
 }
 

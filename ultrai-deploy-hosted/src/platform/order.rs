@@ -38,6 +38,16 @@ impl fmt::Display for Setting {
     }
 }
 
+/// What a platform does with what is pushed to the repository of a slot.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Pushes {
+    /// Nothing, until it is told to deploy.
+    Wait,
+    /// It deploys them, when the word of its own says: `commit`, `checksPass`.
+    Deployed(String),
+}
+
 /// How a slot is set up, beside its variables.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Configured {

@@ -14,7 +14,7 @@ use ultrai_deploy_core::{
     secret::Secret,
 };
 use ultrai_deploy_hosted::platform::{
-    Artifact, Change, Configured, Deploy, Order, Platform, Seen, Setting, Slot, Status,
+    Artifact, Change, Configured, Deploy, Order, Platform, Pushes, Seen, Setting, Slot, Status,
 };
 
 /// The longest that a town takes to show what it has accepted: longer than a lease lasts.
@@ -421,14 +421,22 @@ impl Platform for Town {
         Ok(())
     }
 
-    async fn auto_deploys(&self, _: &Context, slot: &Slot) -> Result<Option<bool>> {
+    async fn pushes(&self, _: &Context, slot: &Slot) -> Result<Option<Pushes>> {
         if !self.slots().contains_key(&slot.name) {
             return Err(none(&slot.name));
         }
-        Ok(self.at(slot, |place| place.deploys_itself))
+        let noon = || Pushes::Deployed("at noon".to_owned());
+        Ok(self.at(slot, |place| Some(if place.deploys_itself? { noon() } else { Pushes::Wait })))
     }
 
-    async fn set_auto_deploys(&self, _: &Context, slot: &Slot, on: bool) -> Result<()> {
+    async fn set_pushes(&self, _: &Context, slot: &Slot, pushes: &Pushes) -> Result<()> {
+        let on = match pushes {
+            Pushes::Wait => false,
+            Pushes::Deployed(when) => {
+                assert_eq!(when, "at noon", "as it was");
+                true
+            }
+        };
         self.at(slot, |place| {
             if place.holds_on == 0 {
                 place.deploys_itself = Some(on);

@@ -137,6 +137,9 @@ fn change_body(change: &ServiceChange) -> Map<String, Value> {
     if let Some(auto_deploy) = &change.auto_deploy {
         body.insert("autoDeploy".to_owned(), json!(auto_deploy));
     }
+    if let Some(trigger) = &change.auto_deploy_trigger {
+        body.insert("autoDeployTrigger".to_owned(), json!(trigger));
+    }
     if let Some(path) = &change.health_check_path {
         details.insert("healthCheckPath".to_owned(), json!(path));
     }

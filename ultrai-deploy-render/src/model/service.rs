@@ -65,6 +65,9 @@ pub struct Service {
     /// Whether pushes deploy it.
     #[serde(default, deserialize_with = "absent::or_default")]
     pub auto_deploy: AutoDeploy,
+    /// When pushes deploy it: `commit`, `checksPass`, `off`; newer than the field above.
+    #[serde(default)]
+    pub auto_deploy_trigger: Option<String>,
     /// The repository, where it is built from source.
     #[serde(default)]
     pub repo: Option<String>,
@@ -207,6 +210,8 @@ pub struct ServiceChange {
     pub image: Option<ImageSource>,
     /// Whether pushes deploy it.
     pub auto_deploy: Option<AutoDeploy>,
+    /// When pushes deploy it: `commit`, `checksPass`, `off`; one of the two.
+    pub auto_deploy_trigger: Option<String>,
     /// What Render asks to know whether it is healthy; web services only.
     pub health_check_path: Option<String>,
     /// The command before each deploy; empty for none.

@@ -63,18 +63,18 @@ async fn files_and_settings_go_with_a_release_and_back_with_it() {
 #[tokio::test]
 async fn pushes_are_not_deployed_after_a_rollback() {
     let lab = Lab::new(Render::new().await);
-    let deploys_pushes = |lab: &Lab<Render>| lab.fake.world().service("web").auto_deploy;
-    lab.fake.world().service("web").auto_deploy = true;
+    let pushes = |lab: &Lab<Render>| lab.fake.world().service("web").auto_deploy.clone();
+    lab.fake.world().service("web").auto_deploy = "checksPass".to_owned();
     let first = lab.deploy("1.0.0").await;
     assert_eq!(ended(&first), "succeeded", "{first}");
-    assert!(deploys_pushes(&lab));
+    assert_eq!(pushes(&lab), "checksPass");
     let failed = lab.deploy_tags("1.1.0", ["1.1.0", "sick"]).await;
     assert_eq!(ended(&failed), "rolled back", "{failed}");
-    assert!(!deploys_pushes(&lab), "a push would bring it back");
+    assert_eq!(pushes(&lab), "off", "a push would bring it back");
     let good = lab.deploy("1.2.0").await;
     assert_eq!(ended(&good), "succeeded", "{good}");
-    assert!(deploys_pushes(&lab));
-    assert!(!lab.fake.world().service("api").auto_deploy, "nobody switched it on");
+    assert_eq!(pushes(&lab), "checksPass", "as it was");
+    assert_eq!(lab.fake.world().service("api").auto_deploy, "off", "nobody switched it on");
 }
 
 #[tokio::test]
@@ -135,4 +135,36 @@ async fn what_serves_is_found_behind_those_that_failed() {
     }
     let again = lab.deploy_spec(hosted::spec("1.0.0", ["1.0.0"; 2])).await;
     assert_eq!(ended(&again), "succeeded, nothing changed", "{again}");
+}
+
+/// A page is shown from before anything of the service changes until it serves, or the old one does.
+#[tokio::test]
+async fn a_page_is_shown_while_a_service_migrates() {
+    let lab = Lab::new(Render::new().await);
+    let page = json!({ "enabled": false, "uri": "https://shop.example.com/back-soon" });
+    lab.fake.world().service("api").details.insert("maintenanceMode".to_owned(), page.clone());
+    let shown =
+        |lab: &Lab<Render>| lab.fake.world().service("api").details["maintenanceMode"].clone();
+    let maintenance = || json!({ "maintenance": true });
+    for (version, web, ending) in
+        [("1.0.0", "1.0.0", "succeeded"), ("1.1.0", "sick", "rolled back")]
+    {
+        let report = lab.deploy_spec(with(version, web, maintenance())).await;
+        assert_eq!(ended(&report), ending, "{report}");
+        assert_eq!(shown(&lab), page, "the page that was chosen stays");
+        let records = lab.records(&report).await;
+        let at = |what: &str| records.find(what).unwrap_or_else(|| panic!("no {what}: {records}"));
+        assert!(at("begin maintenance") < at("change variables"));
+        assert!(at("\"deploy\"") < at("end maintenance"));
+    }
+    // The service's own deploy fails while the page is shown.
+    let failed = lab.deploy_spec({
+        let mut spec = with("1.2.0", "1.2.0", maintenance());
+        let api = spec.services.get_mut(&hosted::service("api")).unwrap();
+        api.image.as_mut().unwrap().reference = "shop/api:sick".to_owned();
+        spec
+    });
+    let failed = failed.await;
+    assert_eq!(ended(&failed), "rolled back", "{failed}");
+    assert_eq!(shown(&lab), page);
 }

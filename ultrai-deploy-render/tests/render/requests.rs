@@ -118,6 +118,7 @@ async fn settings(checked: &mut Checked) {
     let all = ServiceChange {
         image: Some(image(Some("rgc-1".to_owned()))),
         auto_deploy: Some(AutoDeploy::No),
+        auto_deploy_trigger: Some("off".to_owned()),
         health_check_path: Some("/health".to_owned()),
         pre_deploy_command: Some("migrate".to_owned()),
         start_command: Some(start("docker")),
@@ -127,6 +128,7 @@ async fn settings(checked: &mut Checked) {
     let changes = [
         ServiceChange { image: Some(image(None)), ..nothing() },
         ServiceChange { auto_deploy: Some(AutoDeploy::Yes), ..nothing() },
+        ServiceChange { auto_deploy_trigger: Some("checksPass".to_owned()), ..nothing() },
         ServiceChange { health_check_path: Some(String::new()), ..nothing() },
         ServiceChange { pre_deploy_command: Some("migrate".to_owned()), ..nothing() },
         ServiceChange { start_command: Some(start("node")), ..nothing() },

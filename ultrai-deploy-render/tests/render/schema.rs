@@ -7,6 +7,11 @@
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
+/// Left out of the description of a call, and recorded in it as Render's own provider sends it; the
+/// description knows the schema.
+const ON_THE_WIRE: [(&str, &str); 1] =
+    [("body/autoDeployTrigger", "#/components/schemas/autoDeployTrigger")];
+
 pub(crate) struct Schemas(Value);
 
 impl Schemas {
@@ -88,7 +93,12 @@ impl Schemas {
             let at = format!("{at}/{name}");
             match properties.get(name) {
                 Some(schema) => problems.extend(self.problems(&at, schema, value)),
-                None => problems.push(format!("there is no {at}")),
+                None => match ON_THE_WIRE.iter().find(|(place, _)| *place == at) {
+                    Some((_, schema)) => {
+                        problems.extend(self.problems(&at, &json!({ "$ref": schema }), value));
+                    }
+                    None => problems.push(format!("there is no {at}")),
+                },
             }
         }
         problems

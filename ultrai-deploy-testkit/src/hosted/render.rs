@@ -97,8 +97,8 @@ pub struct Service {
     pub secret_files: BTreeMap<String, String>,
     /// The image of its settings.
     pub image: Lagged<String>,
-    /// Whether pushes deploy it.
-    pub auto_deploy: bool,
+    /// When pushes deploy it: `commit`, `checksPass`, `off`.
+    pub auto_deploy: String,
     /// What its kind has of settings.
     pub details: Map<String, Value>,
     /// The commands that were run, newest first.
@@ -226,7 +226,7 @@ impl Service {
             variables: Lagged::default(),
             secret_files: BTreeMap::new(),
             image: Lagged::new(format!("shop/{name}:0")),
-            auto_deploy: false,
+            auto_deploy: "off".to_owned(),
             details: details(),
             jobs: Vec::new(),
             is_suspended: false,

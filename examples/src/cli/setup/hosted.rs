@@ -252,6 +252,7 @@ fn service_spec(service: &Service, slot: &str, filled: &Filled) -> ServiceSpec {
         settings: service.extras.settings.clone(),
         secret_files: service.extras.secret_files.clone(),
         registry: service.extras.registry.clone(),
+        maintenance: service.extras.maintenance,
         ..hosted::Definition::default()
     };
     for secret in &service.secrets {

@@ -20,6 +20,8 @@ pub struct Extras {
     pub secret_files: BTreeMap<String, SecretName>,
     /// What Railway pulls the image with.
     pub registry: Option<Registry>,
+    /// Whether Render shows a page instead of it while it is deployed.
+    pub maintenance: bool,
 }
 
 impl Extras {
@@ -46,7 +48,15 @@ impl Extras {
             Kind::Railway,
             "take it out, and choose the registry credential of the service in Render's dashboard",
         );
+        let maintenance = table.take("maintenance");
+        if let Some(field) = maintenance.as_ref().filter(|_| kind != Kind::Render) {
+            field.name_problem(
+                belongs_to(&[Kind::Render]),
+                "take it out: Railway has no page to show instead of a service",
+            );
+        }
         Self {
+            maintenance: maintenance.and_then(|field| field.switch()).unwrap_or_default(),
             settings,
             secret_files: files.map(secret_files).unwrap_or_default(),
             registry: registry.and_then(login),

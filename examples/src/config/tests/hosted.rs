@@ -401,6 +401,16 @@ fn every_problem_names_line_field_and_remedy() {
             "7:15: services.api.variables.A: it is listed in `secrets`, and its value would stand in this file; \
              take it out here and give the value in the environment or in an env file",
         ),
+        (
+            format!("{railway}maintenance = true"),
+            "6:1: services.api.maintenance: it belongs to the render backend; \
+             take it out: Railway has no page to show instead of a service",
+        ),
+        (
+            format!("{render}maintenance = \"yes\""),
+            "5:15: services.api.maintenance: expected true or false, found text; \
+             write maintenance = true",
+        ),
         // Checks and tests.
         (
             format!("{render}{check}port = 80"),
@@ -471,11 +481,13 @@ fn what_else_goes_with_a_service() {
 
     let config = parse(
         "backend = \"render\"\nproject = \"shop\"\n[services.api]\nimage = \"api:1\"\n\
-         secret_files = { \"key.json\" = \"KEY\" }",
+         secret_files = { \"key.json\" = \"KEY\" }\nmaintenance = true",
     );
+
     let Backend::Render(Hosted { services, .. }) = &config.backend else { panic!("{config:?}") };
     assert_eq!(services[&name("api")].extras.secret_files["key.json"].as_str(), "KEY");
     assert_eq!(config.secrets.first().unwrap().as_str(), "KEY");
+    assert!(services[&name("api")].extras.maintenance);
 }
 
 #[test]

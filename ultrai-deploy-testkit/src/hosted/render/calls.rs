@@ -65,7 +65,11 @@ impl World {
                     service.image.set(now, image.to_owned());
                 }
                 if let Some(auto) = body["autoDeploy"].as_str() {
-                    service.auto_deploy = auto == "yes";
+                    let trigger = if auto == "yes" { "commit" } else { "off" };
+                    trigger.clone_into(&mut service.auto_deploy);
+                }
+                if let Some(trigger) = body["autoDeployTrigger"].as_str() {
+                    trigger.clone_into(&mut service.auto_deploy);
                 }
                 service.change_details(&body["serviceDetails"]);
                 json(200, &service.shown(id, now, lag))
@@ -206,11 +210,11 @@ impl Service {
 
     fn shown(&self, id: &str, now: std::time::Duration, lag: std::time::Duration) -> Value {
         let suspended = if self.is_suspended { "suspended" } else { "not_suspended" };
-        let auto_deploy = if self.auto_deploy { "yes" } else { "no" };
+        let auto_deploy = if self.auto_deploy == "off" { "no" } else { "yes" };
         json!({
             "id": id, "name": self.name, "ownerId": "tea-1", "type": "web_service",
             "imagePath": self.image.seen(now, lag), "suspended": suspended,
-            "autoDeploy": auto_deploy, "serviceDetails": self.details, "slug": self.name,
+            "autoDeploy": auto_deploy, "autoDeployTrigger": self.auto_deploy, "serviceDetails": self.details, "slug": self.name,
             "dashboardUrl": format!("https://dashboard.render.com/web/{id}"), "rootDir": "",
             "createdAt": "2026-11-21T11:00:00Z", "updatedAt": "2026-11-21T12:00:00Z",
             "suspenders": [], "notifyOnFail": "default",
