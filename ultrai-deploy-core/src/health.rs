@@ -71,22 +71,37 @@ pub struct Endpoint {
     pub instance: String,
     /// Addresses by the port that the service itself listens on.
     pub addresses: Vec<(u16, SocketAddr)>,
+    /// Where the service is reached from everywhere, on platforms that route requests to it
+    /// themselves: `https://shop.example.com`.
+    pub url: Option<String>,
 }
 
 impl Endpoint {
     /// An endpoint of a service's instance.
     pub fn new(role: Role, service: ServiceName, instance: impl Into<String>) -> Self {
-        Self { role, service: Some(service), instance: instance.into(), addresses: Vec::new() }
+        Self {
+            role,
+            service: Some(service),
+            instance: instance.into(),
+            addresses: Vec::new(),
+            url: None,
+        }
     }
 
     /// For checks that name their own address.
     pub fn none(role: Role) -> Self {
-        Self { role, service: None, instance: String::new(), addresses: Vec::new() }
+        Self { role, service: None, instance: String::new(), addresses: Vec::new(), url: None }
     }
 
     /// Adds the address under which the service's `port` is reached from here.
     pub fn with_address(mut self, port: u16, address: SocketAddr) -> Self {
         self.addresses.push((port, address));
+        self
+    }
+
+    /// Sets where the service is reached from everywhere.
+    pub fn with_url(mut self, url: impl Into<String>) -> Self {
+        self.url = Some(url.into());
         self
     }
 

@@ -10,7 +10,7 @@ mod places;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    sync::Arc,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use async_trait::async_trait;
@@ -46,6 +46,8 @@ pub struct Deployer {
     /// The slots of the services that are deployed here, by name or id.
     slots: BTreeMap<ServiceName, String>,
     releases: Arc<dyn ReleaseStore>,
+    /// Where slots are reached, by their ids.
+    urls: Arc<Mutex<BTreeMap<String, Option<String>>>>,
 }
 
 /// A slot and what is in it.
@@ -58,7 +60,7 @@ impl Deployer {
         slots: BTreeMap<ServiceName, String>,
         releases: Arc<dyn ReleaseStore>,
     ) -> Self {
-        Self { platform, slots, releases }
+        Self { platform, slots, releases, urls: Arc::default() }
     }
 
     /// The release that is marked as current.
@@ -86,9 +88,23 @@ impl Deployer {
         Ok(names)
     }
 
+    fn urls(&self) -> MutexGuard<'_, BTreeMap<String, Option<String>>> {
+        self.urls.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Where a slot is reached, as it was last seen.
+    async fn url(&self, cx: &Context, slot: &Slot) -> Result<Option<String>> {
+        let known = self.urls().get(&slot.id).cloned();
+        match known {
+            Some(url) => Ok(url),
+            None => Ok(self.see(cx, slot).await?.url),
+        }
+    }
+
     /// What is in a slot, with what only the note knows.
     async fn see(&self, cx: &Context, slot: &Slot) -> Result<Seen> {
         let mut seen = self.platform.look(cx, slot).await?;
+        self.urls().insert(slot.id.clone(), seen.url.clone());
         if seen.deploys.iter().any(|deploy| deploy.artifact.is_none()) {
             let note = Note::read(&*self.releases).await?;
             seen.deploys.iter_mut().for_each(|deploy| note.complete(deploy));
@@ -309,7 +325,11 @@ impl Seam for Deployer {
         for (name, service) in &release.services {
             let definition = Definition::read(name, &service.config)?;
             let slot = self.platform.find(cx, definition.slot(name)).await?;
-            endpoints.push(Endpoint::new(role, name.clone(), slot.id));
+            let endpoint = Endpoint::new(role, name.clone(), slot.id.clone());
+            endpoints.push(match self.url(cx, &slot).await? {
+                Some(url) => endpoint.with_url(url),
+                None => endpoint,
+            });
         }
         Ok(endpoints)
     }

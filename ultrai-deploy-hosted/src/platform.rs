@@ -242,7 +242,7 @@ pub struct Seen {
     pub deploys: Vec<Deploy>,
     /// Whether it is suspended: nothing runs.
     pub is_suspended: bool,
-    /// Where it is reached.
+    /// Where it is reached, with its scheme.
     pub url: Option<String>,
 }
 

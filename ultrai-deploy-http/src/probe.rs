@@ -18,7 +18,7 @@ use crate::{
     client::Client,
     expect::rounded,
     seen,
-    spec::{HttpAt, HttpSpec, TcpAt, TcpSpec},
+    spec::{HttpAt, HttpSpec, ServicePath, TcpAt, TcpSpec},
 };
 
 /// Sends a GET request and compares the answer with what it must be.
@@ -88,6 +88,10 @@ impl HealthProbe for HttpProbe {
     async fn check(&self, cx: &Context, endpoint: &Endpoint) -> Result<Health> {
         let url = match &self.spec.at {
             HttpAt::Url(url) => url.clone(),
+            HttpAt::Service(ServicePath { port: None, path }) if endpoint.url.is_some() => {
+                let base = endpoint.url.as_deref().unwrap_or_default();
+                HttpUrl::parse(base)?.below(path)
+            }
             HttpAt::Service(service) => match locate(endpoint, service.port)? {
                 Located::At(address) => HttpUrl::of_address(address, &service.path)?,
                 Located::Nowhere(why) => return Ok(Health::Pending { why, evidence: Vec::new() }),

@@ -84,6 +84,22 @@ async fn as_declared() {
     assert_eq!(agent, concat!("ultrai-deploy/", env!("CARGO_PKG_VERSION")));
 }
 
+/// A platform routes requests to a service itself: where that is known, a path is looked at there.
+#[tokio::test]
+async fn a_service_is_looked_at_where_its_platform_routes_to_it() {
+    let server = Server::start(|_| Answer::json(200, "{}")).await.unwrap();
+    let at =
+        |port: Value| json!({"http": {"at": {"service": {"port": port, "path": "/up?full=1"}}}});
+    let routed = endpoint(&[]).with_url(server.url("/shop"));
+    let spec = check(at(Value::Null), LONG);
+    let health = look_at(&probes(), &spec, &routed).await.unwrap();
+    assert!(matches!(health, Health::Healthy(_)), "{health:?}");
+    assert_eq!(server.requests()[0].path, "/shop/up?full=1");
+    // A port is one of the instances, and those are not known.
+    let health = look_at(&probes(), &check(at(json!(80)), LONG), &routed).await.unwrap();
+    assert!(matches!(health, Health::Pending { .. }), "{health:?}");
+}
+
 #[tokio::test]
 async fn what_comes_over_the_wire_is_never_an_error_of_the_probe() {
     let long = "x".repeat(4096);

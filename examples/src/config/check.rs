@@ -51,9 +51,12 @@ impl Check {
         matches!(self.look, Look::Path(..))
     }
 
-    /// Whether it looks at the instances of a service.
-    pub(super) fn looks_at_instances(&self) -> bool {
-        matches!(self.look, Look::Http(HttpAt::Service(_), _) | Look::Tcp(TcpAt::Service(_)))
+    /// Whether it looks at a port of the instances of a service.
+    pub(super) fn looks_at_ports(&self) -> bool {
+        match &self.look {
+            Look::Http(HttpAt::Service(path), _) => path.port.is_some(),
+            look => matches!(look, Look::Tcp(TcpAt::Service(_))),
+        }
     }
 
     /// Whether it asks for what a platform measures.

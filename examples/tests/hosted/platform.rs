@@ -28,6 +28,9 @@ pub trait Platform: World + Sized {
 
     fn set_variable(&mut self, service: &str, name: &str, value: &str);
 
+    /// Where the platform routes to a service.
+    fn route(&mut self, service: &str, url: &str);
+
     /// How long a deploy takes from now on.
     fn set_takes(&mut self, takes: Duration);
 
@@ -58,6 +61,10 @@ impl Platform for railway::World {
 
     fn set_variable(&mut self, service: &str, name: &str, value: &str) {
         Self::set_variable(self, service, name, value);
+    }
+
+    fn route(&mut self, service: &str, url: &str) {
+        self.service(service).url = Some(url.to_owned());
     }
 
     fn set_takes(&mut self, takes: Duration) {
@@ -92,6 +99,10 @@ impl Platform for render::World {
 
     fn set_variable(&mut self, service: &str, name: &str, value: &str) {
         Self::set_variable(self, service, name, value);
+    }
+
+    fn route(&mut self, service: &str, url: &str) {
+        self.service(service).details.insert("url".to_owned(), url.into());
     }
 
     fn set_takes(&mut self, takes: Duration) {

@@ -101,3 +101,22 @@ fn commit<P: Platform>(shop: &Shop<P>) {
     let live = shop.world().newest("web").unwrap();
     assert_eq!((live.what.commit, live.standing), (Some("1".repeat(40)), Standing::Live));
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_service_is_looked_at_where_railway_routes_to_it() {
+    routed(&Shop::<railway::World>::new().await);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_service_is_looked_at_where_render_routes_to_it() {
+    routed(&Shop::<render::World>::new().await);
+}
+
+fn routed<P: Platform>(shop: &Shop<P>) {
+    let check = "[[check]]\nname = \"the back\"\nservice = \"backend\"\npath = \"/up\"\n";
+    fs::write(shop.path("deploy.toml"), shop.configuration(check)).unwrap();
+    shop.world().route("api", &shop.front.url("/back"));
+    shop.deploy("1.0.0", 0);
+    let looked = shop.front.requests();
+    assert!(looked.iter().any(|request| request.path == "/back/up"), "{looked:?}");
+}

@@ -116,6 +116,8 @@ pub struct Service {
     pub next: VecDeque<Course>,
     /// Source archives that were uploaded, in bytes.
     pub uploads: Vec<usize>,
+    /// Where it is reached.
+    pub url: Option<String>,
 }
 
 impl World {
@@ -222,6 +224,7 @@ impl Default for Service {
             settings: serde_json::Map::new(),
             next: VecDeque::new(),
             uploads: Vec::new(),
+            url: None,
         }
     }
 }

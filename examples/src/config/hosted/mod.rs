@@ -222,13 +222,13 @@ pub(super) fn refuse_metrics(reader: &Reader<'_>, checks: &[Check]) {
 
 /// Refuses checks and tests that no hosted platform, or not this one, can be asked for.
 pub(super) fn refuse(reader: &Reader<'_>, kind: Kind, checks: &[Check], tests: &[Test]) {
-    for check in checks.iter().filter(|check| check.looks_at_instances()) {
+    for check in checks.iter().filter(|check| check.looks_at_ports()) {
         reader.problem_at(
             check.place,
             format!("check \"{}\"", check.name),
             format!("where {} runs the instances of a service is not known", kind.word()),
-            "write url = \"https://…\", or path and base_url; `service` without path and port only \
-             says whose log is shown",
+            "take `port` out and write path = \"/…\", which is looked at where the platform routes to \
+             the service, or write url = \"https://…\"",
         );
     }
     for test in tests {

@@ -414,15 +414,9 @@ fn every_problem_names_line_field_and_remedy() {
         // Checks and tests.
         (
             format!("{render}{check}port = 80"),
-            "5:1: check \"up\": where render runs the instances of a service is not known; write \
-             url = \"https://…\", or path and base_url; `service` without path and port only says \
-             whose log is shown",
-        ),
-        (
-            format!("{railway}{check}path = \"/health\""),
-            "6:1: check \"up\": where railway runs the instances of a service is not known; write \
-             url = \"https://…\", or path and base_url; `service` without path and port only says \
-             whose log is shown",
+            "5:1: check \"up\": where render runs the instances of a service is not known; take `port` \
+             out and write path = \"/…\", which is looked at where the platform routes to the service, \
+             or write url = \"https://…\"",
         ),
         (
             format!("{railway}{test}when = \"post\""),

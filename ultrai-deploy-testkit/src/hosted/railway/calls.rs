@@ -69,7 +69,11 @@ impl World {
             }
             "deployments" => {
                 let seen = service.history.seen(now, lag);
-                Ok(page(seen.map(|one| shown(one, forgets))))
+                Ok(page(seen.map(|one| {
+                    let mut shown = shown(one, forgets);
+                    shown["staticUrl"] = json!(service.url);
+                    shown
+                })))
             }
             "variables" => Ok(json!(service.variables.seen(now, lag))),
             "serviceInstanceUpdate" => {
