@@ -19,7 +19,7 @@ use ultrai_deploy_hosted::platform::{
 };
 
 use crate::{
-    Client, find,
+    Client, Refusal, find,
     model::{
         Deployment, DeploymentEvent, DeploymentId, DeploymentStatus, Deploys, EnvironmentId,
         LogRange, Patch, ProjectId, RegistryCredentials, Service, ServiceAt, ServiceId,
@@ -246,7 +246,8 @@ impl Seam for Platform {
         if deployments.len() >= DEPLOYMENTS && !deployments.iter().any(serves) {
             deployments = self.client.deployments(cx, &at, MOST_DEPLOYMENTS).await?;
         }
-        let url = deployments.iter().find_map(|deployment| deployment.static_url.clone());
+        let url = deployments.iter().find_map(|deployment| deployment.static_url.as_deref());
+        let url = url.filter(|url| !url.is_empty()).map(with_scheme);
         let deploys = deployments.iter().map(deploy).collect();
         Ok(Seen { deploys, is_suspended: false, url })
     }
@@ -376,8 +377,12 @@ impl Seam for Platform {
         }
         match self.client.rollback(cx, &id).await {
             Ok(()) => Ok(None),
-            Err(error) if error.effect() == Effect::None && !error.is_retryable() => {
-                Err(gone().with_source(error))
+            // Most of what Railway refuses it calls a failure of its own, so a refusal of any kind
+            // leads to the same thing once more, which overtakes what may have begun.
+            Err(error) if is_refusal(&error) => {
+                let is_known = error.effect() == Effect::None;
+                let gone = gone().with_source(error);
+                Err(if is_known { gone } else { gone.with_unknown_effect() })
             }
             Err(error) => Err(error),
         }
@@ -461,6 +466,18 @@ impl Seam for Platform {
 /// Whatever failed, something before it may have changed what is there.
 fn after<T>(is_changed: bool, result: Result<T>) -> Result<T> {
     result.map_err(|error| if is_changed { error.with_unknown_effect() } else { error })
+}
+
+/// Whether Railway answered, and said no: to this, and not to everything.
+fn is_refusal(error: &Error) -> bool {
+    let source =
+        std::error::Error::source(error).and_then(|source| source.downcast_ref::<Refusal>());
+    source.is_some() && !matches!(error.kind(), ErrorKind::Denied | ErrorKind::Unsupported)
+}
+
+/// Railway tells the name of a host only.
+fn with_scheme(url: &str) -> String {
+    if url.contains("://") { url.to_owned() } else { format!("https://{url}") }
 }
 
 fn failed_step(event: &DeploymentEvent) -> Option<String> {

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::{
     id::{DeploymentId, EnvironmentId, ServiceId},
-    open::{or_default, time},
+    open::{number, or_default, time},
     status::{DeploymentStatus, EventStep, InstanceStatus},
 };
 
@@ -107,10 +107,13 @@ pub struct EventPayload {
     #[serde(default, deserialize_with = "or_default")]
     pub skipped: bool,
     /// Which attempt it was.
+    #[serde(default, deserialize_with = "number")]
     pub attempt: Option<u32>,
     /// How many there may be.
+    #[serde(default, deserialize_with = "number")]
     pub max_attempts: Option<u32>,
     /// How long it took, in milliseconds.
+    #[serde(default, deserialize_with = "number")]
     pub duration_ms: Option<u64>,
 }
 

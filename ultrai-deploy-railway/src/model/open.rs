@@ -20,6 +20,19 @@ pub(super) fn time<'de, D: Deserializer<'de>>(
     Ok(text.and_then(|text| text.parse().ok()))
 }
 
+/// Reads a number; one that is none, or out of its range, is not known, for no decision rests on it.
+pub(super) fn number<'de, D, T>(deserializer: D) -> Result<Option<T>, D::Error>
+where
+    D: Deserializer<'de>,
+    T: TryFrom<i64>,
+{
+    let value = serde_json::Value::deserialize(deserializer)?;
+    // Whole numbers may be written as floats.
+    #[expect(clippy::cast_possible_truncation, reason = "what does not fit is out of range")]
+    let whole = || value.as_f64().filter(|float| float.fract() == 0.0).map(|float| float as i64);
+    Ok(value.as_i64().or_else(whole).and_then(|number| T::try_from(number).ok()))
+}
+
 /// Defines an enum of Railway's that may grow: a value that is not known here stays what it is.
 macro_rules! open_enum {
     ($(#[$doc:meta])* $name:ident { $($(#[$value_doc:meta])* $variant:ident = $text:literal,)* }) => {

@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 use super::{
     deployment::Deployment,
     id::{EnvironmentId, ServiceId},
-    open::or_default,
+    open::{number, or_default},
     variable::{Exposed, RegistryCredentials},
 };
 
@@ -27,6 +27,7 @@ pub struct ServiceInstance {
     /// Where it comes from.
     pub source: Option<Source>,
     /// How many of it run.
+    #[serde(default, deserialize_with = "number")]
     pub num_replicas: Option<u32>,
     /// Where it runs.
     pub region: Option<String>,
@@ -34,10 +35,13 @@ pub struct ServiceInstance {
     /// deployment is active as soon as its container starts.
     pub healthcheck_path: Option<String>,
     /// How long that may take, in seconds; 300 unless set.
+    #[serde(default, deserialize_with = "number")]
     pub healthcheck_timeout: Option<u32>,
     /// How long the old deployment stays beside the new active one, in seconds.
+    #[serde(default, deserialize_with = "number")]
     pub overlap_seconds: Option<u32>,
     /// Time between SIGTERM and SIGKILL, in seconds.
+    #[serde(default, deserialize_with = "number")]
     pub draining_seconds: Option<u32>,
     /// What runs before a deployment starts; text or a list, as it was set.
     pub pre_deploy_command: Option<serde_json::Value>,
@@ -162,5 +166,6 @@ pub struct Domain {
     #[serde(default, deserialize_with = "or_default")]
     pub domain: String,
     /// The port of the service that it leads to, where one was set.
+    #[serde(default, deserialize_with = "number")]
     pub target_port: Option<u16>,
 }

@@ -5,7 +5,7 @@ use serde::Deserialize;
 
 use super::{
     id::{BackupId, ServiceId, VolumeInstanceId, WorkflowId},
-    open::{open_enum, or_default, time},
+    open::{number, open_enum, or_default, time},
     place::Named,
     status::WorkflowStatus,
 };
@@ -46,7 +46,7 @@ pub struct VolumeInstance {
     /// What it is doing.
     pub state: Option<VolumeState>,
     /// How large it may become, in megabytes.
-    #[serde(rename = "sizeMB")]
+    #[serde(rename = "sizeMB", default, deserialize_with = "number")]
     pub size_mb: Option<u64>,
     /// How much is in it, in megabytes.
     #[serde(rename = "currentSizeMB")]
@@ -74,10 +74,10 @@ pub struct Backup {
     #[serde(default, deserialize_with = "time")]
     pub expires_at: Option<Timestamp>,
     /// What it needs by itself, in megabytes.
-    #[serde(rename = "usedMB")]
+    #[serde(rename = "usedMB", default, deserialize_with = "number")]
     pub used_mb: Option<u64>,
     /// What it shares with others, in megabytes.
-    #[serde(rename = "referencedMB")]
+    #[serde(rename = "referencedMB", default, deserialize_with = "number")]
     pub referenced_mb: Option<u64>,
     /// The schedule that made it, where one did.
     pub schedule_id: Option<String>,

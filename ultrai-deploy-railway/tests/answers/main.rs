@@ -230,3 +230,20 @@ async fn what_is_missing_null_or_new_is_read() {
     let error = client.deployment(&context(), &id()).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unexpected, "what has no id is nothing");
 }
+
+/// No decision rests on a number, and none keeps a service from being read.
+#[tokio::test]
+async fn numbers_that_make_no_sense_are_not_known() {
+    let instance = json!({
+        "id": "instance-1", "serviceId": "service-1", "environmentId": "environment-1",
+        "numReplicas": -1, "healthcheckTimeout": 300.0, "overlapSeconds": 1.5,
+        "drainingSeconds": "30",
+        "domains": { "serviceDomains": [{ "id": "d", "domain": "shop.example.com", "targetPort": -61 }] },
+    });
+    let answer = Answer::json(200, json!({ "data": { "serviceInstance": instance } }).to_string());
+    let (_server, client) = answering(answer).await;
+    let read = client.service_instance(&context(), &at()).await.unwrap();
+    assert_eq!((read.num_replicas, read.healthcheck_timeout), (None, Some(300)));
+    assert_eq!((read.overlap_seconds, read.draining_seconds), (None, None));
+    assert_eq!(read.domains.service_domains[0].target_port, None);
+}

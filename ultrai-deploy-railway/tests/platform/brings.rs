@@ -8,7 +8,10 @@ use tempfile::TempDir;
 use ultrai_deploy_core::{Ending, report::Report, spec::ReleaseSpec};
 use ultrai_deploy_hosted::SOURCE;
 use ultrai_deploy_railway::source;
-use ultrai_deploy_testkit::hosted::{self, Lab, railway::Manners};
+use ultrai_deploy_testkit::{
+    hosted::{self, Fault, Lab, railway::Manners},
+    server::Answer,
+};
 
 use crate::fake::Railway;
 
@@ -172,4 +175,21 @@ async fn what_serves_is_found_behind_those_that_failed() {
     }
     let again = lab.deploy_spec(hosted::spec("1.0.0", ["1.0.0"; 2])).await;
     assert_eq!(ended(&again), "succeeded, nothing changed", "{again}");
+}
+
+/// However Railway says no to going back, what served before serves again.
+#[tokio::test]
+async fn a_rollback_that_is_refused_is_a_deploy_of_the_same() {
+    for code in [json!("INTERNAL_SERVER_ERROR"), json!("BAD_USER_INPUT"), Value::Null] {
+        let lab = Lab::new(Railway::new().await);
+        lab.deploy("1.0.0").await;
+        let message = "Deployment cannot be rolled back";
+        let no = json!({ "data": null, "errors": [{ "message": message, "extensions": { "code": code } }] });
+        let answer = Answer::json(200, no.to_string());
+        lab.fake.world().traffic.fail_next("deploymentRollback", Fault::Instead(answer));
+        let failed = lab.deploy_tags("1.1.0", ["1.1.0", "sick"]).await;
+        assert_eq!(ended(&failed), "rolled back", "{code}: {failed}");
+        lab.assert_serves("1.0.0");
+        assert!(lab.records(&failed).await.contains("is deployed again"), "{code}");
+    }
 }
