@@ -97,9 +97,12 @@ async fn every_end_has_its_verdict() {
         let expected = RollsBack(ErrorKind::Unhealthy, &told, advice);
         upgrades(word, |world| ends(world, word), expected).await;
     }
+    let told = "was not gone on with: SKIPPED";
+    let left_out = RollsBack(ErrorKind::Conflict, told, "or why it is left out");
+    upgrades("SKIPPED", |world| ends(world, "SKIPPED"), left_out).await;
     let others = "let nobody else deploy at the same time";
-    let told = "was overtaken or stopped by somebody else";
-    for word in ["SKIPPED", "REMOVED", "REMOVING"] {
+    let told = "was overtaken by another one";
+    for word in ["REMOVED", "REMOVING"] {
         let expected = RollsBack(ErrorKind::Conflict, told, others);
         upgrades(word, |world| ends(world, word), expected).await;
     }

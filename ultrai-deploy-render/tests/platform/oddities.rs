@@ -100,8 +100,8 @@ async fn every_end_has_its_verdict() {
         let told = format!("of api failed: {word}");
         upgrades(word, end, RollsBack(ErrorKind::Unhealthy, &told, advice)).await;
     }
-    let others = "let nobody else deploy at the same time";
-    let told = "was overtaken or stopped by somebody else";
+    let others = "look on the platform who stopped it or what overtook it";
+    let told = "was not gone on with: canceled";
     let canceled = |world: &mut World| ends(world, End::Over("canceled".to_owned()));
     upgrades("canceled", canceled, RollsBack(ErrorKind::Conflict, told, others)).await;
     let person = |world: &mut World| {
