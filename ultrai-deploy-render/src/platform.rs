@@ -229,10 +229,10 @@ impl Seam for Platform {
         let service = self.client.service(cx, &id_of(slot)).await?;
         Ok(match (service.auto_deploy, service.auto_deploy_trigger) {
             (AutoDeploy::No, _) => Some(Pushes::Wait),
-            (AutoDeploy::Yes, Some(trigger)) if !trigger.is_empty() && trigger != OFF => {
-                Some(Pushes::Deployed(trigger))
+            (AutoDeploy::Yes, trigger) if trigger.is_empty() || trigger == OFF => {
+                Some(Pushes::Deployed(COMMIT.to_owned()))
             }
-            (AutoDeploy::Yes, _) => Some(Pushes::Deployed(COMMIT.to_owned())),
+            (AutoDeploy::Yes, trigger) => Some(Pushes::Deployed(trigger)),
             _ => None,
         })
     }

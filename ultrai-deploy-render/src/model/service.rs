@@ -65,9 +65,10 @@ pub struct Service {
     /// Whether pushes deploy it.
     #[serde(default, deserialize_with = "absent::or_default")]
     pub auto_deploy: AutoDeploy,
-    /// When pushes deploy it: `commit`, `checksPass`, `off`; newer than the field above.
-    #[serde(default)]
-    pub auto_deploy_trigger: Option<String>,
+    /// When pushes deploy it: `commit`, `checksPass`, `off`; newer than the field above, and empty
+    /// where it is not told.
+    #[serde(default, deserialize_with = "absent::or_default")]
+    pub auto_deploy_trigger: String,
     /// The repository, where it is built from source.
     #[serde(default)]
     pub repo: Option<String>,
