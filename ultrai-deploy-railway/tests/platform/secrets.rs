@@ -13,7 +13,7 @@ use ultrai_deploy_testkit::{
 use crate::fake::{Railway, TOKEN};
 
 const VARIABLE: &str = "variableCollectionUpsert";
-const DEPLOY: &str = "serviceInstanceDeployV2";
+const DEPLOY: &str = "environmentPatchCommit";
 const LIST: &str = "deployments";
 
 /// Answers that repeat what they were sent, also so that a text that is cut off ends within it.
