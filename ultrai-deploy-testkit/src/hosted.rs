@@ -6,6 +6,7 @@
 
 mod clock;
 mod history;
+mod hostile;
 mod kills;
 mod oddities;
 pub mod railway;
@@ -36,6 +37,10 @@ use ultrai_deploy_hosted::{self as hosted, Platform};
 pub use self::{
     clock::{Clock, Lagged},
     history::{Course, Deploy, End, History, Standing, What},
+    hostile::{
+        Calls, Hostile, no_answer_is_no_success, nothing_secret_is_shown,
+        what_does_not_end_is_given_up,
+    },
     kills::kills,
     oddities::Expected,
     server::Server,

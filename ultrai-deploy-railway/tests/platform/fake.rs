@@ -7,7 +7,7 @@ use ultrai_deploy_hosted as hosted;
 use ultrai_deploy_http::{address::HttpUrl, api::Limits};
 use ultrai_deploy_railway::{Client, Config, Platform, Token, model::ProjectId};
 use ultrai_deploy_testkit::hosted::{
-    Fake, Inside, SERVICES, Server,
+    Fake, Fault, Hostile, Inside, SERVICES, Server,
     railway::{Manners, World},
 };
 
@@ -72,5 +72,15 @@ impl Fake for Railway {
 
     fn fail_every(&self, calls: Option<usize>) {
         self.world().traffic.fail_every(calls);
+    }
+}
+
+impl Hostile for Railway {
+    fn fail_next(&self, call: &str, fault: Fault) {
+        self.world().traffic.fail_next(call, fault);
+    }
+
+    fn write(&self, line: &str) {
+        self.world().log.push(line.to_owned());
     }
 }

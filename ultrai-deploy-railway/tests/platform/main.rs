@@ -12,7 +12,6 @@ mod fake;
 mod hostile;
 mod oddities;
 mod requests;
-mod secrets;
 
 use fake::Railway;
 use ultrai_deploy_testkit::hosted::{self, Fake as _, Lab, railway::Manners};

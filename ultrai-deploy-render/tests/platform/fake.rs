@@ -7,7 +7,7 @@ use ultrai_deploy_hosted as hosted;
 use ultrai_deploy_http::{address::HttpUrl, api::Limits};
 use ultrai_deploy_render::{Client, Config, Platform};
 use ultrai_deploy_testkit::hosted::{
-    Fake, Inside, SERVICES, Server,
+    Fake, Fault, Hostile, Inside, SERVICES, Server,
     render::{Manners, World},
 };
 
@@ -70,5 +70,15 @@ impl Fake for Render {
 
     fn fail_every(&self, calls: Option<usize>) {
         self.world().traffic.fail_every(calls);
+    }
+}
+
+impl Hostile for Render {
+    fn fail_next(&self, call: &str, fault: Fault) {
+        self.world().traffic.fail_next(call, fault);
+    }
+
+    fn write(&self, line: &str) {
+        self.world().log.push(line.to_owned());
     }
 }
