@@ -1,9 +1,11 @@
 //! Railway as a hosted platform: its services, in one environment, are the slots.
 
+mod config;
+mod starting;
+
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
-use serde::{Deserialize, Serialize};
 use tokio::sync::OnceCell;
 use ultrai_deploy_core::{
     Context, Effect, Error, ErrorKind, Result,
@@ -22,10 +24,13 @@ use crate::{
     Client, Refusal, find,
     model::{
         Deployment, DeploymentEvent, DeploymentId, DeploymentStatus, Deploys, EnvironmentId,
-        LogRange, Patch, ProjectId, RegistryCredentials, Service, ServiceAt, ServiceId,
-        ServicePatch, ServiceUpdate, Standing, VariablesOf,
+        LogRange, Service, ServiceAt, ServiceId, ServicePatch, ServiceUpdate, Standing,
+        VariablesOf,
     },
 };
+
+pub use self::config::Config;
+use self::starting::after;
 
 /// How many deployments are looked at: more than come about in one run.
 const DEPLOYMENTS: usize = 20;
@@ -33,43 +38,6 @@ const DEPLOYMENTS: usize = 20;
 const MOST_DEPLOYMENTS: usize = 500;
 /// How many lines of log are kept of a deployment that failed.
 const LINES: u16 = 50;
-
-/// How Railway is used.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Config {
-    /// The project's id.
-    pub project: ProjectId,
-    /// The environment, by name or id.
-    pub environment: String,
-    /// How often a deployment under way is looked at; every 5 s, and less often where the plan's
-    /// limit asks for it.
-    #[serde(default = "five_seconds")]
-    pub pause: Duration,
-    /// How long after a call what it did may not be seen yet; 5 s.
-    #[serde(default = "five_seconds")]
-    pub lag: Duration,
-    /// Whether deployments are followed over a subscription, too, so that they need fewer looks; true.
-    /// It takes the feature `subscriptions`.
-    #[serde(default = "yes")]
-    pub follow: bool,
-}
-
-impl Config {
-    /// An environment of a project, looked at every 5 s.
-    pub fn new(project: ProjectId, environment: impl Into<String>) -> Self {
-        let (pause, lag) = (five_seconds(), five_seconds());
-        Self { project, environment: environment.into(), pause, lag, follow: yes() }
-    }
-}
-
-fn yes() -> bool {
-    true
-}
-
-fn five_seconds() -> Duration {
-    Duration::from_secs(5)
-}
 
 /// Railway. Clones are the same.
 #[derive(Clone, Debug)]
@@ -130,80 +98,6 @@ impl Platform {
             environment: self.place(cx).await?.environment.clone(),
             service: ServiceId::new(slot.id.as_str()),
         })
-    }
-
-    /// Railway cannot be told not to deploy for these: what that starts, once for all of them, is
-    /// overtaken by what comes after.
-    async fn remove_variables(&self, cx: &Context, at: &ServiceAt, names: &[String]) -> Result<()> {
-        if names.is_empty() {
-            return Ok(());
-        }
-        let service = ServicePatch { removed_variables: names.to_vec(), ..ServicePatch::default() };
-        self.patch(cx, at, service, "remove variables").await
-    }
-
-    async fn patch(
-        &self,
-        cx: &Context,
-        at: &ServiceAt,
-        service: ServicePatch,
-        message: &str,
-    ) -> Result<()> {
-        let patch = Patch { services: [(at.service.clone(), service)].into(), ..Patch::default() };
-        self.client.commit_patch(cx, &at.environment, &patch, message).await.map(drop)
-    }
-
-    /// With variables to remove it is one change of the environment, which deploys once.
-    async fn start_image(
-        &self,
-        cx: &Context,
-        at: &ServiceAt,
-        order: &Order<'_>,
-    ) -> Result<Option<String>> {
-        let credentials = order.login.clone().map(|login| RegistryCredentials {
-            username: login.username,
-            password: login.password,
-        });
-        let image = order.artifact.pinned();
-        if order.remove.is_empty() {
-            let update = ServiceUpdate { image, credentials, ..ServiceUpdate::default() };
-            self.client.update_service(cx, at, &update).await?;
-            let id = after(true, self.client.deploy(cx, at, None).await)?;
-            return Ok(Some(id.as_str().to_owned()));
-        }
-        let has_login = credentials.is_some();
-        if has_login {
-            let update = ServiceUpdate { credentials, ..ServiceUpdate::default() };
-            self.client.update_service(cx, at, &update).await?;
-        }
-        let removed_variables = order.remove.to_vec();
-        let service = ServicePatch { image, removed_variables, ..ServicePatch::default() };
-        let message = format!("deploy {}", order.artifact);
-        after(has_login, self.patch(cx, at, service, &message).await).map(|()| None)
-    }
-
-    async fn upload(
-        &self,
-        cx: &Context,
-        at: &ServiceAt,
-        digest: &str,
-        order: &Order<'_>,
-    ) -> Result<String> {
-        let read = async {
-            let path = order.archive.as_ref().ok_or(std::io::ErrorKind::NotFound)?;
-            tokio::fs::read(path).await
-        };
-        let archive = read.await.map_err(|source| {
-            let message = format!("the archive of {} cannot be read", order.artifact);
-            Error::new(ErrorKind::Io, "upload a source archive", message)
-                .without_effect()
-                .with_source(source)
-        })?;
-        self.remove_variables(cx, at, order.remove).await?;
-        let message = format!("source {digest}");
-        let uploaded = self.client.upload(cx, at, archive, &message).await;
-        let uploaded = after(!order.remove.is_empty(), uploaded)?;
-        Ok(uploaded.deployment_id.as_str().to_owned())
     }
 
     /// The steps that failed, and the end of the log.
@@ -461,11 +355,6 @@ impl Seam for Platform {
     fn lag(&self) -> Duration {
         self.config.lag
     }
-}
-
-/// Whatever failed, something before it may have changed what is there.
-fn after<T>(is_changed: bool, result: Result<T>) -> Result<T> {
-    result.map_err(|error| if is_changed { error.with_unknown_effect() } else { error })
 }
 
 /// Whether Railway answered, and said no: to this, and not to everything.
