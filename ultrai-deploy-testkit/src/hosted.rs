@@ -42,7 +42,7 @@ pub use self::{
         what_does_not_end_is_given_up,
     },
     kills::kills,
-    oddities::Expected,
+    oddities::{Expected, lost_starts},
     server::Server,
     suite::{CONFORMANCE_SERVICES, conforms},
     traffic::{Call, Fault, Left, Limit, Traffic, World},

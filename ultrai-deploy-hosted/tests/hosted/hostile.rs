@@ -224,8 +224,7 @@ async fn each_service_goes_back_that_can() {
         report = &mut ended => report.unwrap(),
         () = async {
             while lab.town.live_in("api") != new || lab.town.open().is_empty() {
-                // The clock is paused: it goes on when everybody waits.
-                tokio::time::sleep(Duration::from_secs(1)).await;
+                tokio::time::advance(Duration::from_secs(1)).await;
             }
         } => {
             lab.town.lock("api");
@@ -382,7 +381,7 @@ async fn nothing_comes_after_the_way_back_to_nothing() {
                 }
             }
             for _ in 0..40 {
-                tokio::time::sleep(LAG).await;
+                tokio::time::advance(LAG).await;
                 lab.current().await;
             }
             let serving = lab.current().await.serving;
@@ -417,7 +416,7 @@ async fn a_late_list_tells_no_way_back_that_was_none() {
                     run.join().await.unwrap();
                 }
             }
-            tokio::time::sleep(LAG).await;
+            tokio::time::advance(LAG).await;
             let runs = lab.journal.runs().await.unwrap();
             let [_, run] = &runs[..] else { return };
             let version = match ending(&lab, run).await {

@@ -7,7 +7,7 @@
 )]
 
 #[path = "../support/mod.rs"]
-#[allow(dead_code)]
+#[expect(dead_code, reason = "not all that tests share is used by each")]
 mod support;
 mod yoga;
 

@@ -8,7 +8,7 @@
 
 mod hostile;
 #[path = "../support/mod.rs"]
-#[allow(dead_code)]
+#[expect(dead_code, reason = "not all that tests share is used by each")]
 mod support;
 
 use std::time::Duration;

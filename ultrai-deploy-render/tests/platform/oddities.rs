@@ -5,7 +5,7 @@ use std::time::Duration;
 use ultrai_deploy_core::{ErrorKind, lease::Wait, stage::Stage};
 use ultrai_deploy_testkit::{
     hosted::{
-        Course, End,
+        self, Course, End,
         Expected::{self, RollsBack, Succeeds},
         Fake as _, Fault, Lab, Limit, SERVICES,
         render::World,
@@ -70,20 +70,9 @@ async fn limits_are_obeyed() {
     assert_eq!(world.traffic.count(DEPLOY), 3, "1.0.0, one that was refused, 1.1.0");
 }
 
-/// A call that starts a deploy and whose answer does not come is not sent again, whether it did
-/// anything or not; what it began is stopped.
 #[tokio::test]
 async fn a_start_whose_answer_is_lost_is_taken_back() {
-    for (fault, told) in [
-        (Fault::Internal, "the platform failed"),
-        (Fault::Gateway, "the platform failed"),
-        (Fault::Lost, "no HTTP answer"),
-        (Fault::Half, "broke off"),
-    ] {
-        let what = format!("{fault:?}");
-        let fails = |world: &mut World| world.traffic.fail_next(DEPLOY, fault);
-        upgrades(&what, fails, RollsBack(ErrorKind::Unavailable, told, "start a deploy")).await;
-    }
+    hosted::lost_starts(Render::new, DEPLOY, "start a deploy").await;
 }
 
 #[tokio::test]

@@ -2,7 +2,7 @@
 
 use ultrai_deploy_core::ErrorKind;
 
-use super::{Fake, Lab, ended};
+use super::{Fake, Fault, Hostile, Lab, ended};
 
 /// How an upgrade from 1.0.0 to 1.1.0 ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,5 +40,25 @@ impl<F: Fake> Lab<F> {
             }
         };
         self.assert_serves(version);
+    }
+}
+
+/// A call that starts a deploy and whose answer does not come is not sent again, whether it did anything
+/// or not; what it began is stopped. `deploy` is part of what that call is about, `operation` what is told
+/// of it.
+///
+/// # Panics
+/// When it is not so.
+pub async fn lost_starts<F: Hostile>(make: impl AsyncFn() -> F, deploy: &str, operation: &str) {
+    for (fault, told) in [
+        (Fault::Internal, "the platform failed"),
+        (Fault::Gateway, "the platform failed"),
+        (Fault::Lost, "no HTTP answer"),
+        (Fault::Half, "broke off"),
+    ] {
+        let what = format!("{fault:?}");
+        let expected = Expected::RollsBack(ErrorKind::Unavailable, told, operation);
+        let lab = Lab::new(make().await);
+        lab.upgrades(&what, |fake| fake.fail_next(deploy, fault), expected).await;
     }
 }
