@@ -8,14 +8,12 @@ mod build;
 mod command;
 mod depends;
 mod documents;
-pub mod dotenv;
 mod environment;
 mod field;
 mod fill;
 mod find;
 mod hash;
 mod health;
-pub mod interpolate;
 mod limits;
 mod link;
 mod load;
@@ -27,7 +25,6 @@ mod ports;
 mod problem;
 mod references;
 mod scalar;
-pub mod secret;
 mod service;
 mod shellwords;
 mod timestamp;
@@ -41,5 +38,6 @@ pub use self::{
     model::Project,
     problem::{LoadError, Problem},
 };
+pub use ultrai_deploy_config::{dotenv, interpolate, placeholder as secret};
 use ultrai_deploy_yaml as yaml;
 pub use ultrai_deploy_yaml::Position;

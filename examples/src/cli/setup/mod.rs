@@ -10,6 +10,7 @@ use std::{
     sync::Arc,
 };
 
+use ultrai_deploy_config::dotenv;
 use ultrai_deploy_core::{
     Error, ErrorKind, Result,
     file::{self, State},
@@ -23,7 +24,6 @@ use ultrai_deploy_core::{
     verification::ProbeSource,
     version::Version,
 };
-use ultrai_deploy_docker::compose::dotenv;
 use ultrai_deploy_http as http;
 
 use super::{

@@ -2,8 +2,8 @@
 
 use std::{cell::RefCell, collections::BTreeSet};
 
+use ultrai_deploy_config::interpolate::{Unfilled, fill};
 use ultrai_deploy_core::{Error, Result, name::SecretName};
-use ultrai_deploy_docker::compose::interpolate::{Unfilled, fill};
 
 use crate::config::{Place, Problem, reader::Field};
 

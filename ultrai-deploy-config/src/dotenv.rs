@@ -5,11 +5,13 @@
 //! variables, quoted values over several lines. Nothing is cut off or guessed: what is not
 //! understood is an error with its line.
 
+use std::fmt;
+
 use indexmap::IndexMap;
 
-use super::{
+use crate::{
     interpolate::{Failure, Value, interpolate},
-    secret,
+    placeholder::{CLOSE, OPEN, placeholder},
 };
 
 /// Why a dotenv file cannot be read.
@@ -36,25 +38,34 @@ pub fn parse(
     Ok(entries.into_iter().map(|(name, entry)| (name, entry.real)).collect())
 }
 
-/// A variable of a dotenv file.
+/// A variable of a dotenv file. Its `Debug` shows no real value.
 #[derive(Clone, PartialEq, Eq)]
-pub(super) struct Entry {
+pub struct Entry {
     /// Its value, also when it is secret or refers to a secret.
-    pub(super) real: String,
+    pub real: String,
     /// Its value with placeholders for secrets.
-    pub(super) shown: String,
+    pub shown: String,
 }
 
 impl Entry {
     /// What takes the place of this variable.
-    pub(super) fn value(&self) -> Value {
+    pub fn value(&self) -> Value {
         Value { text: self.shown.clone(), empty: self.real.is_empty() }
+    }
+}
+
+impl fmt::Debug for Entry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Entry").field("shown", &self.shown).finish_non_exhaustive()
     }
 }
 
 /// As [`parse`], with placeholders in the place of what `is_secret`. `real` and `shown` know the
 /// variables from outside.
-pub(super) fn parse_hiding(
+///
+/// # Errors
+/// As for [`parse`].
+pub fn parse_hiding(
     text: &str,
     real: &dyn Fn(&str) -> Option<String>,
     shown: &dyn Fn(&str) -> Option<Value>,
@@ -82,7 +93,7 @@ pub(super) fn parse_hiding(
             }
         };
         if is_secret(&name) {
-            entry.shown = secret::placeholder(&name);
+            entry.shown = placeholder(&name);
         }
         entries.insert(name, entry);
     }
@@ -135,7 +146,7 @@ enum Written {
 
 /// A text with the characters of placeholders could not be told from a secret.
 fn check_characters(text: &str) -> Result<(), DotenvError> {
-    match text.find([secret::OPEN, secret::CLOSE]) {
+    match text.find([OPEN, CLOSE]) {
         None => Ok(()),
         Some(at) => Err(DotenvError {
             line: text[..at].matches('\n').count() + 1,

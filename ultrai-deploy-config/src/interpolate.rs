@@ -5,18 +5,23 @@
 
 /// What is known of a variable.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Value {
+pub struct Value {
     /// What takes its place; a placeholder for a secret.
-    pub(super) text: String,
+    pub text: String,
     /// Whether its real value is empty.
-    pub(super) empty: bool,
+    pub empty: bool,
 }
 
 /// Why a text cannot be interpolated.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Failure {
+pub enum Failure {
     /// A variable is required (`:?` or `?`); the message is the file's own.
-    Required { name: String, message: String },
+    Required {
+        /// The variable.
+        name: String,
+        /// What the text says of it.
+        message: String,
+    },
     /// Braces that are not closed, or hold no name.
     Syntax(String),
 }
@@ -65,7 +70,10 @@ const DEEPEST: usize = 50;
 
 /// Interpolates `text`. `lookup` knows the variables; `unset` hears of those that are unset and
 /// have no default.
-pub(super) fn interpolate(
+///
+/// # Errors
+/// The first thing that is wrong.
+pub fn interpolate(
     text: &str,
     lookup: &dyn Fn(&str) -> Option<Value>,
     unset: &mut dyn FnMut(&str),
