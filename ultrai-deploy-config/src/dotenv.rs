@@ -45,6 +45,8 @@ pub struct Entry {
     pub real: String,
     /// Its value with placeholders for secrets.
     pub shown: String,
+    /// The line that it begins in, from 1.
+    pub line: usize,
 }
 
 impl Entry {
@@ -72,14 +74,14 @@ pub fn parse_hiding(
     is_secret: &dyn Fn(&str) -> bool,
 ) -> Result<IndexMap<String, Entry>, DotenvError> {
     let mut entries: IndexMap<String, Entry> = IndexMap::new();
-    for (name, written) in statements(text)? {
+    for (line, name, written) in statements(text)? {
         let mut entry = match written {
             Written::Inherited => match (real(&name), shown(&name)) {
-                (Some(real), Some(shown)) => Entry { real, shown: shown.text },
+                (Some(real), Some(shown)) => Entry { real, shown: shown.text, line },
                 _ => continue,
             },
-            Written::Literal(value) => Entry { real: value.clone(), shown: value },
-            Written::Template { line, text } => {
+            Written::Literal(value) => Entry { real: value.clone(), shown: value, line },
+            Written::Template { line: at, text } => {
                 let in_real = |name: &str| {
                     let value = real(name).or_else(|| Some(entries.get(name)?.real.clone()));
                     value.map(|text| Value { empty: text.is_empty(), text })
@@ -87,8 +89,9 @@ pub fn parse_hiding(
                 let in_shown =
                     |name: &str| shown(name).or_else(|| entries.get(name).map(Entry::value));
                 Entry {
-                    real: expand(&name, line, &text, &in_real)?,
-                    shown: expand(&name, line, &text, &in_shown)?,
+                    real: expand(&name, at, &text, &in_real)?,
+                    shown: expand(&name, at, &text, &in_shown)?,
+                    line,
                 }
             }
         };
@@ -155,15 +158,16 @@ fn check_characters(text: &str) -> Result<(), DotenvError> {
     }
 }
 
-fn statements(text: &str) -> Result<Vec<(String, Written)>, DotenvError> {
+fn statements(text: &str) -> Result<Vec<(usize, String, Written)>, DotenvError> {
     check_characters(text)?;
     let text = text.strip_prefix('\u{FEFF}').unwrap_or(text).replace("\r\n", "\n");
     let mut reader = Reader { rest: &text, line: 1 };
     let mut statements = Vec::new();
     while reader.skip_blank() {
+        let line = reader.line;
         let name = reader.name()?;
         let written = reader.value(&name)?;
-        statements.push((name, written));
+        statements.push((line, name, written));
     }
     Ok(statements)
 }

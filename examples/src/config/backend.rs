@@ -12,8 +12,8 @@ use super::{
     hosted::{self, Hosted},
     reader::{Field, Reader, Table},
     service::{self, Service},
-    suggest,
 };
+use ultrai_deploy_config::suggest;
 
 /// What releases run on.
 #[derive(Clone, Debug, PartialEq)]

@@ -8,8 +8,8 @@ use super::{
     check,
     reader::{Reader, Table},
     source::Place,
-    suggest,
 };
+use ultrai_deploy_config::suggest;
 
 /// What a service depends on.
 #[derive(Clone, Debug, PartialEq, Eq)]

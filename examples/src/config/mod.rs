@@ -31,7 +31,6 @@ mod read;
 mod reader;
 mod service;
 mod source;
-mod suggest;
 mod test;
 #[cfg(test)]
 mod tests;
@@ -43,6 +42,7 @@ use std::{
     time::Duration,
 };
 
+use ultrai_deploy_config::suggest;
 use ultrai_deploy_core::{
     Error, ErrorKind, Result,
     name::{EnvironmentName, ProjectName, SecretName, ServiceName},

@@ -10,9 +10,9 @@ use super::{
     duration,
     problem::{Problem, Problems},
     source::{Place, Source},
-    suggest,
     value::{Kind, Shown, json},
 };
+use ultrai_deploy_config::suggest;
 
 /// Where problems go.
 #[derive(Debug)]

@@ -182,7 +182,7 @@ impl EnvFile<'_> {
 fn hidden(scope: &Scope<'_>, name: String, real: String) -> (String, Entry) {
     let shown =
         if scope.variables.is_secret(&name) { secret::placeholder(&name) } else { real.clone() };
-    (name, Entry { real, shown })
+    (name, Entry { real, shown, line: 1 })
 }
 
 fn in_file(path: &std::path::Path, error: dotenv::DotenvError, field: &Field<'_>) -> Problem {

@@ -1,10 +1,7 @@
 //! "Did you mean": the known word that is nearest to a wrong one.
 
 /// The nearest of `known`, when it is near enough to be meant.
-pub(super) fn nearest<'a>(
-    wrong: &str,
-    known: impl IntoIterator<Item = &'a str>,
-) -> Option<&'a str> {
+pub fn nearest<'a>(wrong: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let wrong = wrong.to_lowercase();
     known
         .into_iter()
@@ -12,8 +9,8 @@ pub(super) fn nearest<'a>(
             let lower = word.to_lowercase();
             let most = (lower.chars().count() / 3).max(1);
             // Somebody who writes `prod` means `production`.
-            let begins =
-                wrong.len() >= 3 && (lower.starts_with(&wrong) || wrong.starts_with(&lower));
+            let begins = wrong.len().min(lower.len()) >= 3
+                && (lower.starts_with(&wrong) || wrong.starts_with(&lower));
             let distance = if begins { 1 } else { distance(&wrong, &lower) };
             (distance <= most).then_some((distance, word))
         })
@@ -22,7 +19,7 @@ pub(super) fn nearest<'a>(
 }
 
 /// A list for people: `a, b or c`.
-pub(super) fn one_of<'a>(words: impl IntoIterator<Item = &'a str>) -> String {
+pub fn one_of<'a>(words: impl IntoIterator<Item = &'a str>) -> String {
     let words: Vec<_> = words.into_iter().collect();
     match words.split_last() {
         None => String::new(),
@@ -59,6 +56,7 @@ mod tests {
     #[test]
     fn near_words_are_suggested_and_far_ones_are_not() {
         let known = ["timeout", "retries", "path", "production", "url"];
+        assert_eq!(nearest("ARGUMENT", ["A"]), None);
         for (wrong, meant) in [
             ("timout", Some("timeout")),
             ("tiemout", Some("timeout")),
@@ -66,6 +64,7 @@ mod tests {
             ("prod", Some("production")),
             ("uri", Some("url")),
             ("colour", None),
+            ("urls-of-all", Some("url")),
             ("", None),
         ] {
             assert_eq!(nearest(wrong, known), meant, "{wrong}");

@@ -1,0 +1,352 @@
+//! From layers to a configuration.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    io::ErrorKind as Io,
+};
+
+use ultrai_deploy_core::{name::SecretName, secret::Secret};
+
+use crate::{
+    configuration::{Configuration, Setting, Value},
+    declaration::{Declaration, Spot, Undeclared, Variable},
+    dotenv, interpolate,
+    layers::{Layers, Source, VERSION},
+    origin::Origin,
+    placeholder::{OPEN, placeholder},
+    private,
+    problem::{Problem, Problems},
+    suggest,
+};
+
+/// What one layer says of a variable.
+struct Candidate {
+    real: String,
+    /// The same with placeholders in place of secrets.
+    shown: String,
+    origin: Origin,
+}
+
+/// A dotenv file that was read.
+struct File<'a> {
+    source: &'a Source,
+    text: String,
+    exposed: Option<private::Exposed>,
+}
+
+/// A configuration in the making.
+pub(crate) struct Resolving<'a> {
+    layers: &'a Layers,
+    declaration: &'a Declaration,
+    /// Names in files whose values are all secret.
+    kept: BTreeSet<String>,
+    /// By name; the weakest first.
+    found: BTreeMap<String, Vec<Candidate>>,
+    problems: Vec<Problem>,
+    warnings: Vec<String>,
+}
+
+impl<'a> Resolving<'a> {
+    pub(crate) fn new(layers: &'a Layers, declaration: &'a Declaration) -> Self {
+        Self {
+            layers,
+            declaration,
+            kept: BTreeSet::new(),
+            found: BTreeMap::new(),
+            problems: Vec::new(),
+            warnings: Vec::new(),
+        }
+    }
+
+    pub(crate) fn run(mut self) -> Result<Configuration, Problems> {
+        for (name, variable) in &self.declaration.variables {
+            if let Some(default) = &variable.default {
+                self.add(name, default.clone(), Origin::Default(variable.spot.clone()));
+            }
+        }
+        let files: Vec<_> =
+            self.layers.files.iter().filter_map(|source| self.read(source)).collect();
+        for file in files.iter().filter(|file| file.source.is_secret) {
+            self.kept.extend(names(&file.text));
+        }
+        for file in &files {
+            self.file(file);
+        }
+        self.refuse_undeclared();
+        self.above();
+        self.check();
+        let settings = self.settings();
+        Problems::or(
+            self.problems,
+            Configuration {
+                environment: self.layers.environment.clone(),
+                settings,
+                warnings: self.warnings,
+            },
+        )
+    }
+
+    fn is_secret(&self, name: &str) -> bool {
+        self.declaration.is_secret(name) || self.kept.contains(name)
+    }
+
+    fn add(&mut self, name: &str, real: String, origin: Origin) {
+        let shown = if self.is_secret(name) { placeholder(name) } else { real.clone() };
+        self.found.entry(name.to_owned()).or_default().push(Candidate { real, shown, origin });
+    }
+
+    /// What is wrong with a file as a whole.
+    fn broken(&mut self, source: &Source, what: String, remedy: &str) {
+        let problem = Problem {
+            spot: None,
+            name: source.path.display().to_string(),
+            what,
+            remedy: remedy.to_owned(),
+        };
+        self.problems.push(problem);
+    }
+
+    fn read(&mut self, source: &'a Source) -> Option<File<'a>> {
+        let contents = match private::read(&source.path) {
+            Ok(contents) => contents,
+            Err(error) if error.kind() == Io::NotFound && !source.must_exist => return None,
+            Err(error) => {
+                let remedy = match error.kind() {
+                    Io::NotFound => "create it, or take it out of the list",
+                    _ => "make it a readable file",
+                };
+                self.broken(source, format!("it cannot be read: {error}"), remedy);
+                return None;
+            }
+        };
+        let text = match String::from_utf8(contents.bytes) {
+            Ok(text) => text,
+            Err(error) => {
+                let spot = Spot::line(&source.path, private::line_of_fault(&error));
+                self.problem(Some(spot), "", "it is not UTF-8", "save the file as UTF-8");
+                return None;
+            }
+        };
+        Some(File { source, text, exposed: contents.exposed })
+    }
+
+    fn file(&mut self, file: &File<'_>) {
+        let path = &file.source.path;
+        let own = names(&file.text);
+        let outside = |name: &str| self.outside(name, &own);
+        let read = dotenv::parse_hiding(
+            &file.text,
+            &|name| outside(name).map(|(real, _)| real),
+            &|name| {
+                let (real, shown) = outside(name)?;
+                Some(interpolate::Value { text: shown, empty: real.is_empty() })
+            },
+            &|name| self.is_secret(name),
+        );
+        let entries = match read {
+            Ok(entries) => entries,
+            Err(error) => {
+                self.problem(Some(Spot::line(path, error.line)), "", &error.message, "");
+                return;
+            }
+        };
+        let holds_secrets = file.source.is_secret
+            || entries.iter().any(|(name, entry)| self.is_secret(name) && !entry.real.is_empty());
+        if let Some(exposed) = file.exposed.filter(|_| holds_secrets) {
+            self.broken(file.source, exposed.what(), &exposed.remedy(path));
+        }
+        for (name, entry) in entries {
+            let origin = Origin::File(Spot::line(path, entry.line));
+            self.found.entry(name).or_default().push(Candidate {
+                real: entry.real,
+                shown: entry.shown,
+                origin,
+            });
+        }
+    }
+
+    /// What a value of a file may refer to beside the lines before it: layers above files, earlier
+    /// files, and the defaults of what the file itself does not set. Real, and with placeholders.
+    fn outside(&self, name: &str, own: &BTreeSet<String>) -> Option<(String, String)> {
+        if let Some((real, _, is_secret)) = self.layers.above(name).pop() {
+            let is_secret = is_secret || self.is_secret(name);
+            let shown = if is_secret { placeholder(name) } else { real.clone() };
+            return Some((real, shown));
+        }
+        let earlier = self.found.get(name)?.last()?;
+        let is_weak = matches!(earlier.origin, Origin::Default(_)) && own.contains(name);
+        (!is_weak).then(|| (earlier.real.clone(), earlier.shown.clone()))
+    }
+
+    /// The layers above files, for all names that anything speaks of.
+    fn above(&mut self) {
+        let layers = self.layers;
+        let mut names: BTreeSet<String> = self.found.keys().cloned().collect();
+        names.extend(self.declaration.variables.keys().cloned());
+        names.extend(layers.table.keys().cloned());
+        names.extend(layers.sources.keys().cloned());
+        names.extend(layers.command_line.keys().cloned());
+        names.extend(layers.version.iter().map(|_| VERSION.to_owned()));
+        if !self.declaration.is_complete() {
+            names.extend(layers.prefixed_names().map(str::to_owned));
+        }
+        for name in names {
+            for (real, origin, is_secret) in layers.above(&name) {
+                if is_secret {
+                    self.kept.insert(name.clone());
+                }
+                if matches!(origin, Origin::CommandLine) && self.is_secret(&name) {
+                    let remedy = "give it in the environment, a dotenv file or a secret source";
+                    let what = "a secret on the command line is seen by everybody on the machine";
+                    self.problem(None, &name, what, remedy);
+                }
+                self.add(&name, real, origin);
+            }
+        }
+    }
+
+    /// Refuses, or tells of, names in files that nobody declared.
+    fn refuse_undeclared(&mut self) {
+        let declaration = self.declaration;
+        if declaration.undeclared == Undeclared::Allow || !declaration.is_complete() {
+            return;
+        }
+        let mut unknown: Vec<(String, Option<Spot>)> = Vec::new();
+        for (name, candidates) in &self.found {
+            let spots = candidates.iter().map(|one| (name.clone(), one.origin.spot().cloned()));
+            unknown.extend(spots);
+        }
+        let table = self.layers.table.iter();
+        unknown.extend(table.map(|(name, (_, spot))| (name.clone(), Some(spot.clone()))));
+        unknown.extend(self.layers.command_line.keys().map(|name| (name.clone(), None)));
+        unknown.retain(|(name, _)| !declaration.variables.contains_key(name) && !is_common(name));
+        for (name, spot) in unknown {
+            let known = declaration.variables.keys().map(String::as_str);
+            let remedy = match suggest::nearest(&name, known) {
+                Some(meant) => format!("did you mean {meant}?"),
+                None => format!("declare it as [variables.{name}], or take it out"),
+            };
+            if declaration.undeclared == Undeclared::Warn {
+                let at = spot.map(|spot| format!("{spot}: ")).unwrap_or_default();
+                self.warnings.push(format!("{at}{name} is not declared; {remedy}"));
+            } else {
+                self.problem(spot, &name, "it is not declared", &remedy);
+            }
+        }
+    }
+
+    /// Checks every declared variable.
+    fn check(&mut self) {
+        for (name, variable) in &self.declaration.variables {
+            let winner = self.found.get(name).and_then(|candidates| candidates.last());
+            let problem = match winner {
+                Some(winner) if !winner.real.is_empty() => self.fault(name, variable, winner),
+                _ => self.missing(name, variable, winner),
+            };
+            self.problems.extend(problem);
+        }
+        let names: Vec<_> = self.found.keys().filter(|name| self.holds_secret(name)).collect();
+        let bad: Vec<_> = names.into_iter().filter_map(|name| bad_name(name)).collect();
+        self.problems.extend(bad);
+    }
+
+    fn fault(&self, name: &str, variable: &Variable, winner: &Candidate) -> Option<Problem> {
+        let wanted = variable.fault(&winner.real)?;
+        let what = if self.is_secret(name) || winner.shown.contains(OPEN) {
+            "its value, which is secret, is refused".to_owned()
+        } else {
+            format!("\"{}\" is refused", winner.real.escape_debug())
+        };
+        let example = variable.example.as_ref().filter(|_| !variable.secret);
+        let example = example.map(|one| format!(", for example {one}")).unwrap_or_default();
+        let from = match winner.origin.spot() {
+            Some(_) => String::new(),
+            None => format!(" (from {})", winner.origin),
+        };
+        Some(Problem {
+            spot: winner.origin.spot().or(variable.spot.as_ref()).cloned(),
+            name: name.to_owned(),
+            what: what + &from,
+            remedy: format!("it must be {wanted}{example}"),
+        })
+    }
+
+    fn missing(
+        &self,
+        name: &str,
+        variable: &Variable,
+        winner: Option<&Candidate>,
+    ) -> Option<Problem> {
+        let environment = &self.layers.environment;
+        // Which version it is, is not known before something is deployed.
+        if name == VERSION || !variable.is_required_in(environment) {
+            return None;
+        }
+        let what = if winner.is_some() { "it is empty" } else { "it has no value" };
+        let file = if self.is_secret(name) {
+            ".env.api_keys or a secret source".to_owned()
+        } else {
+            format!(".env.{environment}")
+        };
+        let spot = winner.and_then(|winner| winner.origin.spot());
+        Some(Problem {
+            spot: spot.or(variable.spot.as_ref()).cloned(),
+            name: name.to_owned(),
+            what: format!("{what}, and {environment} needs one"),
+            remedy: format!("set it in {file}, or as {name} or ULTRAI_{name} in the environment"),
+        })
+    }
+
+    /// Whether what won is secret, or was made from a secret.
+    fn holds_secret(&self, name: &str) -> bool {
+        let winner = self.found.get(name).and_then(|candidates| candidates.last());
+        self.is_secret(name) || winner.is_some_and(|winner| winner.shown.contains(OPEN))
+    }
+
+    fn settings(&mut self) -> BTreeMap<String, Setting> {
+        let secret: BTreeSet<String> =
+            self.found.keys().filter(|name| self.holds_secret(name)).cloned().collect();
+        let mut settings = BTreeMap::new();
+        for (name, mut candidates) in std::mem::take(&mut self.found) {
+            let Some(winner) = candidates.pop() else { continue };
+            let value = if secret.contains(&name) {
+                Value::Secret(Secret::new(winner.real))
+            } else {
+                Value::Plain(winner.real)
+            };
+            let shadowed = candidates.into_iter().rev().map(|one| one.origin).collect();
+            settings.insert(name, Setting { value, origin: winner.origin, shadowed });
+        }
+        settings
+    }
+
+    fn problem(&mut self, spot: Option<Spot>, name: &str, what: &str, remedy: &str) {
+        self.problems.push(Problem {
+            spot,
+            name: name.to_owned(),
+            what: what.to_owned(),
+            remedy: remedy.to_owned(),
+        });
+    }
+}
+
+/// The names that a dotenv file sets; none when it is not understood, which reading it tells.
+fn names(text: &str) -> BTreeSet<String> {
+    let known = dotenv::parse(text, &|_| Some(String::new()));
+    known.map(|entries| entries.into_keys().collect()).unwrap_or_default()
+}
+
+/// Variables that mean something to Docker and its tools: nobody has to declare them.
+fn is_common(name: &str) -> bool {
+    name == VERSION || name.starts_with("COMPOSE_") || name.starts_with("DOCKER_")
+}
+
+fn bad_name(name: &str) -> Option<Problem> {
+    let error = SecretName::new(name).err()?;
+    Some(Problem {
+        spot: None,
+        name: name.to_owned(),
+        what: format!("a secret cannot have this name: {}", error.message()),
+        remedy: error.advice().unwrap_or_default().to_owned(),
+    })
+}
