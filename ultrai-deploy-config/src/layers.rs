@@ -97,12 +97,17 @@ impl Layers {
         self
     }
 
-    /// Adds a dotenv file that may be missing, before those that are added later.
-    pub fn with_file(mut self, path: PathBuf) -> Self {
+    /// Adds a dotenv file that may be missing, weaker than all others.
+    pub fn with_weakest_file(mut self, path: PathBuf) -> Self {
         if !self.files.iter().any(|file| file.path == path) {
-            self.files.push(Source { path, must_exist: false, is_secret: false });
+            self.files.insert(0, Source { path, must_exist: false, is_secret: false });
         }
         self
+    }
+
+    /// What comes out, whatever is wrong with it: what cannot be read is left out.
+    pub fn glance(&self, declaration: &Declaration) -> Configuration {
+        Resolving::new(self, declaration).run().0
     }
 
     /// Sets the template of a dotenv file.
@@ -147,7 +152,8 @@ impl Layers {
     /// Everything that is wrong: files that cannot be read, are not understood, or hold secrets and
     /// are open to others; variables that are missing, have a wrong value, or were not declared.
     pub fn resolve(&self, declaration: &Declaration) -> Result<Configuration, Problems> {
-        Resolving::new(self, declaration).run()
+        let (configuration, problems) = Resolving::new(self, declaration).run();
+        Problems::or(problems, configuration)
     }
 
     /// Whether a layer above the sources of secrets has a variable, so that none has to be asked.

@@ -15,7 +15,7 @@ use crate::{
     origin::Origin,
     placeholder::{OPEN, placeholder},
     private,
-    problem::{Problem, Problems},
+    problem::Problem,
     suggest,
 };
 
@@ -58,7 +58,8 @@ impl<'a> Resolving<'a> {
         }
     }
 
-    pub(crate) fn run(mut self) -> Result<Configuration, Problems> {
+    /// What comes out, and all that is wrong with it.
+    pub(crate) fn run(mut self) -> (Configuration, Vec<Problem>) {
         for (name, variable) in &self.declaration.variables {
             if let Some(default) = &variable.default {
                 self.add(name, default.clone(), Origin::Default(variable.spot.clone()));
@@ -76,14 +77,8 @@ impl<'a> Resolving<'a> {
         self.above();
         self.check();
         let settings = self.settings();
-        Problems::or(
-            self.problems,
-            Configuration {
-                environment: self.layers.environment.clone(),
-                settings,
-                warnings: self.warnings,
-            },
-        )
+        let environment = self.layers.environment.clone();
+        (Configuration { environment, settings, warnings: self.warnings }, self.problems)
     }
 
     fn is_secret(&self, name: &str) -> bool {

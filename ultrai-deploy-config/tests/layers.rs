@@ -1,5 +1,7 @@
 //! Layers put over each other: which wins, what is refused, what stays secret.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use std::{collections::BTreeMap, fs, os::unix::fs::PermissionsExt, path::Path};
 
 use tempfile::TempDir;
@@ -297,6 +299,10 @@ fn files_that_cannot_be_used_are_named() {
     assert!(text.contains("create it, or take it out of the list"), "{text}");
     assert!(!text.contains("hunter2"), "{text}");
     assert_eq!(problems.len(), 4, "{text}");
+    // Who only looks gets what can be read.
+    fs::write(at.join(".env"), "A=1\n").unwrap();
+    let glance = layers.glance(&Declaration::default());
+    assert_eq!(glance.plain().collect::<Vec<_>>(), [("A", "1")]);
 }
 
 #[test]

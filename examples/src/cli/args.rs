@@ -43,6 +43,9 @@ pub enum Command {
     Plan(Plan),
     /// Deploy a version.
     Deploy(Deploy),
+    /// Show, check, compare and document what environments are configured with.
+    #[command(subcommand)]
+    Config(ConfigCommand),
     /// Return to a release that was proven before, or take back a run that is held or unfinished.
     Rollback(Rollback),
     /// List backups.
@@ -84,6 +87,9 @@ pub struct Plan {
     /// The version: a semantic version, a leading v allowed; VERSION in the compose file.
     #[arg(long, value_name = "V")]
     pub tag: Option<String>,
+    /// Set a variable of the configuration over all other layers; not a secret.
+    #[arg(long = "set", value_name = "NAME=VALUE")]
+    pub set: Vec<String>,
     /// Plan with the images that were built before, in place of images that are built anew.
     #[arg(long)]
     pub skip_build: bool,
@@ -105,6 +111,9 @@ pub struct Deploy {
     /// changed since it was made.
     #[arg(long, value_name = "FILE", conflicts_with = "skip_build")]
     pub plan: Option<PathBuf>,
+    /// Set a variable of the configuration over all other layers; not a secret.
+    #[arg(long = "set", value_name = "NAME=VALUE")]
+    pub set: Vec<String>,
     /// Run no pre- and post-deploy tests.
     #[arg(long)]
     pub skip_tests: bool,
@@ -123,6 +132,73 @@ pub struct Deploy {
     /// Why, for the history.
     #[arg(long, value_name = "TEXT")]
     pub reason: Option<String>,
+}
+
+/// What to do with the configuration.
+#[derive(Debug, Subcommand)]
+pub enum ConfigCommand {
+    /// Show every variable of an environment, where it comes from, and what it hides; secrets are
+    /// not shown.
+    Show(ConfigShow),
+    /// Check environments, all when none is named, without deploying anything.
+    Check(ConfigCheck),
+    /// Compare two environments as files and secret sources have them.
+    Diff(ConfigDiff),
+    /// Print a reference of all declared variables in Markdown.
+    Docs(ConfigDocs),
+}
+
+/// Options of `config show`.
+#[derive(Debug, Args)]
+pub struct ConfigShow {
+    /// Where.
+    #[command(flatten)]
+    pub at: Where,
+    /// The version that VERSION stands for.
+    #[arg(long, value_name = "V")]
+    pub tag: Option<String>,
+    /// Set a variable over all other layers; not a secret.
+    #[arg(long = "set", value_name = "NAME=VALUE")]
+    pub set: Vec<String>,
+}
+
+/// Options of `config check`.
+#[derive(Debug, Args)]
+pub struct ConfigCheck {
+    /// Only this environment.
+    #[arg(long, short = 'e', value_name = "E")]
+    pub environment: Option<String>,
+    /// The compose file, or its directory; the working directory when left out.
+    #[arg(long, value_name = "F")]
+    pub compose: Option<PathBuf>,
+    /// The version that VERSION stands for.
+    #[arg(long, value_name = "V")]
+    pub tag: Option<String>,
+    /// Set a variable over all other layers; not a secret.
+    #[arg(long = "set", value_name = "NAME=VALUE")]
+    pub set: Vec<String>,
+}
+
+/// Options of `config diff`.
+#[derive(Debug, Args)]
+pub struct ConfigDiff {
+    /// An environment.
+    #[arg(value_name = "A")]
+    pub first: String,
+    /// Another one.
+    #[arg(value_name = "B")]
+    pub second: String,
+    /// The compose file, or its directory; the working directory when left out.
+    #[arg(long, value_name = "F")]
+    pub compose: Option<PathBuf>,
+}
+
+/// Options of `config docs`.
+#[derive(Debug, Args)]
+pub struct ConfigDocs {
+    /// The compose file, or its directory; the working directory when left out.
+    #[arg(long, value_name = "F")]
+    pub compose: Option<PathBuf>,
 }
 
 /// Options of `rollback`.
@@ -221,7 +297,8 @@ impl Command {
     /// Where the command works, if it works on an environment.
     pub fn at(&self) -> Option<&Where> {
         match self {
-            Self::Quickstart | Self::DemoApp => None,
+            Self::Config(ConfigCommand::Show(show)) => Some(&show.at),
+            Self::Quickstart | Self::DemoApp | Self::Config(_) => None,
             Self::Plan(plan) => Some(&plan.at),
             Self::Deploy(deploy) => Some(&deploy.at),
             Self::Rollback(rollback) => Some(&rollback.at),

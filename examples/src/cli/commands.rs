@@ -38,7 +38,7 @@ pub(super) async fn deploy(
     let saved = args.plan.as_deref().map(plan::read).transpose()?;
     let planned = saved.as_ref().map(|plan| plan.version().as_str());
     let tag = args.tag.as_deref().or(planned);
-    let mut setup = setup::deploy(cli, &args.at, around, tag)?;
+    let mut setup = setup::deploy(cli, &args.at, around, tag, &args.set).await?;
     let Some(spec) = setup.spec.take() else { return Err(setup::invalid("nothing to deploy")) };
     let allow_failed = allowed(args.allow_failed.as_deref(), Some(&spec.version))?;
     let mut request = DeployRequest::new(spec);
@@ -74,7 +74,7 @@ pub(super) async fn rollback(
 ) -> Result<u8> {
     let asked = args.to.as_deref().map(Version::parse).transpose()?;
     let allow_failed = allowed(args.allow_failed.as_deref(), asked.as_ref())?;
-    let setup = setup::look(cli, &args.at, around)?;
+    let setup = setup::look(cli, &args.at, around).await?;
     let to = if let Some(id) = &args.backup {
         release_of_backup(&setup, id).await?
     } else if let Some(version) = &asked {
@@ -158,7 +158,7 @@ pub(super) async fn backups(
     around: &Surroundings,
     output: &Output,
 ) -> Result<u8> {
-    let setup = setup::look(cli, at, around)?;
+    let setup = setup::look(cli, at, around).await?;
     let mut backups = setup.state.backups.list(&setup.state.target).await?;
     backups.reverse();
     let mut text = String::new();
@@ -186,7 +186,7 @@ pub(super) async fn verify(
     around: &Surroundings,
     output: &Output,
 ) -> Result<u8> {
-    let setup = setup::look(cli, at, around)?;
+    let setup = setup::look(cli, at, around).await?;
     let (release, proof) = setup.pipeline.verify(&setup.pipeline.look()).await?;
     let mut text = format!("{} {} ({})\n", setup.state.target, release.version, release.id);
     for outcome in &proof.outcomes {
@@ -220,7 +220,7 @@ pub(super) async fn resume(
     around: &Surroundings,
     output: &Output,
 ) -> Result<u8> {
-    let setup = setup::look(cli, &args.at, around)?;
+    let setup = setup::look(cli, &args.at, around).await?;
     let found = setup.pipeline.unfinished().await?;
     let held = found.and_then(|found| Some((found.held_until()?, found.run)));
     if let (true, Some((_, run))) = (args.retry, &held) {
@@ -265,7 +265,7 @@ pub(super) async fn cancel(
     around: &Surroundings,
     output: &Output,
 ) -> Result<u8> {
-    let setup = setup::look(cli, at, around)?;
+    let setup = setup::look(cli, at, around).await?;
     let target = &setup.state.target;
     if let Some(holder) = setup.state.lease.holder(target).await? {
         if holder.host != around.initiator.host {
@@ -315,7 +315,7 @@ pub(super) async fn abandon(
     around: &Surroundings,
     output: &Output,
 ) -> Result<u8> {
-    let setup = setup::look(cli, &args.at, around)?;
+    let setup = setup::look(cli, &args.at, around).await?;
     let run = setup.pipeline.abandon(&args.reason).await?;
     let text = format!(
         "run {run} is abandoned; nothing was touched. What runs now stays until the next deploy."

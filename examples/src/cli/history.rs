@@ -27,7 +27,7 @@ pub(super) async fn history(
     output: &Output,
 ) -> Result<u8> {
     let query = query(args, Timestamp::now())?;
-    let setup = setup::look(cli, &args.at, around)?;
+    let setup = setup::look(cli, &args.at, around).await?;
     let entries = setup.pipeline.history(&query).await?;
     let text = match (entries.is_empty(), query == Query::default()) {
         (true, true) => format!("no runs in {} yet", setup.state.target),

@@ -2,6 +2,7 @@
 
 pub mod args;
 mod commands;
+mod config;
 pub mod exit;
 mod history;
 mod next;
@@ -61,6 +62,7 @@ async fn dispatch(cli: &Cli, around: &Surroundings, output: &Output) -> Result<u
         Command::DemoApp => demo_app(around).await,
         Command::Plan(args) => plan::run(cli, args, around, output).await,
         Command::Deploy(args) => commands::deploy(cli, args, around, output).await,
+        Command::Config(command) => config::run(cli, command, around, *output).await,
         Command::Rollback(args) => commands::rollback(cli, args, around, output).await,
         Command::Backups(at) => commands::backups(cli, at, around, output).await,
         Command::Verify(at) => commands::verify(cli, at, around, output).await,

@@ -34,7 +34,7 @@ pub(super) async fn run(
     around: &Surroundings,
     output: &Output,
 ) -> Result<u8> {
-    let mut setup = setup::deploy(cli, &args.at, around, args.tag.as_deref())?;
+    let mut setup = setup::deploy(cli, &args.at, around, args.tag.as_deref(), &args.set).await?;
     let Some(spec) = setup.spec.take() else { return Err(setup::invalid("nothing to plan")) };
     let mut request = DeployRequest::new(spec);
     if args.skip_build {

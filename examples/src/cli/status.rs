@@ -68,7 +68,7 @@ pub(super) async fn run(
     around: &Surroundings,
     output: &Output,
 ) -> Result<u8> {
-    let setup = setup::look(cli, at, around)?;
+    let setup = setup::look(cli, at, around).await?;
     // Who looks keeps the deadline of a held run; what comes of that is in what is looked at next.
     if let Some(run) = setup.pipeline.overdue().await? {
         say(&format!("run {} was held and its time is over; going back", run.id()));

@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
+use ultrai_deploy_config::suggest;
 use ultrai_deploy_core::{
     Error, ErrorKind, Result,
     name::{EnvironmentName, SecretName, ServiceName},
@@ -13,7 +14,6 @@ use super::{
     reader::{Field, Reader, Table},
     service::{self, Service},
 };
-use ultrai_deploy_config::suggest;
 
 /// What releases run on.
 #[derive(Clone, Debug, PartialEq)]

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use ultrai_deploy_config::suggest;
 use ultrai_deploy_core::name::ServiceName;
 
 use super::{
@@ -9,7 +10,6 @@ use super::{
     reader::{Reader, Table},
     source::Place,
 };
-use ultrai_deploy_config::suggest;
 
 /// What a service depends on.
 #[derive(Clone, Debug, PartialEq, Eq)]

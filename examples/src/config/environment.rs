@@ -22,8 +22,8 @@ pub struct Environment {
     /// More dotenv files for interpolation, later ones win. They are looked for when the
     /// environment is chosen: those of another one may be on another machine.
     pub(super) env_files: Vec<(PathBuf, Place)>,
-    /// Values for interpolation; they win over those of files.
-    pub variables: BTreeMap<String, String>,
+    /// Values of variables; they win over those of files.
+    pub(super) variables: BTreeMap<String, (String, Place)>,
     /// Stands in front of checks that give only a path.
     pub base_url: Option<HttpUrl>,
     /// Where it is declared, if it is.
@@ -35,9 +35,15 @@ pub struct Environment {
 }
 
 impl Environment {
-    /// More dotenv files for interpolation, later ones win.
+    /// More dotenv files, later ones win.
     pub fn env_files(&self) -> impl Iterator<Item = &PathBuf> {
         self.env_files.iter().map(|(path, _)| path)
+    }
+
+    /// Values of variables, each with where it is written; they win over those of files.
+    pub fn variables(&self) -> impl Iterator<Item = (&str, &str, Place)> {
+        let variables = self.variables.iter();
+        variables.map(|(name, (value, place))| (name.as_str(), value.as_str(), *place))
     }
 }
 
@@ -74,7 +80,12 @@ fn read(
         }
     }
     if let Some(field) = table.take("variables") {
-        environment.variables = variables(&field, secrets);
+        let secrets: Vec<_> = secrets.iter().collect();
+        let fields = variable_fields(&field, &secrets);
+        let value = |field: &Field<'_>| {
+            Some((field.name.clone(), (field.text()?.to_owned(), field.name_place())))
+        };
+        environment.variables = fields.iter().filter_map(value).collect();
     }
     environment.base_url = table.take("base_url").and_then(|field| field.parse(HttpUrl::parse));
     if let Some(field) = Kind::take_own(kind, &mut table, "railway", &[Kind::Railway]) {
@@ -88,13 +99,6 @@ fn read(
     }
     table.finish();
     environment
-}
-
-/// A table of environment variables, none of them a secret.
-pub(super) fn variables(field: &Field<'_>, secrets: &[SecretName]) -> BTreeMap<String, String> {
-    let secrets: Vec<_> = secrets.iter().collect();
-    let fields = variable_fields(field, &secrets);
-    fields.iter().filter_map(|field| Some((field.name.clone(), field.text()?.to_owned()))).collect()
 }
 
 /// The fields of a table of environment variables that can be ones, and are no secrets.
@@ -119,7 +123,7 @@ pub(super) fn variable_fields<'a>(field: &Field<'a>, secrets: &[&SecretName]) ->
     fields
 }
 
-fn is_variable(name: &str) -> bool {
+pub(super) fn is_variable(name: &str) -> bool {
     name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
         && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
 }

@@ -34,7 +34,9 @@ mod source;
 mod test;
 #[cfg(test)]
 mod tests;
+mod text;
 mod value;
+mod variables;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -42,7 +44,7 @@ use std::{
     time::Duration,
 };
 
-use ultrai_deploy_config::suggest;
+use ultrai_deploy_config::{Declaration, Layers, Spot, suggest};
 use ultrai_deploy_core::{
     Error, ErrorKind, Result,
     name::{EnvironmentName, ProjectName, SecretName, ServiceName},
@@ -57,7 +59,21 @@ pub use self::{
     problem::{Problem, Problems},
     service::{Port, Service},
     source::Place,
+    text::{Known, Text},
 };
+
+/// Where the template of a dotenv file is.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Template {
+    /// `.env.template` in the directory of the configuration, if it is there and has anything to
+    /// fill in (the default).
+    #[default]
+    Usual,
+    /// This file.
+    File(PathBuf),
+    /// Nowhere.
+    None,
+}
 
 /// A configuration that was checked.
 #[derive(Clone, Debug)]
@@ -75,6 +91,10 @@ pub struct Config {
     pub state: Option<PathBuf>,
     /// All names whose values are secret.
     pub secrets: BTreeSet<SecretName>,
+    /// The variables of the application; all secrets among them.
+    pub declaration: Declaration,
+    /// The template of a dotenv file.
+    pub template: Template,
     /// The known environments.
     pub environments: BTreeMap<EnvironmentName, Environment>,
     /// What the engine does differently from its defaults.
@@ -158,6 +178,40 @@ impl Config {
             .collect();
         self.refuse(missing)?;
         Ok(environment)
+    }
+
+    /// The layers of an environment's configuration that are written in files.
+    pub fn layers(&self, name: &EnvironmentName, environment: &Environment) -> Layers {
+        let files = environment.env_files().cloned();
+        let mut layers = Layers::new(name.as_str()).with_files(self.directory(), files);
+        for (variable, value, place) in environment.variables() {
+            let spot =
+                Spot { file: self.file.clone(), line: place.line, column: Some(place.column) };
+            layers = layers.with_variable(variable, value, spot);
+        }
+        layers
+    }
+
+    /// The environment variables of processes, with what is known in place of `${NAME}`.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Invalid`] with every value that cannot be filled in.
+    pub fn filled_env(
+        &self,
+        services: &BTreeMap<ServiceName, Service>,
+        known: &Known<'_>,
+    ) -> Result<BTreeMap<ServiceName, BTreeMap<String, String>>> {
+        let (mut filled, mut problems) = (BTreeMap::new(), Vec::new());
+        for (name, service) in services {
+            match service.filled_env(known) {
+                Ok(env) => {
+                    filled.insert(name.clone(), env);
+                }
+                Err(wrong) => problems.extend(wrong),
+            }
+        }
+        self.refuse(problems)?;
+        Ok(filled)
     }
 
     /// The checks and tests of a release of `version` in an environment.

@@ -15,7 +15,7 @@ use ultrai_deploy_core::{
 use ultrai_deploy_http::address::HttpUrl;
 
 use super::{
-    Config, Environment, Place, Problem, Problems,
+    Config, Environment, Place, Problem, Problems, Template,
     backend::{self, Kind, invalid},
     check::{self, Check},
     depends, environment, files, hosted, policy,
@@ -23,6 +23,7 @@ use super::{
     service,
     source::Source,
     test::{self, Test},
+    variables::Declared,
 };
 
 const SYNTAX: &str = "write each key once, as key = value, text in quotes, tables as [name]";
@@ -74,7 +75,11 @@ fn read(reader: &Reader<'_>, file: &Path, document: &DeTable<'_>) -> Config {
     let state = table.take("state").and_then(|field| absolute(&field));
     let base_url = table.take("base_url").and_then(|field| field.parse(HttpUrl::parse));
     let listed = table.take("secrets").map(|field| service::secret_names(&field));
-    let listed = listed.unwrap_or_default();
+    let mut listed = listed.unwrap_or_default();
+    let declared = Declared::take(&mut table, file);
+    listed.extend(declared.secrets());
+    let template =
+        table.take("template").and_then(|field| template(&field, &root)).unwrap_or_default();
 
     let kind = Kind::take(&mut table);
     let environments = table
@@ -82,6 +87,7 @@ fn read(reader: &Reader<'_>, file: &Path, document: &DeTable<'_>) -> Config {
         .map(|field| environment::read_all(&field, kind, &root, &listed))
         .unwrap_or_default();
     let environments = with_defaults(environments, base_url.as_ref());
+    declared.check(reader, environments.keys());
 
     let policy = table.take("policy").and_then(|field| field.table()).map(policy::read);
     let (policy, health_deadline) = policy.unwrap_or_else(|| (Policy::default(), None));
@@ -119,6 +125,10 @@ fn read(reader: &Reader<'_>, file: &Path, document: &DeTable<'_>) -> Config {
     let mut secrets: BTreeSet<SecretName> = backend.secrets().into_iter().cloned().collect();
     secrets.extend(checks.iter().flat_map(Check::secrets).cloned());
     secrets.extend(listed);
+    let mut declaration = declared.declaration;
+    for secret in &secrets {
+        declaration.add_secret(secret.as_str());
+    }
     Config {
         file: file.to_owned(),
         project,
@@ -126,6 +136,8 @@ fn read(reader: &Reader<'_>, file: &Path, document: &DeTable<'_>) -> Config {
         backend,
         state,
         secrets,
+        declaration,
+        template,
         environments,
         policy,
         health_deadline,
@@ -207,6 +219,15 @@ fn refuse_missing_base(
     for check in checks.iter().filter(|check| check.needs_base_url()) {
         let problem = no_base_url(check, &format!("environment {}", without.join(", ")));
         reader.problem_at(problem.place, problem.field, problem.what, problem.remedy);
+    }
+}
+
+/// The template of a dotenv file; `false` for none at all.
+fn template(field: &Field<'_>, root: &files::Root) -> Option<Template> {
+    if field.is_text() {
+        root.existing_file(field).map(Template::File)
+    } else {
+        field.none().map(|()| Template::None)
     }
 }
 

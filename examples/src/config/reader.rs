@@ -4,6 +4,7 @@ use std::{cell::RefCell, collections::BTreeMap, fmt, ops::RangeInclusive, time::
 
 use serde_json::Value;
 use toml::de::{DeTable, DeValue};
+use ultrai_deploy_config::suggest;
 use ultrai_deploy_core::Error;
 
 use super::{
@@ -12,7 +13,6 @@ use super::{
     source::{Place, Source},
     value::{Kind, Shown, json},
 };
-use ultrai_deploy_config::suggest;
 
 /// Where problems go.
 #[derive(Debug)]
@@ -186,6 +186,11 @@ impl<'a> Field<'a> {
         self.reader.place(self.at)
     }
 
+    /// Where its name is written.
+    pub(super) fn name_place(&self) -> Place {
+        self.reader.place(self.key_at)
+    }
+
     pub(super) fn problem(&self, what: impl Into<String>, remedy: impl Into<String>) {
         self.reader.problem(self.at, self.path(), what, remedy);
     }
@@ -279,7 +284,6 @@ impl<'a> Field<'a> {
         number
     }
 
-    /// Whether it is text.
     /// `true` or `false`.
     pub(super) fn switch(&self) -> Option<bool> {
         let switch = self.json()?.as_bool();
@@ -289,8 +293,23 @@ impl<'a> Field<'a> {
         switch
     }
 
+    /// `false`, which says that there shall be none.
+    pub(super) fn none(&self) -> Option<()> {
+        let is_none = self.json()?.as_bool() == Some(false);
+        if !is_none {
+            self.wrong_type("a text or false", format!("write {} = \"…\"", self.name));
+        }
+        is_none.then_some(())
+    }
+
+    /// Whether it is text.
     pub(super) fn is_text(&self) -> bool {
         matches!(self.value, DeValue::String(_))
+    }
+
+    /// Whether it is a list.
+    pub(super) fn is_list(&self) -> bool {
+        matches!(self.value, DeValue::Array(_))
     }
 
     pub(super) fn items(&self, example: &str) -> Vec<Self> {

@@ -3,7 +3,6 @@
 use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
 use ultrai_deploy_core::{
-    Result,
     health::Timing,
     name::{SecretName, ServiceName},
     verification::{CheckSpec, When},
@@ -15,6 +14,7 @@ use ultrai_deploy_http::{
 };
 
 use super::{
+    Problem,
     backend::{Kind, belongs_to},
     depends::{self, Depends},
     environment,
@@ -22,6 +22,7 @@ use super::{
     files,
     reader::{Field, Reader, Table},
     test,
+    text::{self, Known, References, Text},
 };
 
 /// One service of the local backend.
@@ -29,8 +30,8 @@ use super::{
 pub struct Service {
     /// The program and its arguments; `{port}` in an argument is the service's port.
     pub command: Vec<String>,
-    /// Environment variables.
-    pub env: BTreeMap<String, String>,
+    /// Environment variables; their values may have variables of the configuration in them.
+    pub env: BTreeMap<String, Text>,
     /// Secrets that it gets as environment variables of the same names.
     pub secrets: Vec<SecretName>,
     /// The port that it listens on.
@@ -66,7 +67,11 @@ impl Service {
     ///
     /// # Errors
     /// None is known: what was read can be stored.
-    pub fn health_check(&self, name: &ServiceName, version: &Version) -> Result<Option<CheckSpec>> {
+    pub fn health_check(
+        &self,
+        name: &ServiceName,
+        version: &Version,
+    ) -> ultrai_deploy_core::Result<Option<CheckSpec>> {
         let Some(health) = &self.health else { return Ok(None) };
         let probe = match &health.path {
             Some(path) => {
@@ -82,6 +87,17 @@ impl Service {
             timing: health.timing.clone(),
             probe: probe.to_value()?,
         }))
+    }
+
+    /// Its environment variables with what is known in place of `${NAME}`.
+    ///
+    /// # Errors
+    /// Every value that cannot be filled in.
+    pub(super) fn filled_env(
+        &self,
+        known: &Known<'_>,
+    ) -> Result<BTreeMap<String, String>, Vec<Problem>> {
+        text::fill_all(&self.env, known)
     }
 
     pub(super) fn secrets(&self) -> impl Iterator<Item = &SecretName> {
@@ -118,7 +134,15 @@ fn read(
 ) -> Option<Service> {
     let command_field = table.require("command", "write command = [\"./program\", \"--flag\"]");
     let command = command_field.as_ref().and_then(test::command);
-    let env = table.take("env").map(|field| environment::variables(&field, secrets));
+    let listed: Vec<_> = secrets.iter().collect();
+    let env = table.take("env").map(|field| {
+        let fields = environment::variable_fields(&field, &listed);
+        let text = |field: &Field<'_>| {
+            let text = Text::read(field, References::Wrong, |_| Ok(()))?;
+            Some((field.name.clone(), text))
+        };
+        fields.iter().filter_map(text).collect()
+    });
     let own_secrets = table.take("secrets").map(|field| secret_names(&field)).unwrap_or_default();
     let port_field = table.take("port");
     let port = port_field.as_ref().and_then(read_port);

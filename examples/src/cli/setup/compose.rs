@@ -20,7 +20,6 @@ impl Plan<'_> {
         file: Option<PathBuf>,
         docker_host: Option<String>,
     ) -> Result<Setup> {
-        let env = self.variables();
         let options = compose::Options {
             path: self
                 .at
@@ -29,9 +28,10 @@ impl Plan<'_> {
                 .or(file)
                 .unwrap_or_else(|| self.config.directory().to_path_buf()),
             project_name: self.config.project.as_ref().map(ToString::to_string),
-            env,
-            env_files: self.environment.env_files().cloned().collect(),
-            secrets: self.config.secrets.iter().map(ToString::to_string).collect(),
+            env: self.variables.all(),
+            // The layers have them already.
+            env_files: Vec::new(),
+            secrets: self.variables.names_of_secrets(&self.config),
         };
         // Without a deploy the compose file only gives the project's name, and may be broken.
         let loaded = self.version.as_ref().map(|_| compose::load(&options));
@@ -41,7 +41,7 @@ impl Plan<'_> {
             (None, Some(loaded)) => ProjectName::new(loaded.project.name.as_str())?,
             (None, None) => ProjectName::new(compose::project_name(&options).map_err(advise)?)?,
         };
-        let mut secrets = self.secrets_of_process();
+        let mut secrets = self.variables.secrets()?;
         let mut spec = None;
         if let Some(loaded) = loaded {
             for warning in &loaded.warnings {

@@ -10,11 +10,11 @@ use std::{
 use serde_json::json;
 use tempfile::TempPath;
 use ultrai_deploy_core::{
-    Error, ErrorKind, Result, memory,
+    Error, ErrorKind, Result,
     name::{EnvironmentName, ServiceName, Target},
     observer::Observer,
     release_store::ReleaseStore,
-    secret::{Secret, SecretSource},
+    secret::Secret,
     spec::{ImageSpec, PullPolicy, ReleaseSpec, ServiceSpec},
     task::TaskRunner,
     version::Version,
@@ -107,15 +107,12 @@ impl Plan<'_> {
 
     fn hosted(self, services: &BTreeMap<ServiceName, Service>, opened: Opened) -> Result<Setup> {
         let project = self.project()?;
-        let env_files = self.env_files()?;
         let mut packed = Vec::new();
         let spec = match &self.version {
-            Some(version) => {
-                Some(self.hosted_release(services, version, &env_files, &mut packed)?)
-            }
+            Some(version) => Some(self.hosted_release(services, version, &mut packed)?),
             None => None,
         };
-        let secrets = self.secrets(&env_files);
+        let secrets = self.secrets()?;
         let state = self.open_state(&Target::new(project, self.environment_name.clone()))?;
         let releases: Arc<dyn ReleaseStore> = Arc::clone(&state.releases) as _;
         let slot = |(name, service): (&ServiceName, &Service)| {
@@ -125,7 +122,6 @@ impl Plan<'_> {
         let tasks = (opened.tasks)(Arc::clone(&releases));
         let deployer = Arc::new(hosted::Deployer::new(opened.platform, slots, releases));
         let observer: Arc<dyn Observer> = Arc::new(Progress::default());
-        let secrets: Arc<dyn SecretSource> = Arc::new(memory::Secrets::new(secrets));
         let probes = metrics::Probes::new(opened.metrics, Arc::new(super::probes(&secrets)?));
         let mut builder = self
             .builder_with(&state, Arc::clone(&deployer) as _, secrets, observer, Arc::new(probes))
@@ -143,13 +139,10 @@ impl Plan<'_> {
         &self,
         services: &BTreeMap<ServiceName, Service>,
         version: &Version,
-        env_files: &BTreeMap<String, String>,
         packed: &mut Vec<TempPath>,
     ) -> Result<ReleaseSpec> {
-        let variables = self.variables();
-        let lookup = |name: &str| variables.get(name).or(env_files.get(name)).cloned();
         let mut release = ReleaseSpec::new(self.project()?, version.clone());
-        let mut filled = self.config.filled(services, &lookup)?;
+        let mut filled = self.with_known(|known| self.config.filled(services, known))?;
         for (name, service) in services {
             let Some(filled) = filled.remove(name) else { continue };
             let slot = service.slot(name, &self.environment);

@@ -3,11 +3,10 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use ultrai_deploy_core::{
-    Result, memory,
+    Result,
     name::{ServiceName, Target},
     observer::Observer,
     release_store::ReleaseStore,
-    secret::SecretSource,
     spec::{ReleaseSpec, ServiceSpec},
     version::Version,
 };
@@ -23,15 +22,17 @@ use crate::{
 impl Plan<'_> {
     pub(super) fn local(self, services: &BTreeMap<ServiceName, Service>) -> Result<Setup> {
         let project = self.project()?;
-        let secrets = self.secrets(&self.env_files()?);
+        let secrets = self.secrets()?;
         let target = Target::new(project.clone(), self.environment_name.clone());
         let state = self.open_state(&target)?;
         let releases: Arc<dyn ReleaseStore> = Arc::clone(&state.releases) as _;
         let mut spec = None;
         if let Some(version) = &self.version {
             let mut release = ReleaseSpec::new(project, version.clone());
+            let mut env = self.with_known(|known| self.config.filled_env(services, known))?;
             for (name, service) in services {
-                let spec = self.local_service(name, service, version)?;
+                let env = env.remove(name).unwrap_or_default();
+                let spec = self.local_service(name, service, &env, version)?;
                 release = release.with_service(name.clone(), spec);
             }
             release.verification = self.config.verification(&self.environment, version)?;
@@ -41,7 +42,6 @@ impl Plan<'_> {
             spec = Some(release);
         }
         let observer: Arc<dyn Observer> = Arc::new(Progress::default());
-        let secrets: Arc<dyn SecretSource> = Arc::new(memory::Secrets::new(secrets));
         let client = http::Client::new(http::Config::default())?;
         let probes = http::Probes::new(client).with_secrets(Arc::clone(&secrets));
         let deployer = Arc::new(local::Deployer::new(Arc::clone(&releases), Arc::new(probes))?);
@@ -57,6 +57,7 @@ impl Plan<'_> {
         &self,
         name: &ServiceName,
         service: &Service,
+        env: &BTreeMap<String, String>,
         version: &Version,
     ) -> Result<ServiceSpec> {
         let mut made = local::Service::new(service.command.clone())
@@ -66,7 +67,7 @@ impl Plan<'_> {
                 Some(Port::Fixed(port)) => local::Port::Fixed(port),
                 Some(Port::Auto) => local::Port::Auto,
             });
-        for (variable, value) in &service.env {
+        for (variable, value) in env {
             made = made.with_env(variable, value);
         }
         for secret in &service.secrets {

@@ -3,34 +3,35 @@
 mod compose;
 mod hosted;
 mod local;
+pub(super) mod variables;
 
 use std::{
-    collections::BTreeMap,
     path::{Path, PathBuf},
     sync::Arc,
 };
 
-use ultrai_deploy_config::dotenv;
 use ultrai_deploy_core::{
     Error, ErrorKind, Result,
     file::{self, State},
-    name::{EnvironmentName, ProjectName, SecretName, Target},
+    memory,
+    name::{EnvironmentName, ProjectName, Target},
     observer::Observer,
     pipeline::{Pipeline, PipelineBuilder},
     release_backup::ReleaseSource,
     release_store::ReleaseStore,
-    secret::{Secret, SecretSource},
+    secret::SecretSource,
     spec::ReleaseSpec,
     verification::ProbeSource,
     version::Version,
 };
 use ultrai_deploy_http as http;
 
+use self::variables::{Given, Variables};
 use super::{
     Surroundings,
     args::{Cli, Where},
 };
-use crate::config::{Backend, Config, Environment};
+use crate::config::{Backend, Config, Environment, Known};
 
 /// An environment with everything that works on it.
 #[derive(Debug)]
@@ -45,18 +46,19 @@ pub(super) struct Setup {
 }
 
 /// Sets an environment up for a command that deploys nothing.
-pub(super) fn look(cli: &Cli, at: &Where, around: &Surroundings) -> Result<Setup> {
-    build(cli, at, around, Purpose::Look)
+pub(super) async fn look(cli: &Cli, at: &Where, around: &Surroundings) -> Result<Setup> {
+    build(cli, at, around, Purpose::Look).await
 }
 
 /// Sets an environment up for a deploy of `tag`, or of the configuration's version.
-pub(super) fn deploy(
+pub(super) async fn deploy(
     cli: &Cli,
     at: &Where,
     around: &Surroundings,
     tag: Option<&str>,
+    set: &[String],
 ) -> Result<Setup> {
-    build(cli, at, around, Purpose::Deploy { tag })
+    build(cli, at, around, Purpose::Deploy { tag, set }).await
 }
 
 /// What an environment is set up for.
@@ -65,22 +67,36 @@ enum Purpose<'a> {
     /// For a command that deploys nothing.
     Look,
     /// For a deploy of this version, or of the configuration's.
-    Deploy { tag: Option<&'a str> },
+    Deploy { tag: Option<&'a str>, set: &'a [String] },
 }
 
-fn build(cli: &Cli, at: &Where, around: &Surroundings, purpose: Purpose<'_>) -> Result<Setup> {
-    let config = read_config(cli, at)?;
+async fn build(
+    cli: &Cli,
+    at: &Where,
+    around: &Surroundings,
+    purpose: Purpose<'_>,
+) -> Result<Setup> {
+    let config = read_config(cli, at.compose.as_deref())?;
     let environment_name = EnvironmentName::new(at.environment.as_str())?;
     let environment = config.environment(&environment_name)?.clone();
     let version = match purpose {
         Purpose::Look => None,
-        Purpose::Deploy { tag: Some(tag) } => Some(Version::parse(tag)?),
-        Purpose::Deploy { tag: None } => Some(config.version.clone().ok_or_else(|| {
+        Purpose::Deploy { tag: Some(tag), .. } => Some(Version::parse(tag)?),
+        Purpose::Deploy { tag: None, .. } => Some(config.version.clone().ok_or_else(|| {
             invalid("no version is named")
                 .with_advice("use --tag, or write `version` into deploy.toml")
         })?),
     };
-    let plan = Plan { cli, at, around, config, environment, environment_name, version };
+    let set = match purpose {
+        Purpose::Look => &[],
+        Purpose::Deploy { set, .. } => set,
+    };
+    let given = Given { set, version: version.as_ref(), compose: at.compose.as_deref() };
+    let variables = match purpose {
+        Purpose::Look => given.glance(&config, &environment_name, around)?,
+        Purpose::Deploy { .. } => given.load(&config, &environment_name, around).await?,
+    };
+    let plan = Plan { cli, at, around, config, environment, environment_name, version, variables };
     match plan.config.backend.clone() {
         Backend::Compose { file, docker_host } => plan.compose(file, docker_host),
         Backend::Local { services } => plan.local(&services),
@@ -98,6 +114,7 @@ struct Plan<'a> {
     environment: Environment,
     environment_name: EnvironmentName,
     version: Option<Version>,
+    variables: Variables,
 }
 
 impl Plan<'_> {
@@ -137,49 +154,18 @@ impl Plan<'_> {
         .initiator(self.around.initiator.clone())
     }
 
-    /// What values of a compose file, and texts of deploy.toml, may refer to: the environment's own
-    /// variables, those of the process over them, and the version over all.
-    fn variables(&self) -> BTreeMap<String, String> {
-        let mut env = self.environment.variables.clone();
-        env.extend(self.around.env.clone());
-        if let Some(version) = &self.version {
-            env.insert("VERSION".to_owned(), version.as_str().to_owned());
-        }
-        env
+    /// The secrets of the configuration.
+    fn secrets(&self) -> Result<Arc<dyn SecretSource>> {
+        Ok(Arc::new(memory::Secrets::new(self.variables.secrets()?)))
     }
 
-    fn secrets_of_process(&self) -> BTreeMap<SecretName, Secret> {
-        self.secrets_in(&self.around.env)
-    }
-
-    /// The values of secrets: those of the process over those of dotenv files.
-    fn secrets(&self, env_files: &BTreeMap<String, String>) -> BTreeMap<SecretName, Secret> {
-        let mut secrets = self.secrets_in(env_files);
-        secrets.extend(self.secrets_of_process());
-        secrets
-    }
-
-    fn secrets_in(&self, variables: &BTreeMap<String, String>) -> BTreeMap<SecretName, Secret> {
-        let names = self.config.secrets.iter();
-        let value = |name: &SecretName| {
-            Some((name.clone(), Secret::new(variables.get(name.as_str())?.as_str())))
-        };
-        names.filter_map(value).collect()
-    }
-
-    /// What the dotenv files of the environment say; the later ones win.
-    fn env_files(&self) -> Result<BTreeMap<String, String>> {
-        let mut found = BTreeMap::new();
-        for path in self.environment.env_files() {
-            let text = std::fs::read_to_string(path).map_err(|source| {
-                invalid(&format!("{} cannot be read", path.display())).with_source(source)
-            })?;
-            let lookup = |name: &str| self.around.env.get(name).or(found.get(name)).cloned();
-            let read = dotenv::parse(&text, &lookup)
-                .map_err(|error| invalid(&format!("{}: {error}", path.display())))?;
-            found.extend(read);
-        }
-        Ok(found)
+    /// Fills texts of the configuration in.
+    fn with_known<T>(&self, fill: impl FnOnce(&Known<'_>) -> T) -> T {
+        let secrets = self.variables.names_of_secrets(&self.config);
+        fill(&Known {
+            lookup: &|name| self.variables.get(name).map(str::to_owned),
+            is_secret: &|name| secrets.contains(name),
+        })
     }
 
     /// The project, for backends that have it from nowhere else.
@@ -205,12 +191,12 @@ impl Plan<'_> {
 }
 
 /// Reads the named configuration, or `deploy.toml` beside the compose file, or none.
-fn read_config(cli: &Cli, at: &Where) -> Result<Config> {
+pub(super) fn read_config(cli: &Cli, compose: Option<&Path>) -> Result<Config> {
     if let Some(named) = &cli.config {
         return Config::load(&absolute(named)?);
     }
-    let directory = match &at.compose {
-        Some(path) if path.is_dir() => path.clone(),
+    let directory = match compose {
+        Some(path) if path.is_dir() => path.to_path_buf(),
         Some(path) => path.parent().map(Path::to_path_buf).unwrap_or_default(),
         None => PathBuf::from("."),
     };

@@ -5,7 +5,6 @@ pub(super) mod railway;
 mod reference;
 pub(super) mod render;
 mod service;
-mod text;
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -18,7 +17,6 @@ use ultrai_deploy_http::address::HttpUrl;
 pub use self::{
     extras::Extras,
     service::{Artifact, Filled, Service},
-    text::Text,
 };
 use super::{
     Config, Environment,
@@ -27,6 +25,7 @@ use super::{
     depends,
     reader::{Field, Reader, Table},
     test::Test,
+    text::Known,
 };
 
 /// A hosted platform; `C` is how its adapter is configured.
@@ -264,11 +263,11 @@ impl Config {
     pub fn filled(
         &self,
         services: &BTreeMap<ServiceName, Service>,
-        lookup: &dyn Fn(&str) -> Option<String>,
+        known: &Known<'_>,
     ) -> Result<BTreeMap<ServiceName, Filled>> {
         let (mut filled, mut problems) = (BTreeMap::new(), Vec::new());
         for (name, service) in services {
-            match service.filled(&self.secrets, lookup) {
+            match service.filled(known) {
                 Ok(one) => {
                     filled.insert(name.clone(), one);
                 }

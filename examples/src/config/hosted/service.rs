@@ -1,17 +1,10 @@
 //! `[services.NAME]` of the hosted backends: what a slot runs, and with which variables.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    path::PathBuf,
-};
+use std::{collections::BTreeMap, path::PathBuf};
 
 use ultrai_deploy_core::name::{SecretName, ServiceName};
 
-use super::{
-    extras::Extras,
-    reference, take_name,
-    text::{References, Text},
-};
+use super::{extras::Extras, reference, take_name};
 use crate::config::{
     Environment, Place, Problem,
     backend::{Kind, belongs_to},
@@ -20,6 +13,7 @@ use crate::config::{
     files::Root,
     reader::{Field, Table},
     service::secret_names,
+    text::{self, Known, References, Text},
 };
 
 /// Fields of the local backend, and what is written here instead.
@@ -83,33 +77,19 @@ impl Service {
         self.place
     }
 
-    pub(super) fn filled(
-        &self,
-        secrets: &BTreeSet<SecretName>,
-        lookup: &dyn Fn(&str) -> Option<String>,
-    ) -> Result<Filled, Vec<Problem>> {
+    pub(super) fn filled(&self, known: &Known<'_>) -> Result<Filled, Vec<Problem>> {
         let artifact = match &self.artifact {
-            Artifact::Image(image) => {
-                image.filled(secrets, lookup, reference::image).map(Artifact::Image)
-            }
+            Artifact::Image(image) => image.filled(known, reference::image).map(Artifact::Image),
             Artifact::Commit(commit) => {
-                commit.filled(secrets, lookup, reference::commit).map(Artifact::Commit)
+                commit.filled(known, reference::commit).map(Artifact::Commit)
             }
             Artifact::Source(directory) => Ok(Artifact::Source(directory.clone())),
         };
-        let (mut variables, mut problems) = (BTreeMap::new(), Vec::new());
-        for (name, text) in &self.variables {
-            match text.filled(secrets, lookup, |text| Ok(text.to_owned())) {
-                Ok(value) => {
-                    variables.insert(name.clone(), value);
-                }
-                Err(problem) => problems.push(problem),
-            }
-        }
-        match artifact {
-            Ok(artifact) if problems.is_empty() => Ok(Filled { artifact, variables }),
-            Ok(_) => Err(problems),
-            Err(problem) => {
+        match (artifact, text::fill_all(&self.variables, known)) {
+            (Ok(artifact), Ok(variables)) => Ok(Filled { artifact, variables }),
+            (Ok(_), Err(problems)) => Err(problems),
+            (Err(problem), Ok(_)) => Err(vec![problem]),
+            (Err(problem), Err(mut problems)) => {
                 problems.push(problem);
                 Err(problems)
             }

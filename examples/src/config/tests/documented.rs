@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::{environment, parse, told, version};
 use crate::config::{
-    Backend, Config,
+    Backend, Config, Known,
     hosted::{Artifact, Hosted},
 };
 
@@ -55,7 +55,8 @@ fn the_examples_of_platforms_load() {
             "GITHUB_SHA" => Some(commit.to_owned()),
             _ => None,
         };
-        let filled = config.filled(services, &lookup).unwrap();
+        let filled =
+            config.filled(services, &Known { lookup: &lookup, is_secret: &|_| false }).unwrap();
         let artifacts: Vec<_> = filled.values().map(|one| one.artifact.clone()).collect();
         let image = "ghcr.io/example/shop-api:1.4.0".to_owned();
         assert_eq!(artifacts, [Artifact::Image(image), Artifact::Commit(commit.to_owned())]);
@@ -72,6 +73,7 @@ fn every_field_is_documented() {
     let checks = [
         "",
         "[environments.x]",
+        "[variables.X]",
         "[policy]",
         "[policy.deadlines]",
         "[policy.on_failure]",

@@ -7,7 +7,7 @@ use ultrai_deploy_hosted::platform::Setting;
 
 use super::{environment, parse, told};
 use crate::config::{
-    Backend, Config,
+    Backend, Config, Known,
     hosted::{Artifact, Hosted, Service},
 };
 
@@ -28,7 +28,8 @@ fn filled(
         known.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned())
     };
     let services = [(name("s"), service.clone())].into();
-    let mut filled = config.filled(&services, &lookup).unwrap();
+    let known = Known { lookup: &lookup, is_secret: &|_| false };
+    let mut filled = config.filled(&services, &known).unwrap();
     let filled = filled.remove(&name("s")).unwrap();
     (filled.artifact, filled.variables.into_iter().collect())
 }
@@ -121,7 +122,8 @@ fn what_is_wrong_when_it_is_filled_in() {
         "KEY" => Some("hunter2".to_owned()),
         _ => None,
     };
-    let error = config.filled(services, &lookup).unwrap_err().to_string();
+    let known = Known { lookup: &lookup, is_secret: &|name| name == "KEY" };
+    let error = config.filled(services, &known).unwrap_err().to_string();
     for told in [
         "deploy.toml:5:9: services.a.image: \"Shop/api:\" is no image: `` is no tag",
         "deploy.toml:7:10: services.b.commit: \"main\" is no whole id of a commit; write all 40",

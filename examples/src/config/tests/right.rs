@@ -174,7 +174,9 @@ fn a_whole_file() {
     assert_eq!((smoke.when, smoke.dependencies), (When::Post, Dependencies::Create));
 
     let production = config.environment(&environment("production")).unwrap();
-    assert_eq!(production.variables["LOG_LEVEL"], "info");
+    let variables: Vec<_> =
+        production.variables().map(|(name, value, place)| (name, value, place.line)).collect();
+    assert_eq!(variables, [("LOG_LEVEL", "info", 10)]);
     let verification = config.verification(production, &version("1.1.0")).unwrap();
     assert_eq!(
         verification.checks[1].probe["http"]["at"],

@@ -1,11 +1,11 @@
 //! Texts with `${NAME}` in them, filled in when it is known what is deployed.
 
-use std::{cell::RefCell, collections::BTreeSet};
+use std::{cell::RefCell, collections::BTreeMap, fmt};
 
 use ultrai_deploy_config::interpolate::{Unfilled, fill};
-use ultrai_deploy_core::{Error, Result, name::SecretName};
+use ultrai_deploy_core::{Error, Result};
 
-use crate::config::{Place, Problem, reader::Field};
+use super::{Place, Problem, reader::Field};
 
 /// Variables that let in to a platform.
 const TOKENS: [&str; 3] = ["RAILWAY_TOKEN", "RAILWAY_API_TOKEN", "RENDER_API_KEY"];
@@ -17,6 +17,41 @@ pub struct Text {
     references: References,
     field: String,
     place: Place,
+}
+
+/// What is known when texts are filled in.
+#[derive(Clone, Copy)]
+pub struct Known<'a> {
+    /// The values of variables.
+    pub lookup: &'a dyn Fn(&str) -> Option<String>,
+    /// Whether a variable is secret, so that its value must not be stored with the release.
+    pub is_secret: &'a dyn Fn(&str) -> bool,
+}
+
+impl fmt::Debug for Known<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Known").finish_non_exhaustive()
+    }
+}
+
+/// All of `texts`, filled in.
+///
+/// # Errors
+/// Every one that cannot be.
+pub(super) fn fill_all(
+    texts: &BTreeMap<String, Text>,
+    known: &Known<'_>,
+) -> Result<BTreeMap<String, String>, Vec<Problem>> {
+    let (mut filled, mut problems) = (BTreeMap::new(), Vec::new());
+    for (name, text) in texts {
+        match text.filled(known, |text| Ok(text.to_owned())) {
+            Ok(value) => {
+                filled.insert(name.clone(), value);
+            }
+            Err(problem) => problems.push(problem),
+        }
+    }
+    if problems.is_empty() { Ok(filled) } else { Err(problems) }
 }
 
 /// What becomes of `${{…}}`.
@@ -56,17 +91,15 @@ impl Text {
     /// a platform gets into it.
     pub(super) fn filled<T>(
         &self,
-        secrets: &BTreeSet<SecretName>,
-        lookup: &dyn Fn(&str) -> Option<String>,
+        known: &Known<'_>,
         parse: impl FnOnce(&str) -> Result<T>,
     ) -> Result<T, Problem> {
         let hidden = RefCell::new(None);
         let filled = self.fill(&|name| {
-            let is_secret = secrets.iter().any(|secret| secret.as_str() == name);
-            if is_secret || TOKENS.contains(&name) {
+            if (known.is_secret)(name) || TOKENS.contains(&name) {
                 hidden.borrow_mut().get_or_insert_with(|| name.to_owned());
             }
-            lookup(name)
+            (known.lookup)(name)
         });
         if let Some(name) = hidden.into_inner() {
             return Err(self.problem(
@@ -135,7 +168,10 @@ mod tests {
 
     #[test]
     fn references_of_the_platform_are_kept_and_variables_are_not() {
-        let lookup = |name: &str| (name == "A").then(|| "a".to_owned());
+        let known = Known {
+            lookup: &|name: &str| (name == "A").then(|| "a".to_owned()),
+            is_secret: &|_| false,
+        };
         for (written, filled) in [
             ("${{Postgres.URL}}", "${{Postgres.URL}}"),
             ("$A ${{Redis.URL}} ${A}", "a ${{Redis.URL}} a"),
@@ -144,10 +180,10 @@ mod tests {
             ("none", "none"),
         ] {
             let text = text(written, References::Kept);
-            let kept = text.filled(&BTreeSet::new(), &lookup, |text| Ok(text.to_owned()));
+            let kept = text.filled(&known, |text| Ok(text.to_owned()));
             assert_eq!(kept.unwrap(), filled, "{written}");
         }
         let wrong = text("${{A}}", References::Wrong);
-        assert!(wrong.filled(&BTreeSet::new(), &lookup, |_| Ok(())).is_err());
+        assert!(wrong.filled(&known, |_| Ok(())).is_err());
     }
 }

@@ -1,0 +1,147 @@
+//! The configuration of an environment: its layers, and where secrets come from.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::{Path, PathBuf},
+};
+
+use ultrai_deploy_config::{Configuration, Layers, Value};
+use ultrai_deploy_core::{
+    Result,
+    name::{EnvironmentName, SecretName},
+    secret::Secret,
+    version::Version,
+};
+
+use super::{absolute, invalid};
+use crate::{
+    cli::{Surroundings, progress::say},
+    config::{Backend, Config},
+};
+
+/// What the command line says of a configuration.
+#[derive(Clone, Copy, Debug, Default)]
+pub(in crate::cli) struct Given<'a> {
+    /// `NAME=VALUE`.
+    pub(in crate::cli) set: &'a [String],
+    /// The version that is deployed.
+    pub(in crate::cli) version: Option<&'a Version>,
+    /// The compose file, or its directory.
+    pub(in crate::cli) compose: Option<&'a Path>,
+}
+
+impl Given<'_> {
+    /// The layers of an environment, with what secret sources have.
+    pub(in crate::cli) async fn layers(
+        &self,
+        config: &Config,
+        name: &EnvironmentName,
+        around: &Surroundings,
+    ) -> Result<Layers> {
+        self.without_sources(config, name, around)
+    }
+
+    /// The whole configuration, checked.
+    pub(super) async fn load(
+        &self,
+        config: &Config,
+        name: &EnvironmentName,
+        around: &Surroundings,
+    ) -> Result<Variables> {
+        let layers = self.layers(config, name, around).await?;
+        let configuration = layers.resolve(&config.declaration)?;
+        for warning in &configuration.warnings {
+            say(&format!("warning: {warning}"));
+        }
+        Ok(Variables { configuration, process: around.env.clone() })
+    }
+
+    /// What can be known without asking anybody and without refusing anything: for commands that
+    /// deploy nothing, which must go on also where a file is broken.
+    pub(super) fn glance(
+        &self,
+        config: &Config,
+        name: &EnvironmentName,
+        around: &Surroundings,
+    ) -> Result<Variables> {
+        let layers = self.without_sources(config, name, around)?;
+        let configuration = layers.glance(&config.declaration);
+        Ok(Variables { configuration, process: around.env.clone() })
+    }
+
+    fn without_sources(
+        &self,
+        config: &Config,
+        name: &EnvironmentName,
+        around: &Surroundings,
+    ) -> Result<Layers> {
+        let environment = config.environment(name)?;
+        let mut layers = config.layers(name, environment).with_process(around.env.clone());
+        if let Some(directory) = self.compose_directory(config)? {
+            layers = layers.with_weakest_file(directory.join(".env"));
+        }
+        for argument in self.set {
+            let Some((name, value)) = argument.split_once('=').filter(|(name, _)| !name.is_empty())
+            else {
+                return Err(
+                    invalid("--set has no name and value").with_advice("write --set NAME=VALUE")
+                );
+            };
+            layers = layers.with_argument(name, value);
+        }
+        if let Some(version) = self.version {
+            layers = layers.with_version(version.as_str());
+        }
+        Ok(layers)
+    }
+
+    /// The directory of the compose file, where it is not that of the configuration.
+    fn compose_directory(&self, config: &Config) -> Result<Option<PathBuf>> {
+        let Backend::Compose { file, .. } = &config.backend else { return Ok(None) };
+        let Some(named) = self.compose.or(file.as_deref()) else { return Ok(None) };
+        let directory = if named.is_dir() { Some(named) } else { named.parent() };
+        let directory = directory.filter(|path| !path.as_os_str().is_empty());
+        let directory = absolute(directory.unwrap_or(Path::new(".")))?;
+        Ok((directory != absolute(config.directory())?).then_some(directory))
+    }
+}
+
+/// What is known of the variables of an environment.
+#[derive(Debug)]
+pub(super) struct Variables {
+    configuration: Configuration,
+    /// The variables of the process, which texts may refer to, too.
+    process: BTreeMap<String, String>,
+}
+
+impl Variables {
+    /// What texts may refer to: variables of the process, those of the configuration over them.
+    pub(super) fn all(&self) -> BTreeMap<String, String> {
+        let mut all = self.process.clone();
+        for (name, setting) in &self.configuration.settings {
+            all.insert(name.clone(), setting.value.expose().to_owned());
+        }
+        all
+    }
+
+    /// The value of a variable, also of a secret.
+    pub(super) fn get(&self, name: &str) -> Option<&str> {
+        let own = self.configuration.get(name).map(Value::expose);
+        own.or_else(|| self.process.get(name).map(String::as_str))
+    }
+
+    /// The names of all that is secret.
+    pub(super) fn names_of_secrets(&self, config: &Config) -> BTreeSet<String> {
+        let declared = config.secrets.iter().map(ToString::to_string);
+        declared.chain(self.configuration.secrets().map(|(name, _)| name.to_owned())).collect()
+    }
+
+    /// All secrets that have a value.
+    ///
+    /// # Errors
+    /// For a name that no secret can have.
+    pub(super) fn secrets(&self) -> Result<BTreeMap<SecretName, Secret>> {
+        let secrets = self.configuration.secrets();
+        secrets.map(|(name, value)| Ok((SecretName::new(name)?, value.clone()))).collect()
+    }
+}
