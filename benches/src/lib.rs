@@ -10,7 +10,7 @@ use ultrai_deploy_core::{
     health::HealthProbe,
     journal::Journal,
     memory::{self, World},
-    name::{EnvironmentName, ProjectName, ServiceName, Target},
+    name::{EnvironmentName, ProjectName, SecretName, ServiceName, Target},
     pipeline::{Pipeline, PipelineBuilder},
     spec::{ImageSpec, PullPolicy, ReleaseSpec, ServiceSpec},
     verification::{CheckSpec, Dependencies, ProbeSource, TaskSpec, When},
@@ -99,5 +99,9 @@ struct NoProbes;
 impl ProbeSource for NoProbes {
     fn probe(&self, check: &CheckSpec) -> Result<Arc<dyn HealthProbe>> {
         Err(Error::new(ErrorKind::Unsupported, "make a probe", check.name.clone()))
+    }
+
+    fn secrets(&self, _: &CheckSpec) -> Result<Vec<SecretName>> {
+        Ok(Vec::new())
     }
 }

@@ -9,7 +9,8 @@ use tokio::{sync::watch, time::Instant};
 
 use crate::{
     error::{Error, ErrorKind, Failure, Result},
-    name::{RunId, Target},
+    name::{RunId, SecretName, Target},
+    secret::{Secret, Secrets},
 };
 
 /// The idempotency key of a call: which run, which step, which attempt. Backends write it into
@@ -51,12 +52,13 @@ pub struct Context {
     cancel: Cancel,
     deadline: Option<Instant>,
     log: Arc<dyn EffectLog>,
+    secrets: Option<Arc<Secrets>>,
 }
 
 impl Context {
     /// A context whose effects are journaled in `log`.
     pub fn new(target: Target, key: Key, log: Arc<dyn EffectLog>) -> Self {
-        Self { target, key, cancel: Cancel::never(), deadline: None, log }
+        Self { target, key, cancel: Cancel::never(), deadline: None, log, secrets: None }
     }
 
     /// A context without journal: for looking at an environment, and for tests of a backend.
@@ -82,6 +84,17 @@ impl Context {
         let deadline = Instant::now() + timeout;
         self.deadline = Some(self.deadline.map_or(deadline, |set| set.min(deadline)));
         self
+    }
+
+    /// The same with the secrets of the release that is worked on.
+    pub fn with_secrets(mut self, secrets: Secrets) -> Self {
+        self.secrets = Some(Arc::new(secrets));
+        self
+    }
+
+    /// A secret of the release that is worked on, where that is known.
+    pub fn secret(&self, name: &SecretName) -> Option<&Secret> {
+        self.secrets.as_ref()?.get(name)
     }
 
     /// The environment that is worked on.

@@ -81,6 +81,10 @@ pub struct Release {
     /// The checks and tests that prove it.
     #[serde(default)]
     pub verification: Verification,
+    /// Fingerprints of the secrets that only its checks use: with other ones it is another release,
+    /// so that each keeps its own.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub check_secrets: BTreeMap<SecretName, Fingerprint>,
     /// Where it was described, in the backend's own form: the same content described in another
     /// directory is the same release. No part of the id.
     #[serde(default, skip_serializing_if = "Value::is_null")]
@@ -141,6 +145,10 @@ impl Release {
         let mut release = Self::new(spec.project.clone(), spec.version.clone(), services)?;
         release.resources = spec.resources.clone();
         release.verification = spec.verification.clone();
+        release.check_secrets = seal.secrets.clone();
+        release.check_secrets.retain(|name, _| {
+            !release.services.values().any(|service| service.secrets.contains_key(name))
+        });
         release.provenance = spec.provenance.clone();
         release.sources = seal.sources.clone();
         release.id = release.content_id()?;
@@ -164,6 +172,7 @@ impl Release {
             services,
             resources: Value::Null,
             verification: Verification::default(),
+            check_secrets: BTreeMap::new(),
             provenance: Value::Null,
             sources: BTreeMap::new(),
         };
@@ -183,7 +192,8 @@ impl Release {
 
     /// The names of all secrets that it uses.
     pub fn secret_names(&self) -> BTreeSet<&SecretName> {
-        self.services.values().flat_map(|service| service.secrets.keys()).collect()
+        let of_services = self.services.values().flat_map(|service| service.secrets.keys());
+        of_services.chain(self.check_secrets.keys()).collect()
     }
 
     /// Whether the id is that of the content: false for a file that was changed by hand.

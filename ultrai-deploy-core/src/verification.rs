@@ -9,7 +9,7 @@ use serde_json::Value;
 use crate::{
     error::{Error, ErrorKind, Result},
     health::{HealthProbe, Timing},
-    name::ServiceName,
+    name::{SecretName, ServiceName},
 };
 
 /// Checks and tests of a release.
@@ -93,6 +93,13 @@ pub trait ProbeSource: fmt::Debug + Send + Sync + 'static {
     /// # Errors
     /// [`ErrorKind::Invalid`] when the description is not understood.
     fn probe(&self, check: &CheckSpec) -> Result<Arc<dyn HealthProbe>>;
+
+    /// The secrets that its probe needs. They are kept with the release: a rollback proves the old
+    /// one with its own.
+    ///
+    /// # Errors
+    /// As for [`probe`](ProbeSource::probe).
+    fn secrets(&self, check: &CheckSpec) -> Result<Vec<SecretName>>;
 }
 
 /// No probes: for releases that are proven by what their backend declares and by tests.
@@ -108,6 +115,10 @@ impl ProbeSource for NoProbes {
         )
         .with_advice("give the pipeline a probe source")
         .without_effect())
+    }
+
+    fn secrets(&self, _check: &CheckSpec) -> Result<Vec<SecretName>> {
+        Ok(Vec::new())
     }
 }
 

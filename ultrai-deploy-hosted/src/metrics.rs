@@ -15,6 +15,7 @@ use ultrai_deploy_core::{
     Context, Error, ErrorKind, Result,
     clock::{Clock, SystemClock},
     health::{Endpoint, Health, HealthProbe},
+    name::SecretName,
     verification::{CheckSpec, ProbeSource},
 };
 
@@ -138,6 +139,13 @@ impl ProbeSource for Probes {
         let Some(spec) = MetricsSpec::of(check)? else { return self.others.probe(check) };
         let (metrics, clock) = (Arc::clone(&self.metrics), Arc::clone(&self.clock));
         Ok(Arc::new(Probe { name: check.name.clone(), metrics, clock, spec }))
+    }
+
+    fn secrets(&self, check: &CheckSpec) -> Result<Vec<SecretName>> {
+        if MetricsSpec::of(check)?.is_some() {
+            return Ok(Vec::new());
+        }
+        self.others.secrets(check)
     }
 }
 

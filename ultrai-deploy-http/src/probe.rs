@@ -62,16 +62,17 @@ impl HttpProbe {
         Ok(Self { name, spec, client, secrets, timeout })
     }
 
-    async fn headers(&self) -> Result<(HeaderMap, Redactor)> {
+    async fn headers(&self, cx: &Context) -> Result<(HeaderMap, Redactor)> {
         let mut headers = HeaderMap::new();
         let mut used = Secrets::new();
         for (name, value) in &self.spec.request_headers {
             headers.insert(header_name(name.as_str())?, header_value(value.as_str())?);
         }
         for (name, secret) in &self.spec.secret_headers {
-            let value = match &self.secrets {
-                Some(source) => source.get(secret).await?,
-                None => None,
+            let value = match (cx.secret(secret), &self.secrets) {
+                (Some(own), _) => Some(own.clone()),
+                (None, Some(source)) => source.get(secret).await?,
+                (None, None) => None,
             }
             .ok_or_else(|| invalid(format!("secret {secret} of `{}` has no value", self.name)))?;
             let mut text = header_value(value.expose())?;
@@ -97,7 +98,7 @@ impl HealthProbe for HttpProbe {
                 Located::Nowhere(why) => return Ok(Health::Pending { why, evidence: Vec::new() }),
             },
         };
-        let (headers, redactor) = cx.bounded(self.headers()).await?;
+        let (headers, redactor) = cx.bounded(self.headers(cx)).await?;
         let look = async { Ok(self.client.get(&url, headers, within(self.timeout)).await) };
         let answer = match cx.bounded(look).await? {
             Ok(answer) => answer,

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use ultrai_deploy_core::{
     Error, ErrorKind, Result,
     health::HealthProbe,
+    name::SecretName,
     secret::SecretSource,
     verification::{CheckSpec, ProbeSource},
 };
@@ -28,7 +29,8 @@ impl Probes {
         Self { client, secrets: None }
     }
 
-    /// Sets where the values of secret headers come from; asked anew at each look.
+    /// Sets where the values of secret headers come from that the context of a look does not have;
+    /// asked anew at each look.
     pub fn with_secrets(mut self, secrets: Arc<dyn SecretSource>) -> Self {
         self.secrets = Some(secrets);
         self
@@ -61,6 +63,13 @@ impl ProbeSource for Probes {
                 timeout,
             )?),
             ProbeSpec::Tcp(tcp) => Arc::new(TcpProbe::new(&check.name, tcp, timeout)),
+        })
+    }
+
+    fn secrets(&self, check: &CheckSpec) -> Result<Vec<SecretName>> {
+        Ok(match ProbeSpec::of(check)? {
+            ProbeSpec::Http(http) => http.secret_headers.values().cloned().collect(),
+            ProbeSpec::Tcp(_) => Vec::new(),
         })
     }
 }

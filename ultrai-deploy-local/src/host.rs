@@ -76,9 +76,14 @@ impl Host {
         let secrets = if sealed.secrets.is_empty() {
             Secrets::new()
         } else {
-            self.releases.secrets(&release.id).await?
+            self.secrets_of(release).await?
         };
         Ok(Definition { name: name.clone(), release: release.id.clone(), sealed, service, secrets })
+    }
+
+    /// The secrets that were kept with a release.
+    pub(crate) async fn secrets_of(&self, release: &Release) -> Result<Secrets> {
+        self.releases.secrets(&release.id).await
     }
 
     /// Makes an instance of a service and starts it; adopts what an earlier attempt began.

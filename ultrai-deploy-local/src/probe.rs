@@ -99,6 +99,7 @@ pub(crate) async fn wait_for(
 ) -> Result<()> {
     let mut check = check(&host.instances, probes, release, &instance.service)?;
     check.timing.stability = Duration::ZERO;
+    let cx = &cx.clone().with_secrets(host.secrets_of(release).await?);
     let result = wait_until_healthy(cx, &check, &endpoint(Role::Staged, instance)).await?;
     if result.passed() {
         return Ok(());

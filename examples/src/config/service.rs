@@ -101,8 +101,12 @@ impl Service {
     }
 
     pub(super) fn secrets(&self) -> impl Iterator<Item = &SecretName> {
-        let of_health = self.health.iter().flat_map(|health| health.request.secrets());
-        self.secrets.iter().chain(of_health)
+        self.secrets.iter().chain(self.secrets_of_health())
+    }
+
+    /// The secrets that its declared check needs.
+    pub fn secrets_of_health(&self) -> impl Iterator<Item = &SecretName> {
+        self.health.iter().flat_map(|health| health.request.secrets())
     }
 }
 

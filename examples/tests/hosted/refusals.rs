@@ -101,7 +101,7 @@ async fn tests_run_as_jobs_and_count() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_secret_without_a_value() {
     let shop = Shop::<railway::World>::new().await;
-    fs::write(shop.path("production.env"), "REGION=eu\n").unwrap();
+    shop.write_env("REGION=eu\n");
     let told = shop.deploy("1.0.0", 2).to_string();
     assert!(told.contains("no source has DATABASE_URL"), "{told}");
     assert!(shop.world().inside("api").image.is_none());

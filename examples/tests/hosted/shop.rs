@@ -2,6 +2,7 @@
 
 use std::{
     fs,
+    os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     process::{Child, Command, Output, Stdio},
     sync::{Mutex, MutexGuard},
@@ -39,9 +40,15 @@ impl<P: Platform> Shop<P> {
             shop.world().set_variable(service, "BY_HAND", "kept");
         }
         fs::write(shop.path("deploy.toml"), shop.configuration("")).unwrap();
-        fs::write(shop.path("production.env"), format!("DATABASE_URL={SECRET}\nREGION=eu\n"))
-            .unwrap();
+        shop.write_env(&format!("DATABASE_URL={SECRET}\nREGION=eu\n"));
         shop
+    }
+
+    /// Writes `production.env`, for its owner only: it holds a secret.
+    pub fn write_env(&self, text: &str) {
+        let path = self.path("production.env");
+        fs::write(&path, text).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
     }
 
     /// deploy.toml; `more` stands at its end.

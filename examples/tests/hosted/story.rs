@@ -60,7 +60,7 @@ fn story<P: Platform>(shop: &Shop<P>) {
 
     // A secret that changes is brought, too.
     let changed = format!("DATABASE_URL={SECRET}-2\nREGION=eu\n");
-    fs::write(shop.path("production.env"), changed).unwrap();
+    shop.write_env(&changed);
     assert_eq!(shop.deploy("1.0.0", 0)["ending"]["changed"], true);
     let started_with = shop.world().inside("api").started_with;
     assert_eq!(started_with["DATABASE_URL"], format!("{SECRET}-2"));

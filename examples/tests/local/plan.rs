@@ -125,9 +125,9 @@ fn no_plan_shows_a_secret() {
         format!("secrets = [\"TOKEN\"]\n{text}[environments.production]\nenv_files = [\".env\"]\n"),
     )
     .unwrap();
-    fs::write(app.path(".env"), "TOKEN=first-value-of-it\n").unwrap();
+    app.write_env(".env", "TOKEN=first-value-of-it\n");
     app.deploy("1.0.0", 0);
-    fs::write(app.path(".env"), "TOKEN=second-value-of-it\n").unwrap();
+    app.write_env(".env", "TOKEN=second-value-of-it\n");
     let plan = app.expect(0, &["plan", "--tag", "1.0.0", "--save", "plan.json"]);
     assert_eq!(
         plan["services"]["web"]["configuration"],
@@ -135,7 +135,7 @@ fn no_plan_shows_a_secret() {
     );
     let saved = fs::read_to_string(app.path("plan.json")).unwrap();
     assert!(!format!("{plan}{saved}").contains("value-of-it"));
-    fs::write(app.path(".env"), "TOKEN=third-value-of-it\n").unwrap();
+    app.write_env(".env", "TOKEN=third-value-of-it\n");
     let refused = app.expect(1, &["deploy", "--plan", "plan.json"]).to_string();
     assert!(refused.contains("web: secret TOKEN changed"), "{refused}");
     assert!(!refused.contains("value-of-it"), "{refused}");

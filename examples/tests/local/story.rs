@@ -112,8 +112,8 @@ fn tests_of_local_processes() {
 #[test]
 fn the_later_one_of_two_env_files_wins() {
     let app = App::new();
-    fs::write(app.path("one.env"), "TOKEN=one\n").unwrap();
-    fs::write(app.path("two.env"), "TOKEN=two\n").unwrap();
+    app.write_env("one.env", "TOKEN=one\n");
+    app.write_env("two.env", "TOKEN=two\n");
     let more = "[environments.production]\nenv_files = [\"one.env\", \"two.env\"]\n\
                 [[test]]\nname = \"token\"\nservice = \"web\"\nwhen = \"post\"\n\
                 command = [\"sh\", \"-c\", \"test $TOKEN = two\"]\n";

@@ -16,6 +16,7 @@ use crate::{
     name::ServiceName,
     redact::Redactor,
     release::{Origin, Release, ReleaseService},
+    secret::Secrets,
     verification::When,
     waiting::{CheckResult, wait_until_healthy, watch_that_it_stays_well},
 };
@@ -179,6 +180,14 @@ impl Parts {
             .collect()
     }
 
+    /// The secrets that were kept with a release; none where it was never stored.
+    async fn secrets_with(&self, release: &Release) -> Result<Secrets> {
+        match self.releases.secrets(&release.id).await {
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(Secrets::new()),
+            found => found,
+        }
+    }
+
     /// Looks at all `checks` side by side.
     pub(super) async fn look_at(
         &self,
@@ -189,6 +198,7 @@ impl Parts {
         patience: Patience,
         log: Option<&Recorder>,
     ) -> Result<Proof> {
+        let cx = &cx.clone().with_secrets(self.secrets_with(release).await?);
         let endpoints = cx.bounded(self.deployer.endpoints(cx, release, role)).await?;
         let mut proof = Proof::default();
         let mut waits = FuturesUnordered::new();

@@ -1,6 +1,10 @@
 //! From a spec to a sealed, stored release and its binding plan: configure, build, push.
 
-use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::PathBuf,
+    sync::Arc,
+};
 
 use super::{Driver, Parts, driver::Job};
 use crate::{
@@ -122,7 +126,7 @@ impl Found {
         let names: Vec<_> = self.missing.iter().map(SecretName::as_str).collect();
         let message = format!("no source has {}", names.join(", "));
         Err(Error::new(ErrorKind::Invalid, "read the secrets", message)
-            .with_advice("set them in the environment or in an env file")
+            .with_advice("set them in the environment, in a dotenv file or in a secret source")
             .without_effect())
     }
 }
@@ -130,19 +134,21 @@ impl Found {
 impl Parts {
     pub(super) async fn find_secrets(&self, cx: &Context, spec: &ReleaseSpec) -> Result<Found> {
         let mut found = Found { secrets: Secrets::new(), missing: Vec::new() };
-        for name in spec.services.values().flat_map(|service| &service.secrets) {
-            if found.secrets.contains_key(name) || found.missing.contains(name) {
-                continue;
-            }
+        let of_services = spec.services.values().flat_map(|service| &service.secrets).cloned();
+        let mut names: BTreeSet<SecretName> = of_services.collect();
+        for check in &spec.verification.checks {
+            names.extend(self.probes.secrets(check)?);
+        }
+        for name in names {
             let value = match &self.secrets {
-                Some(source) => cx.bounded(source.get(name)).await?,
+                Some(source) => cx.bounded(source.get(&name)).await?,
                 None => None,
             };
             match value {
                 Some(value) => {
-                    found.secrets.insert(name.clone(), value);
+                    found.secrets.insert(name, value);
                 }
-                None => found.missing.push(name.clone()),
+                None => found.missing.push(name),
             }
         }
         Ok(found)

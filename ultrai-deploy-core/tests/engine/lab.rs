@@ -339,6 +339,10 @@ impl ProbeSource for Probes {
     fn probe(&self, check: &CheckSpec) -> Result<Arc<dyn HealthProbe>> {
         Ok(Arc::new(Told(check.probe.clone(), tokio::time::Instant::now())))
     }
+
+    fn secrets(&self, _: &CheckSpec) -> Result<Vec<SecretName>> {
+        Ok(Vec::new())
+    }
 }
 
 #[derive(Debug)]

@@ -24,7 +24,7 @@ use ultrai_deploy_core::{
     evidence::{Evidence, EvidenceKind},
     file,
     health::{Endpoint, Health, HealthProbe, Timing},
-    name::{EnvironmentName, ProjectName, ServiceName, Target},
+    name::{EnvironmentName, ProjectName, SecretName, ServiceName, Target},
     release::{Release, ReleaseService},
     release_store::ReleaseStore,
     secret::Secrets,
@@ -217,6 +217,10 @@ impl ProbeSource for Probes {
     fn probe(&self, check: &CheckSpec) -> Result<Arc<dyn HealthProbe>> {
         assert_eq!(check.probe, json!("answers 200"));
         Ok(Arc::new(Answers))
+    }
+
+    fn secrets(&self, _: &CheckSpec) -> Result<Vec<SecretName>> {
+        Ok(Vec::new())
     }
 }
 

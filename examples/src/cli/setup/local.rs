@@ -81,6 +81,9 @@ impl Plan<'_> {
             let inside = file.to_string_lossy().into_owned();
             spec.files.insert(inside, self.config.directory().join(file));
         }
+        spec.secrets.extend(service.secrets_of_health().cloned());
+        spec.secrets.sort();
+        spec.secrets.dedup();
         spec.depends_on.clone_from(&service.depends_on);
         Ok(spec)
     }

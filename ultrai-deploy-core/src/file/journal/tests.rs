@@ -11,7 +11,7 @@ use crate::{
     health::HealthProbe,
     journal::{Event, Journal as _},
     memory::{self, World},
-    name::{EnvironmentName, ProjectName, ServiceName, Target},
+    name::{EnvironmentName, ProjectName, SecretName, ServiceName, Target},
     pipeline::{BackupPolicy, DeployRequest, Pipeline, Policy},
     spec::{ReleaseSpec, ServiceSpec},
     verification::{CheckSpec, ProbeSource},
@@ -84,6 +84,10 @@ struct NoProbes;
 impl ProbeSource for NoProbes {
     fn probe(&self, _: &CheckSpec) -> Result<Arc<dyn HealthProbe>> {
         Err(Error::new(ErrorKind::Unsupported, "probe", "there are no checks"))
+    }
+
+    fn secrets(&self, _: &CheckSpec) -> Result<Vec<SecretName>> {
+        Ok(Vec::new())
     }
 }
 
