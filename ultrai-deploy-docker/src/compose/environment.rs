@@ -158,9 +158,8 @@ impl EnvFile<'_> {
             self.field.problem(format!("the env file {} {why}", path.display()))
         })?;
         if self.raw {
-            let read = dotenv::parse_raw(&text);
-            let read = read.map_err(|error| in_file(&path, error, &self.field))?;
-            return Ok(read.into_iter().map(|(name, value)| hidden(scope, name, value)).collect());
+            let read = dotenv::parse_raw_hiding(&text, &|name| scope.variables.is_secret(name));
+            return read.map_err(|error| in_file(&path, error, &self.field));
         }
         let own = |name: &str| own.get(name).cloned().flatten();
         let real = |name: &str| {
@@ -177,12 +176,6 @@ impl EnvFile<'_> {
         let entries = scope.variables.dotenv(&text, &real, &shown);
         entries.map_err(|error| in_file(&path, error, &self.field))
     }
-}
-
-fn hidden(scope: &Scope<'_>, name: String, real: String) -> (String, Entry) {
-    let shown =
-        if scope.variables.is_secret(&name) { secret::placeholder(&name) } else { real.clone() };
-    (name, Entry { real, shown })
 }
 
 fn in_file(path: &std::path::Path, error: dotenv::DotenvError, field: &Field<'_>) -> Problem {
