@@ -32,11 +32,11 @@ use indexmap::IndexMap;
 
 pub use self::escape::quote;
 use self::{
-    reader::{Written, forbidden_characters, statements},
+    reader::{Statement, Written, forbidden_characters, statements},
     scope::Scope,
 };
 use crate::{
-    interpolate::{Failure, Value, interpolate},
+    interpolate::{Failure, LONGEST, Value, interpolate},
     placeholder::names_in,
 };
 
@@ -127,34 +127,49 @@ pub fn parse_hiding(
     shown: &dyn Fn(&str) -> Option<Value>,
     is_secret: &dyn Fn(&str) -> bool,
 ) -> Result<IndexMap<String, Entry>, DotenvError> {
-    read(text, real, shown, is_secret).or_first_error()
+    let earlier = IndexMap::new();
+    read(text, &Outside { real, shown, is_secret, earlier: &earlier }).or_first_error()
 }
 
-/// As [`parse_hiding`], which goes on after a line that is not understood: all that is wrong with
+/// What a dotenv file can refer to besides its own earlier lines, and what of it is secret.
+#[derive(Clone, Copy)]
+pub struct Outside<'a> {
+    /// The values of the variables that win over those of all lines.
+    pub real: &'a dyn Fn(&str) -> Option<String>,
+    /// What takes the place of these variables; placeholders for secrets.
+    pub shown: &'a dyn Fn(&str) -> Option<Value>,
+    /// The names of secrets.
+    pub is_secret: &'a dyn Fn(&str) -> bool,
+    /// The variables of earlier files, which those of earlier lines win over.
+    pub earlier: &'a IndexMap<String, Entry>,
+}
+
+impl fmt::Debug for Outside<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Outside").field("earlier", self.earlier).finish_non_exhaustive()
+    }
+}
+
+/// Reads a dotenv file, and goes on after a line that is not understood: all that is wrong with
 /// the file is told at once. A quote that is not closed ends the file.
-pub fn read(
-    text: &str,
-    real: &dyn Fn(&str) -> Option<String>,
-    shown: &dyn Fn(&str) -> Option<Value>,
-    is_secret: &dyn Fn(&str) -> bool,
-) -> Reading {
+pub fn read(text: &str, outside: &Outside<'_>) -> Reading {
     let (statements, mut errors) = statements(text);
-    let mut scope = Scope { real, shown, is_secret, entries: IndexMap::new() };
-    for statement in statements {
-        let (name, line) = (statement.name, statement.line);
-        let expanded = match statement.written {
-            Written::Inherited => {
-                scope.inherit(&name, line);
-                continue;
-            }
+    let mut scope = Scope::new(outside);
+    for Statement { name, line, written } in statements {
+        let expanded = match written {
+            Written::Inherited => match scope.inherited(&name) {
+                Some(values) => Ok(values),
+                None => continue,
+            },
             Written::Literal(value) => Ok((value.clone(), value)),
             Written::Interpolated(text) => expand(&text, &|name| scope.real(name))
                 .and_then(|real| Ok((real, expand(&text, &|name| scope.shown(name))?))),
         };
-        match expanded {
-            Ok((real, shown)) => scope.set(&name, Entry { real, shown, line }),
-            Err(what) => errors
-                .push(DotenvError { line, message: format!("in the value of {name}, {what}") }),
+        let set = expanded
+            .map_err(|what| format!("in the value of {name}, {what}"))
+            .and_then(|(real, shown)| scope.set(&name, Entry { real, shown, line }));
+        if let Err(message) = set {
+            errors.push(DotenvError { line, message });
         }
     }
     errors.sort_by_key(|error| error.line);
@@ -177,6 +192,7 @@ pub(crate) fn expand(text: &str, lookup: &dyn Fn(&str) -> Option<Value>) -> Resu
                 _ => format!("{name} is required"),
             }
         }
+        Failure::TooLong => format!("the text grows past {} MiB", LONGEST >> 20),
         Failure::Syntax(_) => "a `${` is not closed or not understood; write $$ for a dollar, or \
              put the value in single quotes"
             .to_owned(),
@@ -203,8 +219,9 @@ pub fn parse_raw_hiding(
     if let Some(error) = forbidden_characters(text).into_iter().next() {
         return Err(error);
     }
-    let (real, shown) = (|_: &str| None, |_: &str| None);
-    let mut scope = Scope { real: &real, shown: &shown, is_secret, entries: IndexMap::new() };
+    let earlier = IndexMap::new();
+    let outside = Outside { real: &|_| None, shown: &|_| None, is_secret, earlier: &earlier };
+    let mut scope = Scope::new(&outside);
     for (number, text) in text.strip_prefix('\u{FEFF}').unwrap_or(text).split('\n').enumerate() {
         let line = number + 1;
         let text = text.strip_suffix('\r').unwrap_or(text).trim_start();
@@ -219,7 +236,10 @@ pub fn parse_raw_hiding(
             let message = "a name without white space must stand before the `=`".to_owned();
             return Err(DotenvError { line, message });
         }
-        scope.set(name, Entry { real: value.to_owned(), shown: value.to_owned(), line });
+        let value = value.to_owned();
+        scope
+            .set(name, Entry { real: value.clone(), shown: value, line })
+            .map_err(|message| DotenvError { line, message })?;
     }
     Ok(scope.entries)
 }

@@ -26,7 +26,13 @@ pub enum Failure {
     },
     /// Braces that are not closed, or hold no name.
     Syntax(String),
+    /// The text grows longer than [`LONGEST`].
+    TooLong,
 }
+
+/// Most bytes that a text can grow to: variables that refer to each other twice double with each
+/// line. The kernel gives no process a variable that is longer than 128 KiB.
+pub const LONGEST: usize = 16 << 20;
 
 /// Why a text that needs all its variables cannot be filled in.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -46,6 +52,9 @@ pub enum Unfilled {
     /// Braces that are not closed, or hold no name.
     #[error("{0}")]
     Syntax(String),
+    /// The text grows longer than [`LONGEST`].
+    #[error("the text grows past {} MiB", LONGEST >> 20)]
+    TooLong,
 }
 
 /// Interpolates `text`, whose variables have to be set where it has no default for them: what a
@@ -64,6 +73,7 @@ pub fn fill(text: &str, lookup: &dyn Fn(&str) -> Option<String>) -> Result<Strin
         (Ok(filled), None) => Ok(filled),
         (Err(Failure::Required { name, message }), _) => Err(Unfilled::Required { name, message }),
         (Err(Failure::Syntax(message)), _) => Err(Unfilled::Syntax(message)),
+        (Err(Failure::TooLong), _) => Err(Unfilled::TooLong),
     }
 }
 
@@ -109,6 +119,9 @@ fn nested(
                 None => unset(name),
             },
             Piece::Choice(choice) => out.push_str(&choice.make(lookup, unset, depth)?),
+        }
+        if out.len() > LONGEST {
+            return Err(Failure::TooLong);
         }
     }
     Ok(out)

@@ -2,43 +2,59 @@
 
 use indexmap::IndexMap;
 
-use super::Entry;
+use super::{Entry, Outside};
 use crate::{interpolate::Value, placeholder::placeholder};
 
-/// The variables from outside, and those of earlier lines.
+/// Most bytes that the values of a file can have together.
+const MOST: usize = 256 << 20;
+
+/// The variables from outside, those of earlier lines, and those of earlier files.
 pub(crate) struct Scope<'a> {
-    /// The values of the variables from outside.
-    pub(crate) real: &'a dyn Fn(&str) -> Option<String>,
-    /// What takes the place of the variables from outside.
-    pub(crate) shown: &'a dyn Fn(&str) -> Option<Value>,
-    pub(crate) is_secret: &'a dyn Fn(&str) -> bool,
+    outside: &'a Outside<'a>,
+    /// The bytes of all values that were set.
+    bytes: usize,
+    /// The variables of the lines so far.
     pub(crate) entries: IndexMap<String, Entry>,
 }
 
-impl Scope<'_> {
+impl<'a> Scope<'a> {
+    pub(crate) fn new(outside: &'a Outside<'a>) -> Self {
+        Self { outside, bytes: 0, entries: IndexMap::new() }
+    }
+
+    /// The value of a variable from outside, and what takes its place.
+    pub(crate) fn inherited(&self, name: &str) -> Option<(String, String)> {
+        Some(((self.outside.real)(name)?, (self.outside.shown)(name)?.text))
+    }
+
     /// The value of a variable; what is outside wins over earlier lines.
     pub(crate) fn real(&self, name: &str) -> Option<Value> {
-        let value = (self.real)(name).or_else(|| Some(self.entries.get(name)?.real.clone()));
-        value.map(|text| Value { empty: text.is_empty(), text })
+        let value = (self.outside.real)(name).or_else(|| Some(self.earlier(name)?.real.clone()))?;
+        Some(Value { empty: value.is_empty(), text: value })
     }
 
     /// What takes the place of a variable.
     pub(crate) fn shown(&self, name: &str) -> Option<Value> {
-        (self.shown)(name).or_else(|| self.entries.get(name).map(Entry::value))
+        (self.outside.shown)(name).or_else(|| self.earlier(name).map(Entry::value))
     }
 
-    /// Sets the variable of a line that has a bare name, if it is set outside.
-    pub(crate) fn inherit(&mut self, name: &str, line: usize) {
-        if let (Some(real), Some(shown)) = ((self.real)(name), (self.shown)(name)) {
-            self.set(name, Entry { real, shown: shown.text, line });
-        }
+    fn earlier(&self, name: &str) -> Option<&Entry> {
+        self.entries.get(name).or_else(|| self.outside.earlier.get(name))
     }
 
     /// Sets a variable; a later line wins, and keeps the place of the earlier.
-    pub(crate) fn set(&mut self, name: &str, mut entry: Entry) {
-        if (self.is_secret)(name) {
+    ///
+    /// # Errors
+    /// The values of the file are too long together.
+    pub(crate) fn set(&mut self, name: &str, mut entry: Entry) -> Result<(), String> {
+        self.bytes += entry.real.len() + entry.shown.len();
+        if self.bytes > MOST {
+            return Err(format!("the values up to here are longer than {} MiB", MOST >> 20));
+        }
+        if (self.outside.is_secret)(name) {
             entry.shown = placeholder(name);
         }
         self.entries.insert(name.to_owned(), entry);
+        Ok(())
     }
 }

@@ -5,6 +5,15 @@ fn variables(text: &str) -> Vec<(String, String)> {
     parse(text, &outside).unwrap().into_iter().collect()
 }
 
+/// Nothing is outside; F is a secret.
+fn read_alone(text: &str) -> Reading {
+    let is_secret = |name: &str| name == "F";
+    let earlier = IndexMap::new();
+    let outside =
+        Outside { real: &|_| None, shown: &|_| None, is_secret: &is_secret, earlier: &earlier };
+    read(text, &outside)
+}
+
 #[test]
 fn every_form_reads_as_compose_reads_it() {
     for (text, expected) in [
@@ -56,14 +65,13 @@ fn errors_name_the_line_and_no_value() {
 #[test]
 fn all_that_is_wrong_is_told_at_once() {
     let text = "A=1\nB C=x\nD=\"d\nd\" x\nE=${\nF=2\n=3\nG='7\nH=8";
-    let nothing = |_: &str| None;
-    let reading = read(text, &nothing, &|_| None, &|name| name == "F");
+    let reading = read_alone(text);
     let lines: Vec<_> = reading.errors.iter().map(|error| error.line).collect();
     assert_eq!(lines, [2, 4, 5, 7, 8], "{:?}", reading.errors);
     let entries = reading.entries.iter().map(|(name, entry)| (name.as_str(), entry.line));
     assert_eq!(Vec::from_iter(entries), [("A", 1), ("F", 6)]);
     assert!(reading.entries["F"].is_secret() && !reading.entries["A"].is_secret());
-    let forbidden = read("A=1\nB=\0\nC=\u{E000}", &nothing, &|_| None, &|_| false);
+    let forbidden = read_alone("A=1\nB=\0\nC=\u{E000}");
     let lines: Vec<_> = forbidden.errors.iter().map(|error| error.line).collect();
     assert_eq!(lines, [2, 3]);
 }
@@ -74,6 +82,17 @@ fn the_message_of_what_is_required_names_its_variables() {
     let error = parse("\nA=${NO:?as long as $SECRET, and $NO}", &outside).unwrap_err();
     let expected = "line 2: in the value of A, NO is required: as long as $SECRET, and ";
     assert_eq!(error.to_string(), expected);
+}
+
+#[test]
+fn earlier_lines_win_over_earlier_files() {
+    let earlier = read_alone("A=file\nF=secret").entries;
+    let outside =
+        Outside { real: &|_| None, shown: &|_| None, is_secret: &|_| false, earlier: &earlier };
+    let entries = read("B=$A\nA=line\nC=$A\nD=$F", &outside).or_first_error().unwrap();
+    let real: Vec<_> = entries.values().map(|entry| entry.real.as_str()).collect();
+    assert_eq!(real, ["file", "line", "line", "secret"]);
+    assert!(entries["D"].is_secret() && !format!("{outside:?}{entries:?}").contains("=secret"));
 }
 
 #[test]
@@ -107,8 +126,13 @@ fn hostile_files_are_read_in_good_time() {
     assert!(parse(&format!("A=\"{long}"), &|_| None).is_err());
     let nested = format!("A={}{}", "${N:-".repeat(100_000), "}".repeat(100_000));
     assert!(parse(&nested, &|_| None).is_err());
+    let mut doubling = "A0=0123456789abcdef\n".to_owned();
+    for line in 1..60 {
+        doubling.push_str(&format!("A{line}=$A{0}$A{0}\n", line - 1));
+    }
+    assert_eq!(read_alone(&doubling).errors[0].line, 22);
     let lines = "=\n".repeat(100_000);
-    assert_eq!(read(&lines, &|_| None, &|_| None, &|_| false).errors.len(), 100_000);
+    assert_eq!(read_alone(&lines).errors.len(), 100_000);
 }
 
 #[test]

@@ -163,17 +163,13 @@ impl EnvFile<'_> {
         }
         let own = |name: &str| own.get(name).cloned().flatten();
         let real = |name: &str| {
-            let written = own(name).map(|text| {
+            own(name).map(|text| {
                 // What cannot be revealed stays as it is.
                 secret::substitute(&text, |name| scope.variables.real(name)).unwrap_or(text)
-            });
-            written.or_else(|| earlier.get(name).map(|entry| entry.real.clone()))
+            })
         };
-        let shown = |name: &str| {
-            let written = own(name).map(|text| Value { empty: text.is_empty(), text });
-            written.or_else(|| earlier.get(name).map(Entry::value))
-        };
-        let entries = scope.variables.dotenv(&text, &real, &shown);
+        let shown = |name: &str| own(name).map(|text| Value { empty: text.is_empty(), text });
+        let entries = scope.variables.dotenv(&text, &real, &shown, earlier);
         entries.map_err(|error| in_file(&path, error, &self.field))
     }
 }
