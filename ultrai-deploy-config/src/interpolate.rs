@@ -1,7 +1,9 @@
 //! `$NAME` and `${NAME…}` in values, as Compose reads them.
 //!
 //! The earliest operator in the braces wins; defaults, errors and replacements are interpolated
-//! themselves; `$$` is a dollar; a `$` that begins nothing stays.
+//! themselves, where they are used; `$$` is a dollar; a `$` that begins nothing stays.
+
+use std::collections::BTreeSet;
 
 /// What is known of a variable.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,7 +26,13 @@ pub enum Failure {
     },
     /// Braces that are not closed, or hold no name.
     Syntax(String),
+    /// The text grows longer than [`LONGEST`].
+    TooLong,
 }
+
+/// Most bytes that a text can grow to: variables that refer to each other twice double with each
+/// line. The kernel gives no process a variable that is longer than 128 KiB.
+pub const LONGEST: usize = 16 << 20;
 
 /// Why a text that needs all its variables cannot be filled in.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -44,6 +52,9 @@ pub enum Unfilled {
     /// Braces that are not closed, or hold no name.
     #[error("{0}")]
     Syntax(String),
+    /// The text grows longer than [`LONGEST`].
+    #[error("the text grows past {} MiB", LONGEST >> 20)]
+    TooLong,
 }
 
 /// Interpolates `text`, whose variables have to be set where it has no default for them: what a
@@ -62,6 +73,7 @@ pub fn fill(text: &str, lookup: &dyn Fn(&str) -> Option<String>) -> Result<Strin
         (Ok(filled), None) => Ok(filled),
         (Err(Failure::Required { name, message }), _) => Err(Unfilled::Required { name, message }),
         (Err(Failure::Syntax(message)), _) => Err(Unfilled::Syntax(message)),
+        (Err(Failure::TooLong), _) => Err(Unfilled::TooLong),
     }
 }
 
@@ -81,103 +93,186 @@ pub fn interpolate(
     nested(text, lookup, unset, 0)
 }
 
+/// The names of all variables that `text` refers to, those in defaults, errors and replacements
+/// included.
+///
+/// # Errors
+/// The first thing that is wrong.
+pub fn names(text: &str) -> Result<BTreeSet<String>, Failure> {
+    let mut found = BTreeSet::new();
+    collect(text, &mut found, 0)?;
+    Ok(found)
+}
+
 fn nested(
     text: &str,
     lookup: &dyn Fn(&str) -> Option<Value>,
     unset: &mut dyn FnMut(&str),
     depth: usize,
 ) -> Result<String, Failure> {
-    if depth > DEEPEST {
-        return Err(Failure::Syntax(format!("variables are nested deeper than {DEEPEST} levels")));
-    }
     let mut out = String::with_capacity(text.len());
-    let mut rest = text;
-    while let Some((before, after)) = rest.split_once('$') {
-        out.push_str(before);
-        if let Some(after) = after.strip_prefix('$') {
-            out.push('$');
-            rest = after;
-        } else if let Some(after) = after.strip_prefix('{') {
-            let end = closing(after).ok_or_else(|| {
-                Failure::Syntax(format!("`${{` in `{text}` is not closed; write $$ for a dollar"))
-            })?;
-            out.push_str(&braced(&after[..end], lookup, unset, depth)?);
-            rest = &after[end + 1..];
-        } else {
-            let length = name_length(after);
-            if length == 0 {
-                out.push('$');
-            } else {
-                out.push_str(&plain(&after[..length], lookup, unset));
-            }
-            rest = &after[length..];
+    for piece in pieces(text, depth)? {
+        match piece? {
+            Piece::Text(text) => out.push_str(text),
+            Piece::Variable(name) => match lookup(name) {
+                Some(value) => out.push_str(&value.text),
+                None => unset(name),
+            },
+            Piece::Choice(choice) => out.push_str(&choice.make(lookup, unset, depth)?),
+        }
+        if out.len() > LONGEST {
+            return Err(Failure::TooLong);
         }
     }
-    out.push_str(rest);
     Ok(out)
 }
 
-fn braced(
-    inner: &str,
-    lookup: &dyn Fn(&str) -> Option<Value>,
-    unset: &mut dyn FnMut(&str),
-    depth: usize,
-) -> Result<String, Failure> {
-    let length = name_length(inner);
-    let (name, operation) = inner.split_at(length);
-    if name.is_empty() {
-        return Err(Failure::Syntax(format!(
-            "`${{{inner}}}` has no variable name; names are letters, digits and _"
-        )));
-    }
-    if operation.is_empty() {
-        return Ok(plain(name, lookup, unset));
-    }
-    let (operator, argument) = if let Some(after) = operation.strip_prefix(':') {
-        let mut chars = after.chars();
-        (chars.next().map(|c| (c, true)), chars.as_str())
-    } else {
-        let mut chars = operation.chars();
-        (chars.next().map(|c| (c, false)), chars.as_str())
-    };
-    let value = lookup(name);
-    let given = |empty_counts: bool| match &value {
-        Some(value) => !(empty_counts && value.empty),
-        None => false,
-    };
-    match operator {
-        Some(('-', or_empty)) => match value.as_ref().filter(|_| given(or_empty)) {
-            Some(value) => Ok(value.text.clone()),
-            None => nested(argument, lookup, unset, depth + 1),
-        },
-        Some(('+', or_empty)) if given(or_empty) => nested(argument, lookup, unset, depth + 1),
-        Some(('+', _)) => Ok(String::new()),
-        Some(('?', or_empty)) => {
-            if let Some(value) = value.as_ref().filter(|_| given(or_empty)) {
-                return Ok(value.text.clone());
+fn collect(text: &str, found: &mut BTreeSet<String>, depth: usize) -> Result<(), Failure> {
+    for piece in pieces(text, depth)? {
+        match piece? {
+            Piece::Text(_) => {}
+            Piece::Variable(name) => drop(found.insert(name.to_owned())),
+            Piece::Choice(choice) => {
+                found.insert(choice.name.to_owned());
+                collect(choice.argument, found, depth + 1)?;
             }
-            let message = nested(argument, lookup, unset, depth + 1)?;
-            Err(Failure::Required { name: name.to_owned(), message })
         }
-        _ => Err(Failure::Syntax(format!(
-            "`${{{inner}}}` is not understood; write ${{NAME}}, ${{NAME:-default}}, \
-             ${{NAME:?error}} or ${{NAME:+replacement}}"
-        ))),
+    }
+    Ok(())
+}
+
+/// What a text is made of.
+enum Piece<'a> {
+    Text(&'a str),
+    Variable(&'a str),
+    Choice(Choice<'a>),
+}
+
+/// `${NAME:-argument}` and the like.
+struct Choice<'a> {
+    name: &'a str,
+    operator: Operator,
+    /// Whether an empty value counts as none.
+    or_empty: bool,
+    argument: &'a str,
+}
+
+enum Operator {
+    Default,
+    Replacement,
+    Required,
+}
+
+impl<'a> Choice<'a> {
+    /// Reads what stands between braces behind a name.
+    fn read(name: &'a str, operation: &'a str) -> Option<Self> {
+        let (or_empty, operation) = match operation.strip_prefix(':') {
+            Some(operation) => (true, operation),
+            None => (false, operation),
+        };
+        let operator = match operation.chars().next()? {
+            '-' => Operator::Default,
+            '+' => Operator::Replacement,
+            '?' => Operator::Required,
+            _ => return None,
+        };
+        Some(Self { name, operator, or_empty, argument: &operation[1..] })
+    }
+
+    fn make(
+        &self,
+        lookup: &dyn Fn(&str) -> Option<Value>,
+        unset: &mut dyn FnMut(&str),
+        depth: usize,
+    ) -> Result<String, Failure> {
+        let given = lookup(self.name).filter(|value| !(self.or_empty && value.empty));
+        let mut argument = || nested(self.argument, lookup, unset, depth + 1);
+        match (&self.operator, given) {
+            (Operator::Default | Operator::Required, Some(value)) => Ok(value.text),
+            (Operator::Default, None) | (Operator::Replacement, Some(_)) => argument(),
+            (Operator::Replacement, None) => Ok(String::new()),
+            (Operator::Required, None) => {
+                let message = argument()?;
+                Err(Failure::Required { name: self.name.to_owned(), message })
+            }
+        }
     }
 }
 
-fn plain(
-    name: &str,
-    lookup: &dyn Fn(&str) -> Option<Value>,
-    unset: &mut dyn FnMut(&str),
-) -> String {
-    lookup(name).map_or_else(
-        || {
-            unset(name);
-            String::new()
-        },
-        |value| value.text,
-    )
+fn pieces(text: &str, depth: usize) -> Result<impl Iterator<Item = PieceResult<'_>>, Failure> {
+    if depth > DEEPEST {
+        return Err(Failure::Syntax(format!("variables are nested deeper than {DEEPEST} levels")));
+    }
+    // Braces do not reach over the end of a line, so that a line is looked through once for the
+    // last of them.
+    let lines = text.split_inclusive('\n');
+    Ok(lines.flat_map(|line| Pieces { line, at: 0, last: line.rfind('}') }))
+}
+
+type PieceResult<'a> = Result<Piece<'a>, Failure>;
+
+/// The pieces of a line.
+struct Pieces<'a> {
+    line: &'a str,
+    at: usize,
+    /// Where the last brace closes.
+    last: Option<usize>,
+}
+
+impl<'a> Iterator for Pieces<'a> {
+    type Item = PieceResult<'a>;
+
+    fn next(&mut self) -> Option<PieceResult<'a>> {
+        let rest = &self.line[self.at..];
+        let Some(after) = rest.strip_prefix('$') else {
+            let end = rest.find('$').unwrap_or(rest.len());
+            self.at += end;
+            return (end > 0).then(|| Ok(Piece::Text(&rest[..end])));
+        };
+        if let Some(inner) = after.strip_prefix('{') {
+            self.at += 2;
+            return Some(self.braced(inner));
+        }
+        let length = name_length(after);
+        self.at += 1 + length;
+        if length > 0 {
+            return Some(Ok(Piece::Variable(&after[..length])));
+        }
+        if after.starts_with('$') {
+            self.at += 1;
+        }
+        Some(Ok(Piece::Text(&rest[..1])))
+    }
+}
+
+impl<'a> Pieces<'a> {
+    /// What stands in braces whose text begins as `inner` does.
+    fn braced(&mut self, inner: &'a str) -> PieceResult<'a> {
+        let (name, behind) = inner.split_at(name_length(inner));
+        let last = self.last.and_then(|last| last.checked_sub(self.at));
+        let Some(end) = closing(inner, last) else {
+            return Err(Failure::Syntax(format!(
+                "`${{{name}` is not closed on its line; write $$ for a dollar"
+            )));
+        };
+        self.at += end + 1;
+        if name.is_empty() {
+            return Err(Failure::Syntax(
+                "`${` must be followed by a variable name; names are letters, digits and _"
+                    .to_owned(),
+            ));
+        }
+        if behind.starts_with('}') {
+            return Ok(Piece::Variable(name));
+        }
+        let choice = Choice::read(name, &inner[name.len()..end]).ok_or_else(|| {
+            Failure::Syntax(format!(
+                "`${{{name}…}}` is not understood; write ${{{name}}}, ${{{name}:-default}}, \
+                 ${{{name}:?error}} or ${{{name}:+replacement}}"
+            ))
+        })?;
+        Ok(Piece::Choice(choice))
+    }
 }
 
 /// Length of the variable name that `text` begins with.
@@ -189,20 +284,37 @@ fn name_length(text: &str) -> usize {
     text.find(|c: char| !(c.is_ascii_alphanumeric() || c == '_')).unwrap_or(text.len())
 }
 
-/// Where the brace that is open at the beginning of `text` closes.
-fn closing(text: &str) -> Option<usize> {
-    let bytes = text.as_bytes();
-    let mut depth = 0_usize;
+/// Where the brace that is open at the beginning of `text` closes; `last` is where the last one of
+/// its line does.
+///
+/// Compose counts braces and passes over the character after each that opens; where that finds no
+/// end, the last brace of the line is it. What takes in more than the braces that pair up would
+/// lose text that stands behind the variable: nothing closes then.
+fn closing(text: &str, last: Option<usize>) -> Option<usize> {
+    let name = name_length(text);
+    if text[name..].starts_with('}') {
+        return Some(name);
+    }
+    let bytes = &text.as_bytes()[..=last?];
+    match pairing(bytes, 1) {
+        Some(end) => pairing(&bytes[..end], 0).is_none().then_some(end),
+        None => pairing(bytes, 0).filter(|end| *end == bytes.len() - 1),
+    }
+}
+
+/// Where the brace that is open at the beginning of `bytes` closes, when as many as `passed_over`
+/// are not looked at behind each that opens.
+fn pairing(bytes: &[u8], passed_over: usize) -> Option<usize> {
+    let mut open = 1_usize;
     let mut at = 0;
     while at < bytes.len() {
         match bytes[at] {
-            b'$' if bytes.get(at + 1) == Some(&b'$') => at += 1,
-            b'$' if bytes.get(at + 1) == Some(&b'{') => {
-                depth += 1;
-                at += 1;
+            b'{' => {
+                open += 1;
+                at += passed_over;
             }
-            b'}' if depth == 0 => return Some(at),
-            b'}' => depth -= 1,
+            b'}' if open == 1 => return Some(at),
+            b'}' => open -= 1,
             _ => {}
         }
         at += 1;
@@ -211,62 +323,4 @@ fn closing(text: &str) -> Option<usize> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn run(text: &str) -> Result<String, Failure> {
-        let lookup = |name: &str| match name {
-            "A" => Some(Value { text: "a".into(), empty: false }),
-            "EMPTY" => Some(Value { text: String::new(), empty: true }),
-            _ => None,
-        };
-        interpolate(text, &lookup, &mut |_| {})
-    }
-
-    #[test]
-    fn every_form_reads_as_compose_reads_it() {
-        for (text, expected) in [
-            ("$A-${A}", "a-a"),
-            ("${EMPTY:-d}|${EMPTY-d}", "d|"),
-            ("${NO:-d}|${NO-d}", "d|d"),
-            ("${A:+r}|${EMPTY:+r}|${EMPTY+r}|${NO+r}", "r||r|"),
-            ("${NO:-${EMPTY:-${A}x}}", "ax"),
-            ("$$A $${A}", "$A ${A}"),
-            ("$1 $ 5$", "$1 $ 5$"),
-            ("${NO}", ""),
-            ("${NO:-a:?b}", "a:?b"),
-            ("${A:?must}", "a"),
-            ("pa$$word", "pa$word"),
-        ] {
-            assert_eq!(run(text).unwrap(), expected, "{text}");
-        }
-    }
-
-    #[test]
-    fn what_is_required_is_an_error_with_its_own_message() {
-        let required = Failure::Required { name: "NO".into(), message: "set a please".into() };
-        assert_eq!(run("${NO:?set $A please}").unwrap_err(), required);
-        assert!(run("${EMPTY:?x}").is_err());
-        assert_eq!(run("${EMPTY?x}").unwrap(), "");
-    }
-
-    #[test]
-    fn a_text_that_needs_all_its_variables() {
-        let lookup = |name: &str| (name == "A").then(|| "a".to_owned());
-        let run = |text| fill(text, &lookup);
-        assert_eq!(run("$A-${NO:-d}-${NO:+r}").unwrap(), "a-d-");
-        assert_eq!(run("$A-${NO}-$LATER"), Err(Unfilled::Unset("NO".into())));
-        let required = run("${NO:?say it}").unwrap_err();
-        assert_eq!(required.to_string(), "variable NO is required: say it");
-        assert!(matches!(run("${A"), Err(Unfilled::Syntax(_))));
-    }
-
-    #[test]
-    fn broken_braces_are_errors() {
-        for text in ["${A", "${}", "${A!b}", "${1A}", "${NO:-${A}"] {
-            assert!(matches!(run(text), Err(Failure::Syntax(_))), "{text}");
-        }
-        let deep = format!("{}x{}", "${NO:-".repeat(50_000), "}".repeat(50_000));
-        assert!(matches!(run(&deep), Err(Failure::Syntax(_))));
-    }
-}
+mod tests;

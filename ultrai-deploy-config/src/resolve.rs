@@ -5,6 +5,7 @@ use std::{
     io::ErrorKind as Io,
 };
 
+use indexmap::IndexMap;
 use ultrai_deploy_core::{name::SecretName, secret::Secret};
 
 use crate::{
@@ -127,24 +128,23 @@ impl<'a> Resolving<'a> {
 
     fn file(&mut self, file: &File<'_>) {
         let path = &file.source.path;
-        let own = names(&file.text);
-        let outside = |name: &str| self.outside(name, &own);
-        let read = dotenv::parse_hiding(
+        let above = |name: &str| self.of_above(name);
+        let reading = dotenv::read(
             &file.text,
-            &|name| outside(name).map(|(real, _)| real),
-            &|name| {
-                let (real, shown) = outside(name)?;
-                Some(interpolate::Value { text: shown, empty: real.is_empty() })
+            &dotenv::Outside {
+                real: &|name| above(name).map(|(real, _)| real),
+                shown: &|name| {
+                    let (real, shown) = above(name)?;
+                    Some(interpolate::Value { text: shown, empty: real.is_empty() })
+                },
+                is_secret: &|name| self.is_secret(name),
+                earlier: &self.below(),
             },
-            &|name| self.is_secret(name),
         );
-        let entries = match read {
-            Ok(entries) => entries,
-            Err(error) => {
-                self.problem(Some(Spot::line(path, error.line)), "", &error.message, "");
-                return;
-            }
-        };
+        let dotenv::Reading { entries, errors } = reading;
+        for error in errors {
+            self.problem(Some(Spot::line(path, error.line)), "", &error.message, "");
+        }
         let holds_secrets = file.source.is_secret
             || entries.iter().any(|(name, entry)| self.is_secret(name) && !entry.real.is_empty());
         if let Some(exposed) = file.exposed.filter(|_| holds_secrets) {
@@ -160,17 +160,22 @@ impl<'a> Resolving<'a> {
         }
     }
 
-    /// What a value of a file may refer to beside the lines before it: layers above files, earlier
-    /// files, and the defaults of what the file itself does not set. Real, and with placeholders.
-    fn outside(&self, name: &str, own: &BTreeSet<String>) -> Option<(String, String)> {
-        if let Some((real, _, is_secret)) = self.layers.above(name).pop() {
-            let is_secret = is_secret || self.is_secret(name);
-            let shown = if is_secret { placeholder(name) } else { real.clone() };
-            return Some((real, shown));
-        }
-        let earlier = self.found.get(name)?.last()?;
-        let is_weak = matches!(earlier.origin, Origin::Default(_)) && own.contains(name);
-        (!is_weak).then(|| (earlier.real.clone(), earlier.shown.clone()))
+    /// What the layers above files say of a variable: real, and with a placeholder for a secret.
+    fn of_above(&self, name: &str) -> Option<(String, String)> {
+        let (real, _, is_secret) = self.layers.above(name).pop()?;
+        let is_secret = is_secret || self.is_secret(name);
+        let shown = if is_secret { placeholder(name) } else { real.clone() };
+        Some((real, shown))
+    }
+
+    /// What earlier files and defaults say, which the lines of a file win over.
+    fn below(&self) -> IndexMap<String, dotenv::Entry> {
+        let entry = |(name, candidates): (&String, &Vec<Candidate>)| {
+            let Candidate { real, shown, .. } = candidates.last()?;
+            let (real, shown) = (real.clone(), shown.clone());
+            Some((name.clone(), dotenv::Entry { real, shown, line: 1 }))
+        };
+        self.found.iter().filter_map(entry).collect()
     }
 
     /// The layers above files, for all names that anything speaks of.
@@ -325,10 +330,16 @@ impl<'a> Resolving<'a> {
     }
 }
 
-/// The names that a dotenv file sets; none when it is not understood, which reading it tells.
+/// The names that a dotenv file sets.
 fn names(text: &str) -> BTreeSet<String> {
-    let known = dotenv::parse(text, &|_| Some(String::new()));
-    known.map(|entries| entries.into_keys().collect()).unwrap_or_default()
+    let known = |_: &str| Some(String::new());
+    let outside = dotenv::Outside {
+        real: &known,
+        shown: &|_| Some(interpolate::Value { text: String::new(), empty: true }),
+        is_secret: &|_| false,
+        earlier: &IndexMap::new(),
+    };
+    dotenv::read(text, &outside).entries.into_keys().collect()
 }
 
 /// Variables that mean something to Docker and its tools: nobody has to declare them.

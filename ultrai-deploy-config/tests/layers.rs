@@ -202,8 +202,7 @@ fn a_value_refers_to_what_is_above_or_before_it() {
     };
     assert_eq!(value(&layers, "URL"), "http://a:1");
     assert_eq!(value(&layers, "LATER"), "-");
-    // Compose lets earlier files win over earlier lines; a default is weaker than a line.
-    assert_eq!(value(&layers, "SECOND"), "http://a:2");
+    assert_eq!(value(&layers, "SECOND"), "http://b:2");
     let above = layers.with_process(map(&[("HOST", "c"), ("ULTRAI_PORT", "9")]));
     assert_eq!(value(&above, "URL"), "http://c:9");
     assert_eq!(value(&above, "HOST"), "c");

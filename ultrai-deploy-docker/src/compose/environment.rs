@@ -158,31 +158,20 @@ impl EnvFile<'_> {
             self.field.problem(format!("the env file {} {why}", path.display()))
         })?;
         if self.raw {
-            let read = dotenv::parse_raw(&text);
-            let read = read.map_err(|error| in_file(&path, error, &self.field))?;
-            return Ok(read.into_iter().map(|(name, value)| hidden(scope, name, value)).collect());
+            let read = dotenv::parse_raw_hiding(&text, &|name| scope.variables.is_secret(name));
+            return read.map_err(|error| in_file(&path, error, &self.field));
         }
         let own = |name: &str| own.get(name).cloned().flatten();
         let real = |name: &str| {
-            let written = own(name).map(|text| {
+            own(name).map(|text| {
                 // What cannot be revealed stays as it is.
                 secret::substitute(&text, |name| scope.variables.real(name)).unwrap_or(text)
-            });
-            written.or_else(|| earlier.get(name).map(|entry| entry.real.clone()))
+            })
         };
-        let shown = |name: &str| {
-            let written = own(name).map(|text| Value { empty: text.is_empty(), text });
-            written.or_else(|| earlier.get(name).map(Entry::value))
-        };
-        let entries = scope.variables.dotenv(&text, &real, &shown);
+        let shown = |name: &str| own(name).map(|text| Value { empty: text.is_empty(), text });
+        let entries = scope.variables.dotenv(&text, &real, &shown, earlier);
         entries.map_err(|error| in_file(&path, error, &self.field))
     }
-}
-
-fn hidden(scope: &Scope<'_>, name: String, real: String) -> (String, Entry) {
-    let shown =
-        if scope.variables.is_secret(&name) { secret::placeholder(&name) } else { real.clone() };
-    (name, Entry { real, shown, line: 1 })
 }
 
 fn in_file(path: &std::path::Path, error: dotenv::DotenvError, field: &Field<'_>) -> Problem {

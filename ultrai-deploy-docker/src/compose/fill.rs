@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, fmt::Write, path::PathBuf, sync::Arc};
 
 use super::{
-    interpolate::{Failure, interpolate},
+    interpolate::{Failure, LONGEST, interpolate},
     problem::{LoadError, Problem},
     secret,
     variables::Variables,
@@ -96,6 +96,7 @@ impl Filler<'_> {
             }
             Err(Failure::Required { name, message }) => format!("{name} must be set: {message}"),
             Err(Failure::Syntax(message)) => message,
+            Err(Failure::TooLong) => format!("it grows past {} MiB", LONGEST >> 20),
         };
         self.wrong(at, message);
         None

@@ -8,10 +8,11 @@ use std::{
     sync::Arc,
 };
 
+use indexmap::IndexMap;
 use ultrai_deploy_core::secret::Secret;
 
 use super::{
-    dotenv::{self, Entry},
+    dotenv::{self, DotenvError, Entry, Outside},
     find::read,
     interpolate::Value,
     load::Options,
@@ -53,15 +54,10 @@ impl Variables {
             files.push(beside);
         }
         files.extend(options.env_files.iter().cloned());
-        let mut found = BTreeMap::new();
+        let mut found = IndexMap::new();
         for path in files {
             let text = read(&path)?;
-            let earlier = |name: &str| found.get(name);
-            let parsed = variables.dotenv(
-                &text,
-                &|name| earlier(name).map(|entry: &Entry| entry.real.clone()),
-                &|name| earlier(name).map(Entry::value),
-            );
+            let parsed = variables.dotenv(&text, &|_| None, &|_| None, &found);
             let parsed = parsed.map_err(|error| Problem {
                 position: Some(Position { line: error.line, column: 1 }),
                 ..Problem::of_file(&Arc::new(path.clone()), error.message)
@@ -79,19 +75,21 @@ impl Variables {
     }
 
     /// Reads a dotenv file whose values may refer to these variables, then to what `real` and
-    /// `shown` know.
+    /// `shown` know, then to earlier lines, then to `earlier` files.
     pub(super) fn dotenv(
         &self,
         text: &str,
         real: &dyn Fn(&str) -> Option<String>,
         shown: &dyn Fn(&str) -> Option<Value>,
-    ) -> Result<indexmap::IndexMap<String, Entry>, dotenv::DotenvError> {
-        dotenv::parse_hiding(
-            text,
-            &|name| self.real(name).or_else(|| real(name)),
-            &|name| self.lookup(name).or_else(|| shown(name)),
-            &|name| self.is_secret(name),
-        )
+        earlier: &IndexMap<String, Entry>,
+    ) -> Result<IndexMap<String, Entry>, DotenvError> {
+        let outside = Outside {
+            real: &|name| self.real(name).or_else(|| real(name)),
+            shown: &|name| self.lookup(name).or_else(|| shown(name)),
+            is_secret: &|name| self.is_secret(name),
+            earlier,
+        };
+        dotenv::read(text, &outside).or_first_error()
     }
 
     pub(super) fn is_secret(&self, name: &str) -> bool {

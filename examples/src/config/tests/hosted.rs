@@ -221,7 +221,7 @@ fn every_problem_names_line_field_and_remedy() {
         ),
         (
             render.replace("api:1", "api:${VERSION"),
-            "4:9: services.api.image: `${` in `api:${VERSION` is not closed; \
+            "4:9: services.api.image: `${VERSION` is not closed on its line; \
              write $$ for a dollar",
         ),
         (
