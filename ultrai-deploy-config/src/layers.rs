@@ -110,7 +110,8 @@ impl Layers {
         Resolving::new(self, declaration).run().0
     }
 
-    /// Sets the template of a dotenv file.
+    /// Sets the template of a dotenv file. Its values win over those of files; `{{NAME}}` in them
+    /// stands for what all layers together say.
     pub fn with_template(mut self, path: PathBuf) -> Self {
         self.template = Some(path);
         self

@@ -5,7 +5,8 @@
 //! - [`Layers`]: dotenv files, the variables of an environment, secret sources, the process, the
 //!   command line; in a fixed order, put over each other and checked as a whole.
 //! - [`Configuration`]: what came out, each value with where it comes from.
-//! - [`dotenv`], [`interpolate`]: files and variables in texts, as Compose reads them.
+//! - [`dotenv`], [`interpolate`]: files and variables in texts, as Compose reads them; [`template`]:
+//!   `{{VAR}}` in texts.
 //!
 //! ```
 //! use std::collections::BTreeMap;
@@ -42,6 +43,7 @@ mod problem;
 pub mod reference;
 mod resolve;
 pub mod suggest;
+pub mod template;
 
 pub use crate::{
     compare::{Difference, Side, diff, parity},

@@ -3,6 +3,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     io::ErrorKind as Io,
+    path::Path,
 };
 
 use indexmap::IndexMap;
@@ -17,7 +18,7 @@ use crate::{
     placeholder::{OPEN, placeholder},
     private,
     problem::Problem,
-    suggest,
+    suggest, template,
 };
 
 /// What one layer says of a variable.
@@ -43,6 +44,8 @@ pub(crate) struct Resolving<'a> {
     kept: BTreeSet<String>,
     /// By name; the weakest first.
     found: BTreeMap<String, Vec<Candidate>>,
+    /// What the template fills in, and where.
+    inserted: Vec<(String, Spot)>,
     problems: Vec<Problem>,
     warnings: Vec<String>,
 }
@@ -54,6 +57,7 @@ impl<'a> Resolving<'a> {
             declaration,
             kept: BTreeSet::new(),
             found: BTreeMap::new(),
+            inserted: Vec::new(),
             problems: Vec::new(),
             warnings: Vec::new(),
         }
@@ -74,6 +78,7 @@ impl<'a> Resolving<'a> {
         for file in &files {
             self.file(file);
         }
+        self.template();
         self.refuse_undeclared();
         self.above();
         self.check();
@@ -103,6 +108,11 @@ impl<'a> Resolving<'a> {
     }
 
     fn read(&mut self, source: &'a Source) -> Option<File<'a>> {
+        let (text, exposed) = self.read_file(source)?;
+        Some(File { source, text, exposed })
+    }
+
+    fn read_file(&mut self, source: &Source) -> Option<(String, Option<private::Exposed>)> {
         let contents = match private::read(&source.path) {
             Ok(contents) => contents,
             Err(error) if error.kind() == Io::NotFound && !source.must_exist => return None,
@@ -123,7 +133,7 @@ impl<'a> Resolving<'a> {
                 return None;
             }
         };
-        Some(File { source, text, exposed: contents.exposed })
+        Some((text, contents.exposed))
     }
 
     fn file(&mut self, file: &File<'_>) {
@@ -160,6 +170,59 @@ impl<'a> Resolving<'a> {
         }
     }
 
+    /// The template: a layer over files, whose values are filled in from all layers.
+    fn template(&mut self) {
+        let Some(path) = &self.layers.template else { return };
+        let source = Source { path: path.clone(), must_exist: true, is_secret: false };
+        let Some((text, _)) = self.read_file(&source) else { return };
+        let template = match template::Dotenv::parse(&text) {
+            Ok(template) => template,
+            Err(errors) => return self.template_errors(path, errors),
+        };
+        for statement in template.statements() {
+            let spot = Spot::line(path, statement.line());
+            let names = statement.inserted().map(|name| (name.to_owned(), spot.clone()));
+            self.inserted.extend(names);
+        }
+        let below = self.below();
+        let value = |name: &str| {
+            let below = || below.get(name).map(|one| (one.real.clone(), one.shown.clone()));
+            self.of_above(name).or_else(below)
+        };
+        // What is missing is told with all the rest, and not only for the first time.
+        let or_empty = |name: &str| value(name).unwrap_or_default();
+        let filled = template.fill(&dotenv::Outside {
+            real: &|name| Some(or_empty(name).0),
+            shown: &|name| {
+                let (real, shown) = or_empty(name);
+                Some(interpolate::Value { text: shown, empty: real.is_empty() })
+            },
+            is_secret: &|name| self.is_secret(name),
+            earlier: &below,
+        });
+        let entries = match filled {
+            Ok(entries) => entries,
+            Err(errors) => return self.template_errors(path, errors),
+        };
+        // Where it only repeats what a layer says, that layer is where it comes from.
+        let is_new = |(name, entry): &(String, dotenv::Entry)| {
+            value(name).unwrap_or_default().0 != entry.real
+        };
+        let new: Vec<_> = entries.into_iter().filter(is_new).collect();
+        for (name, entry) in new {
+            let origin = Origin::Template(Spot::line(path, entry.line));
+            let (real, shown) = (entry.real, entry.shown);
+            self.found.entry(name).or_default().push(Candidate { real, shown, origin });
+        }
+    }
+
+    fn template_errors(&mut self, path: &Path, errors: Vec<template::TemplateError>) {
+        for error in errors {
+            let spot = Spot { file: path.to_owned(), line: error.line, column: error.column };
+            self.problem(Some(spot), "", &error.problem.to_string(), "");
+        }
+    }
+
     /// What the layers above files say of a variable: real, and with a placeholder for a secret.
     fn of_above(&self, name: &str) -> Option<(String, String)> {
         let (real, _, is_secret) = self.layers.above(name).pop()?;
@@ -184,6 +247,7 @@ impl<'a> Resolving<'a> {
         let mut names: BTreeSet<String> = self.found.keys().cloned().collect();
         names.extend(self.declaration.variables.keys().cloned());
         names.extend(layers.table.keys().cloned());
+        names.extend(self.inserted.iter().map(|(name, _)| name.clone()));
         names.extend(layers.sources.keys().cloned());
         names.extend(layers.command_line.keys().cloned());
         names.extend(layers.version.iter().map(|_| VERSION.to_owned()));
@@ -218,6 +282,7 @@ impl<'a> Resolving<'a> {
         }
         let table = self.layers.table.iter();
         unknown.extend(table.map(|(name, (_, spot))| (name.clone(), Some(spot.clone()))));
+        unknown.extend(self.inserted.iter().map(|(name, spot)| (name.clone(), Some(spot.clone()))));
         unknown.extend(self.layers.command_line.keys().map(|name| (name.clone(), None)));
         unknown.retain(|(name, _)| !declaration.variables.contains_key(name) && !is_common(name));
         for (name, spot) in unknown {
@@ -245,6 +310,9 @@ impl<'a> Resolving<'a> {
             };
             self.problems.extend(problem);
         }
+        let missing: Vec<_> =
+            self.inserted.iter().filter_map(|one| self.not_inserted(one)).collect();
+        self.problems.extend(missing);
         let names: Vec<_> = self.found.keys().filter(|name| self.holds_secret(name)).collect();
         let bad: Vec<_> = names.into_iter().filter_map(|name| bad_name(name)).collect();
         self.problems.extend(bad);
@@ -288,12 +356,33 @@ impl<'a> Resolving<'a> {
         } else {
             format!(".env.{environment}")
         };
+        let in_template = self.inserted.iter().find(|(inserted, _)| inserted == name);
         let spot = winner.and_then(|winner| winner.origin.spot());
+        let spot = spot.or(in_template.map(|(_, spot)| spot)).or(variable.spot.as_ref());
         Some(Problem {
-            spot: spot.or(variable.spot.as_ref()).cloned(),
+            spot: spot.cloned(),
             name: name.to_owned(),
             what: format!("{what}, and {environment} needs one"),
             remedy: format!("set it in {file}, or as {name} or ULTRAI_{name} in the environment"),
+        })
+    }
+
+    /// What the template fills in, nobody declared, and no layer sets.
+    fn not_inserted(&self, (name, spot): &(String, Spot)) -> Option<Problem> {
+        let is_told = self.declaration.variables.contains_key(name)
+            || self.declaration.is_complete() && self.declaration.undeclared == Undeclared::Refuse;
+        if name == VERSION || self.found.contains_key(name) || is_told {
+            return None;
+        }
+        Some(Problem {
+            spot: Some(spot.clone()),
+            name: name.clone(),
+            what: "it has no value".to_owned(),
+            remedy: format!(
+                "set it in .env.{}, or as {name} or ULTRAI_{name} in the environment, or declare \
+                 it with a default",
+                self.layers.environment
+            ),
         })
     }
 

@@ -330,3 +330,71 @@ fn environments_are_compared_without_telling_secrets() {
     assert_eq!(warnings.lines().count(), 2, "{warnings}");
     assert!(matches!(staging.get("KEY"), Some(Value::Secret(_))));
 }
+
+#[test]
+fn a_template_is_filled_in_from_all_layers() {
+    let template = "# c\nPORT={{PORT}}\nURL=http://{{HOST}}:{{PORT}}/$PATH_OF_IT\n\
+                    DATABASE=mongodb://u:{{PASSWORD}}@db\nOPTIONAL={{OPTIONAL}}\n";
+    let files =
+        directory(&[(".env", "HOST=a\nPATH_OF_IT=x\nPORT=1\n"), (".env.template", template)]);
+    let at = files.path();
+    let port = Variable { kind: Kind::Port, default: Some("8085".into()), ..optional() };
+    let declaration = ["HOST", "PATH_OF_IT", "URL", "OPTIONAL", "DATABASE"]
+        .into_iter()
+        .fold(Declaration::default(), |all, name| all.with(name, optional()))
+        .with("PORT", port)
+        .with("PASSWORD", declared(Variable::secret()));
+    let layers = Layers::new("staging")
+        .with_files(at, [])
+        .with_template(at.join(".env.template"))
+        .with_process(map(&[("ULTRAI_PASSWORD", "a$b #'{{PORT}}\""), ("HOST", "b")]));
+    let found = layers.resolve(&declaration).unwrap();
+    let url = shown(&found, "URL", at);
+    assert_eq!(url, ("http://b:1/x".into(), "template .env.template:3".into()));
+    // What only repeats a layer comes from that layer, and what is not set stays so.
+    assert_eq!(shown(&found, "PORT", at), ("1".into(), ".env:3".into()));
+    assert!(found.get("OPTIONAL").is_none());
+    // A value is not read again, and what is made from a secret is one.
+    assert!(found.get("DATABASE").unwrap().is_secret());
+    assert_eq!(found.get("DATABASE").unwrap().expose(), "mongodb://u:a$b #'{{PORT}}\"@db");
+    let over = layers.with_argument("URL", "http://c");
+    let found = over.resolve(&declaration).unwrap();
+    assert_eq!(shown(&found, "URL", at).0, "http://c");
+}
+
+#[test]
+fn what_is_wrong_with_a_template_is_told_with_its_lines() {
+    let template = "A={{MISSING}}\nB={{NOT_DECLARED}}\nMISPELT=1\nC={{\n";
+    let files = directory(&[(".env.template", template)]);
+    let at = files.path();
+    let layers = Layers::new("staging").with_template(at.join(".env.template"));
+    let declaration = ["A", "B", "C"]
+        .into_iter()
+        .fold(Declaration::default(), |all, name| all.with(name, optional()))
+        .with("MISSPELT", optional())
+        .with("MISSING", declared(Variable::default()));
+    let problems = refused(&layers, &declaration, at);
+    assert!(problems.iter().any(|one| one.starts_with(".env.template:4:")), "{problems:?}");
+
+    write(at, ".env.template", &template.replace("C={{", "C="), 0o600);
+    assert_eq!(
+        refused(&layers, &declaration, at),
+        [
+            ".env.template:1: MISSING: it has no value, and staging needs one; set it in \
+             .env.staging, or as MISSING or ULTRAI_MISSING in the environment",
+            ".env.template:2: NOT_DECLARED: it is not declared; declare it as \
+             [variables.NOT_DECLARED], or take it out",
+            ".env.template:3: MISPELT: it is not declared; did you mean MISSPELT?",
+        ]
+    );
+    // Without a declaration whatever is filled in has to be set.
+    assert_eq!(
+        refused(&layers, &Declaration::default(), at),
+        [
+            ".env.template:1: MISSING: it has no value; set it in .env.staging, or as MISSING or \
+             ULTRAI_MISSING in the environment, or declare it with a default",
+            ".env.template:2: NOT_DECLARED: it has no value; set it in .env.staging, or as \
+             NOT_DECLARED or ULTRAI_NOT_DECLARED in the environment, or declare it with a default",
+        ]
+    );
+}

@@ -184,12 +184,28 @@ impl Config {
     pub fn layers(&self, name: &EnvironmentName, environment: &Environment) -> Layers {
         let files = environment.env_files().cloned();
         let mut layers = Layers::new(name.as_str()).with_files(self.directory(), files);
+        if let Some(template) = self.template_file() {
+            layers = layers.with_template(template);
+        }
         for (variable, value, place) in environment.variables() {
             let spot =
                 Spot { file: self.file.clone(), line: place.line, column: Some(place.column) };
             layers = layers.with_variable(variable, value, spot);
         }
         layers
+    }
+
+    fn template_file(&self) -> Option<PathBuf> {
+        match &self.template {
+            Template::None => None,
+            Template::File(file) => Some(file.clone()),
+            Template::Usual => {
+                let file = self.root.path(".env.template");
+                let text = std::fs::read(&file).ok()?;
+                // Many have one to copy by hand, with nothing to fill in.
+                text.windows(2).any(|two| two == b"{{").then_some(file)
+            }
+        }
     }
 
     /// The environment variables of processes, with what is known in place of `${NAME}`.
