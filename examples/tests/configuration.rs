@@ -101,9 +101,9 @@ fn one_error_names_all_three_before_anything_begins() {
     for problem in [
         "3 problems:",
         ".env.production:2: FRONTEND_PORT: \"threethousand\" is refused; it must be a port from 1",
-        ".env.template:24: JWT_SECRET: it has no value, and production needs one; set it in \
+        ".env.template:22: JWT_SECRET: it has no value, and production needs one; set it in \
          .env.api_keys",
-        ".env.template:26: REDIS_URL: it is not declared; did you mean REDIS_URI?",
+        ".env.template:25: REDIS_URL: it is not declared; did you mean REDIS_URI?",
     ] {
         assert!(said.contains(problem), "{problem}\n{said}");
     }
