@@ -151,6 +151,23 @@ fn random_dotenv_files_are_read_as_compose_reads_them() {
     assert!(read_by_us.len() > files.len() / 2, "the grammar makes too many broken files");
 }
 
+/// Whether a `${` is open at the end of its line.
+fn is_unpaired(text: &str) -> bool {
+    text.lines().any(|line| {
+        line.match_indices("${").any(|(at, _)| {
+            let mut open = 0_usize;
+            !line[at..].chars().any(|c| {
+                match c {
+                    '{' => open += 1,
+                    '}' => open -= 1,
+                    _ => {}
+                }
+                c == '}' && open == 0
+            })
+        })
+    })
+}
+
 #[test]
 fn random_values_are_filled_in_as_compose_does() {
     let Some(oracle) = newer() else { return };
@@ -179,9 +196,7 @@ fn random_values_are_filled_in_as_compose_does() {
     for text in refused.iter().take(REFUSED) {
         let Ok(theirs) = oracle.value(text, &env) else { continue };
         more += 1;
-        let unpaired = text.matches('{').count() != text.matches('}').count()
-            || text.contains("{}")
-            || text.contains("{{");
+        let unpaired = is_unpaired(text) || text.contains("{}") || text.contains("{{");
         if !unpaired || matches!(fill(text), Err(Failure::Required { .. })) {
             writeln!(differences, "{text:?}: we refuse it, theirs {theirs:?}").unwrap();
         }

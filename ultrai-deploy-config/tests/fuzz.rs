@@ -1,7 +1,5 @@
 //! Whatever is read: no panic, no value in an error, and what is written is read back.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
-
 use indexmap::IndexMap;
 use proptest::prelude::*;
 use ultrai_deploy_config::{
