@@ -11,11 +11,12 @@
 //! | line | what Compose makes of it |
 //! |---|---|
 //! | `=value`, `export =value` | a variable without a name |
-//! | `A B` or `A<tab>B=value` | a name with white space |
+//! | `A<tab>B=value` | a name with white space |
 //! | `A="a"b`, `A="a" B=b` | the rest of the line is a statement of its own |
 //! | `A="\012"` and other `\0` that are not three octal digits up to 377 | `\12`: the zero is lost |
 //! | a NUL, or `\0000` in double quotes | a value that ends at it for every process |
-//! | `A=${B:-{}} x}` | what stands behind the variable is lost |
+//! | `A=${B:-{}} x}`, `A=${B:-{x}` | what stands behind the variable is lost, or a brace is |
+//! | `A` without `=` in a file of `format: raw` | nothing |
 //!
 //! A bare name at the very end of a file without a newline is inherited, as it is with one;
 //! Compose makes a variable without a name of it.

@@ -1,7 +1,12 @@
 //! `$NAME` and `${NAME…}` in values, as Compose reads them.
 //!
 //! The earliest operator in the braces wins; defaults, errors and replacements are interpolated
-//! themselves, where they are used; `$$` is a dollar; a `$` that begins nothing stays.
+//! themselves, where they are used; `$$` is a dollar; a `$` that begins nothing stays. This is v5;
+//! v2 makes them also where they are not used, and refuses mistakes in them.
+//!
+//! Compose counts braces in a way of its own. It is followed, but for braces that do not pair up:
+//! there it loses text, and we refuse. Names are ASCII, where Compose takes the sign for Kelvin
+//! for a K.
 
 use std::collections::BTreeSet;
 

@@ -8,11 +8,14 @@
 
 #[path = "oracle/cases.rs"]
 mod cases;
+#[path = "oracle/files.rs"]
+mod files;
 mod oracle;
 
 use std::{fmt::Write as _, thread};
 
-use cases::{DOTENV, OTHERWISE, PROJECTS, RAW, REFUSED, REFUSED_VALUES, UNUSED, VALUES};
+use cases::{OTHERWISE, PROJECTS, RAW, REFUSED, REFUSED_VALUES, UNUSED, VALUES};
+use files::DOTENV;
 use indexmap::IndexMap;
 use oracle::{Format, Oracle, Variables};
 use ultrai_deploy_config::{
@@ -127,8 +130,8 @@ fn read_all(files: &[&str]) -> Result<Variables, String> {
         let shown = |name: &str| real(name).map(|text| Value { empty: text.is_empty(), text });
         let outside =
             Outside { real: &real, shown: &shown, is_secret: &|_| false, earlier: &found };
-        let read = dotenv::read(text, &outside).or_first_error();
-        found.extend(read.map_err(|error| error.to_string())?);
+        let entries = dotenv::read(text, &outside).or_first_error();
+        found.extend(entries.map_err(|error| error.to_string())?);
     }
     Ok(found.into_iter().map(|(name, entry)| (name, entry.real)).collect())
 }

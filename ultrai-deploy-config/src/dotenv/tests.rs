@@ -1,3 +1,5 @@
+use std::fmt::Write as _;
+
 use super::*;
 
 fn variables(text: &str) -> Vec<(String, String)> {
@@ -69,7 +71,7 @@ fn all_that_is_wrong_is_told_at_once() {
     let lines: Vec<_> = reading.errors.iter().map(|error| error.line).collect();
     assert_eq!(lines, [2, 4, 5, 7, 8], "{:?}", reading.errors);
     let entries = reading.entries.iter().map(|(name, entry)| (name.as_str(), entry.line));
-    assert_eq!(Vec::from_iter(entries), [("A", 1), ("F", 6)]);
+    assert_eq!(entries.collect::<Vec<_>>(), [("A", 1), ("F", 6)]);
     assert!(reading.entries["F"].is_secret() && !reading.entries["A"].is_secret());
     let forbidden = read_alone("A=1\nB=\0\nC=\u{E000}");
     let lines: Vec<_> = forbidden.errors.iter().map(|error| error.line).collect();
@@ -128,7 +130,7 @@ fn hostile_files_are_read_in_good_time() {
     assert!(parse(&nested, &|_| None).is_err());
     let mut doubling = "A0=0123456789abcdef\n".to_owned();
     for line in 1..60 {
-        doubling.push_str(&format!("A{line}=$A{0}$A{0}\n", line - 1));
+        writeln!(doubling, "A{line}=$A{0}$A{0}", line - 1).unwrap();
     }
     assert_eq!(read_alone(&doubling).errors[0].line, 22);
     let lines = "=\n".repeat(100_000);

@@ -64,7 +64,7 @@ fn braces_pair_up_as_compose_counts_them() {
 #[test]
 fn names_are_found_where_they_are_not_used_too() {
     let found = names("$A ${B} ${C:-${D:+$E}} $$F ${G?$H}\n$1").unwrap();
-    assert_eq!(Vec::from_iter(found).join(""), "ABCDEGH");
+    assert_eq!(found.into_iter().collect::<String>(), "ABCDEGH");
     assert!(names("${A").is_err());
 }
 

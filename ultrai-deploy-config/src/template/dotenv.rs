@@ -121,7 +121,7 @@ impl Dotenv {
         let mut errors = Vec::new();
         for statement in &self.statements {
             let line = statement.line;
-            match statement.values(&scope, outside) {
+            match statement.values(&scope) {
                 Ok(Some((real, shown))) => {
                     if let Err(message) = scope.set(&statement.name, Entry { real, shown, line }) {
                         errors.push(problem(line, message));
@@ -168,11 +168,7 @@ impl Statement {
     }
 
     /// The real value and the one that is shown; nothing for a name that is not set outside.
-    fn values(
-        &self,
-        scope: &Scope<'_>,
-        outside: &Outside<'_>,
-    ) -> Result<Option<(String, String)>, Vec<Problem>> {
+    fn values(&self, scope: &Scope<'_>) -> Result<Option<(String, String)>, Vec<Problem>> {
         let mut real = Vec::new();
         let mut shown = Vec::new();
         let mut problems = Vec::new();
@@ -182,18 +178,14 @@ impl Statement {
                     real.push(text.clone());
                     shown.push(text.clone());
                 }
-                Insert::Variable(name) => match ((outside.real)(name), (outside.shown)(name)) {
-                    (Some(value), Some(visible)) => {
+                Insert::Variable(name) => {
+                    if let Some((value, visible)) = scope.inherited(name) {
                         real.push(value);
-                        shown.push(visible.text);
+                        shown.push(visible);
+                    } else if !problems.contains(&Problem::Unset(name.clone())) {
+                        problems.push(Problem::Unset(name.clone()));
                     }
-                    _ => {
-                        let unset = Problem::Unset(name.clone());
-                        if !problems.contains(&unset) {
-                            problems.push(unset);
-                        }
-                    }
-                },
+                }
             }
         }
         if !problems.is_empty() {
@@ -264,20 +256,17 @@ fn marked(text: &str, inserts: &mut Vec<Insert>) -> Result<String, &'static str>
 /// What `text` begins with, and what follows its `}}`.
 fn insert(text: &str) -> Option<(Insert, &str)> {
     let text = text.trim_start();
-    let (insert, rest) = match text.chars().next()? {
-        quote @ ('"' | '\'') => {
-            let (literal, rest) = text[1..].split_once(quote)?;
-            (Insert::Literal(literal.to_owned()), rest)
+    let first = text.chars().next()?;
+    let (insert, rest) = if matches!(first, '"' | '\'') {
+        let (literal, rest) = text[1..].split_once(first)?;
+        (Insert::Literal(literal.to_owned()), rest)
+    } else {
+        let is_name = |c: char| c.is_ascii_alphanumeric() || c == '_';
+        let (name, rest) = text.split_at(text.find(|c| !is_name(c)).unwrap_or(text.len()));
+        if name.is_empty() || first.is_ascii_digit() {
+            return None;
         }
-        _ => {
-            let is_name = |c: char| c.is_ascii_alphanumeric() || c == '_';
-            let length = text.find(|c| !is_name(c)).unwrap_or(text.len());
-            let (name, rest) = text.split_at(length);
-            if name.is_empty() || name.starts_with(|c: char| c.is_ascii_digit()) {
-                return None;
-            }
-            (Insert::Variable(name.to_owned()), rest)
-        }
+        (Insert::Variable(name.to_owned()), rest)
     };
     Some((insert, rest.trim_start().strip_prefix("}}")?))
 }

@@ -15,8 +15,11 @@ const DEEPEST: usize = 32;
 /// What is found in tags.
 pub(super) struct Scan<'a> {
     /// The words, and where they begin.
-    pub(super) names: Vec<(usize, &'a str)>,
+    pub(super) names: Words<'a>,
 }
+
+/// Words, and where they begin.
+type Words<'a> = Vec<(usize, &'a str)>;
 
 /// Looks through all tags.
 ///
@@ -105,11 +108,7 @@ fn end_of_raw(text: &str, from: usize) -> Option<usize> {
 }
 
 /// The words of a tag with where they begin, and where the tag's end begins.
-fn words<'a>(
-    text: &'a str,
-    from: usize,
-    close: &str,
-) -> Result<(Vec<(usize, &'a str)>, usize), String> {
+fn words<'a>(text: &'a str, from: usize, close: &str) -> Result<(Words<'a>, usize), String> {
     let mut words = Vec::new();
     let mut parts = 0;
     let mut at = from;

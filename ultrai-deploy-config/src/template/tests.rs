@@ -162,8 +162,8 @@ fn what_is_made_from_a_secret_is_one() {
     assert!(!format!("{entries:?}").contains("hunter2"));
     let template = Dotenv::parse(text).unwrap();
     let statements = template.statements();
-    assert_eq!(Vec::from_iter(statements[0].inserted()), ["SECRET"]);
-    assert_eq!(Vec::from_iter(statements[1].interpolated()), ["URL"]);
+    assert_eq!(statements[0].inserted().collect::<Vec<_>>(), ["SECRET"]);
+    assert_eq!(statements[1].interpolated().collect::<Vec<_>>(), ["URL"]);
     assert!(statements[4].is_inherited() && statements[4].line() == 5);
 }
 
@@ -195,6 +195,6 @@ fn the_templates_of_the_plan_are_filled() {
     let outside =
         Outside { real: &real, shown: &shown, is_secret: &none, earlier: &IndexMap::new() };
     let entries = Dotenv::parse(&text).unwrap().fill(&outside).unwrap();
-    assert_eq!(Vec::from_iter(entries.keys()), names);
+    assert_eq!(entries.keys().collect::<Vec<_>>(), names);
     assert_eq!(entries["MONGODB_URI"].real, "value of MONGODB_URI # $");
 }

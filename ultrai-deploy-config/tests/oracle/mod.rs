@@ -25,7 +25,7 @@ const OLDER: &str = "ULTRAI_COMPOSE_ORACLE_OLDER";
 /// Skips what needs the binaries when it is 1.
 const SKIP: &str = "ULTRAI_SKIP_ORACLE";
 /// Longest time of one call.
-const LIMIT: Duration = Duration::from_secs(60);
+const LIMIT: Duration = Duration::from_mins(1);
 
 /// Variables by name.
 pub(crate) type Variables = BTreeMap<String, String>;
@@ -97,7 +97,7 @@ impl Oracle {
             }
             described.insert(service(at), json!({"image": "x", "env_file": env_file}));
         }
-        let answer = self.config(described, &files, env)?;
+        let answer = self.config(&described, &files, env)?;
         Ok((0..services.len()).map(|at| environment(&answer, at)).collect())
     }
 
@@ -111,7 +111,7 @@ impl Oracle {
             .enumerate()
             .map(|(at, text)| (service(at), json!({"image": "x", "environment": {"V": text}})));
         let answer = self
-            .config(services.collect(), &[], env)
+            .config(&services.collect::<serde_json::Map<_, _>>(), &[], env)
             .unwrap_or_else(|error| panic!("{} refuses what we read: {error}", self.version));
         (0..texts.len()).map(|at| environment(&answer, at)["V"].clone()).collect()
     }
@@ -119,7 +119,7 @@ impl Oracle {
     /// What becomes of a value with variables, or why it is refused.
     pub(crate) fn value(&self, text: &str, env: &Variables) -> Result<String, String> {
         let services = [(service(0), json!({"image": "x", "environment": {"V": text}}))];
-        let answer = self.config(services.into_iter().collect(), &[], env)?;
+        let answer = self.config(&services.into_iter().collect(), &[], env)?;
         Ok(environment(&answer, 0)["V"].clone())
     }
 
@@ -137,7 +137,7 @@ impl Oracle {
         }
         arguments.extend(["config", "--environment"]);
         let services = [(service(0), json!({"image": "x"}))].into_iter().collect();
-        let printed = self.call(services, &files, &arguments, env)?;
+        let printed = self.call(&services, &files, &arguments, env)?;
         let always = ["HOME=", "PWD=", "DOCKER_HOST=", "COMPOSE_PROJECT_NAME="];
         let lines =
             printed.lines().filter(|line| !always.iter().any(|name| line.starts_with(name)));
@@ -146,7 +146,7 @@ impl Oracle {
 
     fn config(
         &self,
-        services: serde_json::Map<String, Value>,
+        services: &serde_json::Map<String, Value>,
         files: &[(String, &str)],
         env: &Variables,
     ) -> Result<Value, String> {
@@ -156,7 +156,7 @@ impl Oracle {
 
     fn call(
         &self,
-        services: serde_json::Map<String, Value>,
+        services: &serde_json::Map<String, Value>,
         files: &[(String, &str)],
         arguments: &[&str],
         env: &Variables,
