@@ -122,6 +122,10 @@ impl Document {
         }
         Ok(self.values.get(name).cloned())
     }
+
+    pub(crate) fn secrets(&self) -> impl Iterator<Item = &Secret> {
+        self.values.values()
+    }
 }
 
 impl fmt::Debug for Document {

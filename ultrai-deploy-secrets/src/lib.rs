@@ -7,7 +7,7 @@
 //! | [`Dotenv`] | a dotenv file that only its owner can read |
 //! | [`Directory`] | one file for each secret, as Docker and Kubernetes mount them |
 //! | [`Command`] | what a program prints: `sops -d`, `op read`, `vault kv get` |
-//! | [`Vault`] | documents of HashiCorp Vault's KV engine, version 2 |
+//! | [`Vault`](vault::Vault) | documents of HashiCorp Vault's KV engine, version 2 |
 //! | `Age` | a file that is encrypted with age (feature `age`) |
 //! | [`Chain`] | several of these in order |
 //!
@@ -43,6 +43,7 @@ mod document;
 mod dotenv;
 mod environment;
 mod file;
+pub mod vault;
 
 pub use crate::{
     chain::{Chain, Found},
