@@ -36,6 +36,8 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+#[cfg(feature = "age")]
+mod age;
 mod chain;
 mod command;
 mod directory;
@@ -45,6 +47,8 @@ mod environment;
 mod file;
 pub mod vault;
 
+#[cfg(feature = "age")]
+pub use crate::age::Age;
 pub use crate::{
     chain::{Chain, Found},
     command::Command,
