@@ -4,14 +4,14 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use tracing_subscriber::EnvFilter;
-use ultrai_deploy_core::journal::Initiator;
+use ultrai_deploy_core::{journal::Initiator, redact::RedactingWriter};
 use ultrai_deploy_examples::cli::{self, Surroundings, args::Cli};
 
 #[tokio::main]
 async fn main() -> ExitCode {
     let cli = Cli::parse();
     tracing_subscriber::fmt()
-        .with_writer(std::io::stderr)
+        .with_writer(|| RedactingWriter::new(std::io::stderr(), cli::redactor()))
         .with_env_filter(EnvFilter::try_from_env("ULTRAI_LOG").unwrap_or_else(|_| "warn".into()))
         .init();
     ExitCode::from(cli::run(cli, &surroundings()).await)

@@ -45,7 +45,7 @@ pub struct Layers {
     pub(crate) files: Vec<Source>,
     pub(crate) template: Option<PathBuf>,
     pub(crate) table: BTreeMap<String, (String, Spot)>,
-    pub(crate) sources: BTreeMap<String, (Secret, String)>,
+    pub(crate) sources: BTreeMap<String, (Secret, Vec<String>)>,
     pub(crate) process: BTreeMap<String, String>,
     pub(crate) command_line: BTreeMap<String, String>,
     pub(crate) version: Option<String>,
@@ -123,9 +123,16 @@ impl Layers {
         self
     }
 
-    /// Adds what a source of secrets has.
-    pub fn with_secret(mut self, name: &str, secret: Secret, label: &str) -> Self {
-        self.sources.insert(name.to_owned(), (secret, label.to_owned()));
+    /// Adds what a source of secrets has, with the labels of weaker sources that have it, too.
+    pub fn with_secret(
+        mut self,
+        name: &str,
+        secret: Secret,
+        label: &str,
+        weaker: &[String],
+    ) -> Self {
+        let labels = std::iter::once(label.to_owned()).chain(weaker.iter().cloned());
+        self.sources.insert(name.to_owned(), (secret, labels.collect()));
         self
     }
 
@@ -188,8 +195,13 @@ impl Layers {
         if let Some((value, spot)) = self.table.get(name) {
             found.push((value.clone(), Origin::Table(spot.clone()), false));
         }
-        if let Some((secret, label)) = self.sources.get(name) {
-            found.push((secret.expose().to_owned(), Origin::Source(label.clone()), true));
+        if let Some((secret, labels)) = self.sources.get(name) {
+            // What weaker sources have is not looked at: only where is told.
+            let value = secret.expose();
+            let sources = labels.iter().rev();
+            found.extend(
+                sources.map(|label| (value.to_owned(), Origin::Source(label.clone()), true)),
+            );
         }
         if let Some(value) = self.process.get(name) {
             found.push((value.clone(), Origin::Process(name.to_owned()), false));

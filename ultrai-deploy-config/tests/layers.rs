@@ -221,6 +221,7 @@ fn secrets_and_what_is_made_from_them_are_never_shown() {
         "FROM_VAULT",
         Secret::new("sealed-sealed"),
         "vault",
+        &["directory".to_owned()],
     );
     let found = layers.resolve(&declaration).unwrap();
     let secrets: Vec<_> = found.secrets().map(|(name, _)| name).collect();
@@ -228,6 +229,9 @@ fn secrets_and_what_is_made_from_them_are_never_shown() {
     assert_eq!(found.get("COPY").unwrap().expose(), "redis://:hunter2-hunter2@db/0");
     assert_eq!(found.plain().collect::<Vec<_>>(), [("HOST", "db")]);
     assert_eq!(found.settings["FROM_VAULT"].origin.to_string(), "secret source vault");
+    let weaker: Vec<_> =
+        found.settings["FROM_VAULT"].shadowed.iter().map(ToString::to_string).collect();
+    assert_eq!(weaker, ["secret source directory"]);
     let rows = serde_json::to_string(&found.rows(&declaration)).unwrap();
     for text in [rows, format!("{found:?}"), format!("{layers:?}")] {
         for canary in ["hunter2", "canary-", "sealed-"] {

@@ -1,8 +1,16 @@
 //! The second line of defence: known secret values are cut out of whatever is written or shown.
 
+mod values;
+mod writer;
+
 use std::fmt;
 
 use serde_json::Value;
+use zeroize::Zeroizing;
+
+pub use self::writer::{RedactingWriter, SharedRedactor};
+
+use self::values::Values;
 
 use crate::{
     ending::Ending,
@@ -16,42 +24,37 @@ use crate::{
 /// Shortest value that is looked for; shorter ones would cut up ordinary words.
 const SHORTEST: usize = 6;
 
-/// Replaces known secret values by `***`.
+/// Replaces known secret values by `***`. It holds them zeroed when dropped, as secrets are.
 #[derive(Clone, Default)]
-pub struct Redactor(Vec<String>);
+pub struct Redactor {
+    values: Values,
+}
 
 impl Redactor {
     /// Looks for the values of `secrets` that have at least 6 bytes, also as JSON writes them, and
     /// for the lines of those that have several, since output comes line by line.
     pub fn new(secrets: &Secrets) -> Self {
-        let mut redactor = Self::default();
+        let mut found = Vec::new();
         for value in secrets.values().map(Secret::expose) {
-            let quoted = Value::from(value).to_string();
-            let quoted = quoted.trim_matches('"');
+            let json = Zeroizing::new(serde_json::to_string(value).unwrap_or_default());
+            let quoted = json.trim_matches('"');
             let texts = [value, quoted].into_iter().chain(value.lines()).map(str::trim);
-            redactor.0.extend(texts.filter(|text| text.len() >= SHORTEST).map(str::to_owned));
+            let texts = texts.filter(|text| text.len() >= SHORTEST);
+            found.extend(texts.map(|text| Zeroizing::new(text.to_owned())));
         }
-        redactor.sort();
+        let mut redactor = Self::default();
+        redactor.values.add(found);
         redactor
     }
 
     /// Looks for the values of `other`, too.
     pub fn extend(&mut self, other: Self) {
-        self.0.extend(other.0);
-        self.sort();
+        self.values.add(other.values);
     }
 
-    /// A value that holds another one goes first, or its rest would stay.
-    fn sort(&mut self) {
-        self.0.sort_by(|a, b| b.len().cmp(&a.len()).then_with(|| a.cmp(b)));
-        self.0.dedup();
-    }
-
-    /// The text without known values.
+    /// The text without known values; what overlapping ones cover is cut out whole.
     pub fn text(&self, text: &str) -> String {
-        self.0.iter().fold(text.to_owned(), |text, value| {
-            if text.contains(value) { text.replace(value, "***") } else { text }
-        })
+        if self.values.is_in(text) { self.values.cut(text) } else { text.to_owned() }
     }
 
     /// Cuts known values out of what was seen.
@@ -168,15 +171,15 @@ impl Redactor {
     }
 
     fn cut(&self, text: &mut String) {
-        if self.0.iter().any(|value| text.contains(value)) {
-            *text = self.text(text);
+        if self.values.is_in(text) {
+            *text = self.values.cut(text);
         }
     }
 }
 
 impl fmt::Debug for Redactor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Redactor({} values)", self.0.len())
+        write!(f, "Redactor({} values)", self.values.len())
     }
 }
 
@@ -199,6 +202,7 @@ mod tests {
     fn values_are_cut_out_longest_first() {
         let text = redactor().text("a=hunter2hunter2 b=hunter2 no");
         assert_eq!(text, "a=*** b=*** no");
+        assert_eq!(redactor().text("hunter2hunter2hunter2, ünter2"), "***, ünter2");
         assert!(!format!("{:?}", redactor()).contains("hunter2"));
     }
 

@@ -11,6 +11,14 @@ use sha2::Sha256;
 use crate::{error::Result, name::SecretName};
 
 /// A secret value: redacted in `Debug`, zeroed when dropped, neither shown nor serialised.
+///
+/// ```compile_fail,E0277
+/// println!("{}", ultrai_deploy_core::secret::Secret::new("shown"));
+/// ```
+///
+/// ```compile_fail,E0277
+/// serde_json::to_string(&ultrai_deploy_core::secret::Secret::new("written"));
+/// ```
 #[derive(Clone)]
 pub struct Secret(SecretString);
 

@@ -14,6 +14,7 @@
 
 mod call;
 mod config;
+mod connection;
 mod failure;
 mod pace;
 mod reply;
@@ -38,6 +39,7 @@ use ultrai_deploy_core::{
 pub use self::{
     call::{Call, Method, Repeat},
     config::{Credential, Limits},
+    connection::Connection,
     failure::Refused,
     reply::Reply,
     upgrade::Upgraded,
@@ -59,6 +61,7 @@ pub struct Api(Arc<Inner>);
 
 struct Inner {
     base: HttpUrl,
+    connection: Connection,
     credential: Credential,
     limits: Limits,
     http: reqwest::Client,
@@ -76,11 +79,25 @@ impl Api {
     /// [`ErrorKind::Invalid`] when the token would leave this machine without TLS;
     /// [`ErrorKind::Unsupported`] when there is no TLS to be had.
     pub fn new(base: HttpUrl, credential: Credential, limits: Limits) -> Result<Self> {
-        config::check_base(&base)?;
-        let http = client(&base, &limits, |builder| builder)?;
+        Self::over(Connection::default(), base, credential, limits)
+    }
+
+    /// The API below `base`, reached in this way.
+    ///
+    /// # Errors
+    /// As [`Api::new`]; [`ErrorKind::Unsupported`] also for authorities that cannot be trusted.
+    pub fn over(
+        connection: Connection,
+        base: HttpUrl,
+        credential: Credential,
+        limits: Limits,
+    ) -> Result<Self> {
+        connection.check(&base)?;
+        let http = client(&connection, &base, &limits, |builder| builder)?;
         let redactor = Mutex::new(credential.redactor().clone());
         Ok(Self(Arc::new(Inner {
             base,
+            connection,
             redactor,
             credential,
             limits,
@@ -241,8 +258,7 @@ impl Api {
         let inner = &*self.0;
         let request =
             call.request(&inner.http, &inner.base).map_err(|error| (error, Outcome::Impossible))?;
-        let (name, value) = inner.credential.header();
-        let sent = request.header(name, value).timeout(timeout).send().await;
+        let sent = inner.credential.on(request).timeout(timeout).send().await;
         let mut response = sent.map_err(|error| failure::unanswered(call, error, timeout))?;
         let wall = inner.clock.now();
         self.pace().learn(call.class(), response.headers(), Instant::now(), wall);
@@ -279,22 +295,18 @@ impl Api {
 
 /// What the requests to `base` are sent with.
 fn client(
+    connection: &Connection,
     base: &HttpUrl,
     limits: &Limits,
     more: impl FnOnce(reqwest::ClientBuilder) -> reqwest::ClientBuilder,
 ) -> Result<reqwest::Client> {
-    let mut builder = reqwest::Client::builder()
+    let builder = reqwest::Client::builder()
         .user_agent(USER_AGENT)
         .connect_timeout(limits.connect_timeout)
         .redirect(redirect::Policy::none())
         .referer(false)
         .no_proxy();
-    if base.url().scheme() == "https" {
-        builder = builder.https_only(true);
-    } else {
-        // A machine without trusted certificates can still talk to itself.
-        builder = builder.tls_certs_only([]);
-    }
+    let builder = connection.apply(base, builder);
     more(builder).build().map_err(|source| {
         Error::new(ErrorKind::Unsupported, "make an HTTP client", "no TLS can be had")
             .with_advice("install the system's CA certificates (package ca-certificates)")
@@ -307,6 +319,7 @@ impl fmt::Debug for Inner {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Inner")
             .field("base", &self.base)
+            .field("connection", &self.connection)
             .field("credential", &self.credential)
             .field("limits", &self.limits)
             .finish_non_exhaustive()

@@ -46,7 +46,7 @@ async fn show(
         version: version.as_ref().or(config.version.as_ref()),
         compose: args.at.compose.as_deref(),
     };
-    let layers = given.layers(&config, &name, around).await?;
+    let layers = given.layers(&config, &name, around, true).await?;
     let resolved = layers.resolve(&config.declaration);
     let shown = match &resolved {
         Ok(configuration) => configuration.clone(),
@@ -117,7 +117,7 @@ async fn check(
     let (mut text, mut found) = (String::new(), BTreeMap::new());
     let mut wrong = 0;
     for name in &names {
-        let layers = given.layers(&config, name, around).await?;
+        let layers = given.layers(&config, name, around, false).await?;
         let (problems, warnings) = match layers.resolve(&config.declaration) {
             Ok(configuration) => (Vec::new(), configuration.warnings),
             Err(problems) => (problems.0.iter().map(ToString::to_string).collect(), Vec::new()),
@@ -187,7 +187,7 @@ async fn of_environment(
 ) -> Result<Configuration> {
     config.environment(name)?;
     let given = Given { compose, ..Given::default() };
-    let layers = given.layers(config, name, around).await?.with_process(BTreeMap::new());
+    let layers = given.layers(config, name, around, true).await?.with_process(BTreeMap::new());
     Ok(layers.glance(&config.declaration))
 }
 

@@ -14,6 +14,7 @@ mod setup;
 mod signal;
 mod status;
 
+pub use self::progress::redactor;
 use std::{collections::BTreeMap, fmt};
 
 use ultrai_deploy_core::{Error, Result, journal::Initiator};

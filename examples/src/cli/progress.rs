@@ -1,6 +1,9 @@
 //! Live progress on standard error, made from the records.
 
-use std::{io::Write, sync::Mutex};
+use std::{
+    io::Write,
+    sync::{LazyLock, Mutex},
+};
 
 use jiff::Timestamp;
 use ultrai_deploy_core::{
@@ -8,6 +11,8 @@ use ultrai_deploy_core::{
     journal::{Event, Record},
     name::RunId,
     observer::Observer,
+    redact::{Redactor, SharedRedactor},
+    secret::Secrets,
 };
 
 /// Prints what happens, a line each.
@@ -32,9 +37,23 @@ impl Observer for Progress {
     }
 }
 
+/// The values that no line on standard error shows: whatever is written there has none in it
+/// already, and this is the second line of defence.
+static HIDDEN: LazyLock<SharedRedactor> = LazyLock::new(SharedRedactor::default);
+
+/// What cuts the secrets of an environment, once it is set up, out of lines on standard error.
+pub fn redactor() -> SharedRedactor {
+    HIDDEN.clone()
+}
+
+/// From now on no line shows these.
+pub(super) fn hide(secrets: &Secrets) {
+    HIDDEN.extend(Redactor::new(secrets));
+}
+
 /// Writes a line to standard error. That nobody reads it must not end a deploy.
 pub(super) fn say(line: &str) {
-    let _closed = writeln!(std::io::stderr(), "{line}");
+    let _closed = writeln!(std::io::stderr(), "{}", HIDDEN.text(line));
 }
 
 fn describe(event: &Event) -> Option<String> {

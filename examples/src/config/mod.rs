@@ -29,6 +29,7 @@ mod policy;
 mod problem;
 mod read;
 mod reader;
+mod secret_source;
 mod service;
 mod source;
 mod test;
@@ -47,16 +48,18 @@ use std::{
 use ultrai_deploy_config::{Declaration, Layers, Spot, suggest};
 use ultrai_deploy_core::{
     Error, ErrorKind, Result,
-    name::{EnvironmentName, ProjectName, SecretName, ServiceName},
+    name::{EnvironmentName, ProjectName, SecretName, ServiceName, Target},
     pipeline::Policy,
     verification::Verification,
     version::Version,
 };
+use ultrai_deploy_secrets::Chain;
 
 pub use self::{
     backend::Backend,
     environment::Environment,
     problem::{Problem, Problems},
+    secret_source::SecretSource,
     service::{Port, Service},
     source::Place,
     text::{Known, Text},
@@ -103,6 +106,7 @@ pub struct Config {
     pub health_deadline: Option<Duration>,
     checks: Vec<check::Check>,
     tests: Vec<test::Test>,
+    secret_sources: Vec<SecretSource>,
     root: files::Root,
 }
 
@@ -228,6 +232,30 @@ impl Config {
         }
         self.refuse(problems)?;
         Ok(filled)
+    }
+
+    /// The declared sources of secrets that are used in an environment, in their order.
+    pub fn secret_sources(
+        &self,
+        environment: &EnvironmentName,
+    ) -> impl Iterator<Item = &SecretSource> {
+        self.secret_sources.iter().filter(move |source| source.is_used_in(environment))
+    }
+
+    /// The sources of secrets of an environment in their order; the variables of the process where
+    /// none is declared for it. `variables` are those of the process: commands get them, and what
+    /// Vault and passphrases ask for is among them. Nothing is asked yet.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Invalid`] when a variable is not set that lets in somewhere, or what is declared
+    /// makes no sense with the names of the project and the environment in it.
+    pub fn secret_chain(
+        &self,
+        target: &Target,
+        variables: &BTreeMap<String, String>,
+    ) -> Result<Chain> {
+        let around = secret_source::Around { target, variables, directory: self.root.as_path() };
+        secret_source::chain(self.secret_sources(&target.environment), &around)
     }
 
     /// The checks and tests of a release of `version` in an environment.

@@ -20,7 +20,7 @@ use super::{
     check::{self, Check},
     depends, environment, files, hosted, policy,
     reader::{Field, Reader, Table},
-    service,
+    secret_source, service,
     source::Source,
     test::{self, Test},
     variables::Declared,
@@ -100,6 +100,15 @@ fn read(reader: &Reader<'_>, file: &Path, document: &DeTable<'_>) -> Config {
     for (index, table) in tables(&mut table, "test").into_iter().enumerate() {
         tests.extend(test::read(table, index + 1));
     }
+    let mut secret_sources = Vec::new();
+    for (index, table) in tables(&mut table, "secret_source").into_iter().enumerate() {
+        secret_sources.extend(secret_source::read(table, index + 1, &root));
+    }
+    for problem in secret_source::unknown_environments(&secret_sources, &environments) {
+        reader.problem_at(problem.place, problem.field, problem.what, problem.remedy);
+    }
+    let labels = secret_sources.iter().map(|source| (source.label(), source.place));
+    refuse_twins(reader, "secret_source", labels);
     refuse_twins(reader, "check", checks.iter().map(|check| (check.name.as_str(), check.place)));
     refuse_twins(reader, "test", tests.iter().map(|test| (test.task.name.as_str(), test.place)));
     refuse_missing_base(reader, &checks, &environments);
@@ -143,6 +152,7 @@ fn read(reader: &Reader<'_>, file: &Path, document: &DeTable<'_>) -> Config {
         health_deadline,
         checks,
         tests,
+        secret_sources,
         root,
     }
 }

@@ -4,6 +4,7 @@ mod documented;
 mod hosted;
 mod problems;
 mod right;
+mod secret_source;
 mod variables;
 
 use ultrai_deploy_core::{Effect, ErrorKind};

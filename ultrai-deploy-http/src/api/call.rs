@@ -11,7 +11,7 @@ use ultrai_deploy_core::{
     secret::{Secret, Secrets},
 };
 
-use crate::address::HttpUrl;
+use crate::{address::HttpUrl, header::HeaderName};
 
 /// What a call does to what it names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,6 +60,7 @@ pub struct Call {
     method: Method,
     segments: Vec<String>,
     query: Vec<(String, String)>,
+    headers: Vec<(HeaderName, String)>,
     body: Option<(&'static str, Bytes)>,
     repeat: Repeat,
     class: &'static str,
@@ -86,6 +87,7 @@ impl Call {
             method,
             segments: segments.into_iter().map(Into::into).collect(),
             query: Vec::new(),
+            headers: Vec::new(),
             body: None,
             repeat,
             class,
@@ -114,6 +116,12 @@ impl Call {
     /// Adds a pair to the query. It must not be a secret: paths and queries end up in logs of others.
     pub fn with_query(mut self, name: &str, value: impl Into<String>) -> Self {
         self.query.push((name.to_owned(), value.into()));
+        self
+    }
+
+    /// Adds a header. It must not be a secret: that is what a [`Credential`](super::Credential) is for.
+    pub fn with_header(mut self, name: &HeaderName, value: impl Into<String>) -> Self {
+        self.headers.push((name.clone(), value.into()));
         self
     }
 
@@ -244,6 +252,9 @@ impl Call {
         };
         let mut request =
             http.request(method, url).header(reqwest::header::ACCEPT, "application/json");
+        for (name, value) in &self.headers {
+            request = request.header(name.as_str(), value);
+        }
         if !self.query.is_empty() {
             request = request.query(&self.query);
         }

@@ -185,7 +185,7 @@ fn redirect(headers: &HeaderMap, redactor: &Redactor) -> String {
 /// What the platform says in the body of a refusal.
 fn message(headers: &HeaderMap, body: &[u8]) -> String {
     if let Ok(value) = serde_json::from_slice::<Value>(body) {
-        let places = ["/message", "/error/message", "/error", "/errors/0/message"];
+        let places = ["/message", "/error/message", "/error", "/errors/0/message", "/errors/0"];
         if let Some(text) = places.iter().find_map(|place| value.pointer(place)?.as_str()) {
             return text.to_owned();
         }

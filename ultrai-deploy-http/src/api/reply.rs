@@ -47,6 +47,11 @@ impl Reply {
         &self.body
     }
 
+    /// The body, for whoever zeroes it.
+    pub fn into_body(self) -> Vec<u8> {
+        self.body
+    }
+
     /// When it was answered, by the platform's clock and to the second before; nothing where it does
     /// not tell.
     pub fn date(&self) -> Option<Timestamp> {

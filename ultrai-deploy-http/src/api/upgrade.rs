@@ -46,13 +46,17 @@ impl Api {
         let inner = &*self.0;
         let timeout = call.timeout().unwrap_or(inner.limits.timeout);
         // No other version of HTTP has upgrades.
-        let http = client(&inner.base, &inner.limits, reqwest::ClientBuilder::http1_only)?;
+        let http = client(
+            &inner.connection,
+            &inner.base,
+            &inner.limits,
+            reqwest::ClientBuilder::http1_only,
+        )?;
         let mut request = call.request(&http, &inner.base)?;
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
-        let (name, value) = inner.credential.header();
-        let sent = request.header(name, value).timeout(timeout).send().await;
+        let sent = inner.credential.on(request).timeout(timeout).send().await;
         let mut response = sent.map_err(|error| failure::unanswered(call, error, timeout).0)?;
         let wall = inner.clock.now();
         self.pace().learn(call.class(), response.headers(), Instant::now(), wall);

@@ -8,14 +8,18 @@ use std::{
 use ultrai_deploy_config::{Configuration, Layers, Value};
 use ultrai_deploy_core::{
     Result,
-    name::{EnvironmentName, SecretName},
+    name::{EnvironmentName, SecretName, Target},
     secret::Secret,
     version::Version,
 };
+use ultrai_deploy_secrets::Found;
 
 use super::{absolute, invalid};
 use crate::{
-    cli::{Surroundings, progress::say},
+    cli::{
+        Surroundings,
+        progress::{self, say},
+    },
     config::{Backend, Config},
 };
 
@@ -31,14 +35,35 @@ pub(in crate::cli) struct Given<'a> {
 }
 
 impl Given<'_> {
-    /// The layers of an environment, with what secret sources have.
+    /// The layers of an environment, with what secret sources have. `finds_all` asks also for what
+    /// is hidden by other layers and sources.
     pub(in crate::cli) async fn layers(
         &self,
         config: &Config,
         name: &EnvironmentName,
         around: &Surroundings,
+        finds_all: bool,
     ) -> Result<Layers> {
-        self.without_sources(config, name, around)
+        let mut layers = self.without_sources(config, name, around)?;
+        if config.secret_sources(name).next().is_none() {
+            return Ok(layers);
+        }
+        let project = config.project.clone().ok_or_else(|| {
+            invalid("secret sources belong to a project, and it has no name")
+                .with_advice("write `project` into deploy.toml")
+        })?;
+        let chain = config.secret_chain(&Target::new(project, name.clone()), &around.env)?;
+        for secret in &config.secrets {
+            let found = match finds_all {
+                true => chain.find(secret).await?,
+                false if layers.overrides(secret.as_str()) => continue,
+                false => chain.first(secret).await?,
+            };
+            if let Some(Found { value, label, shadowed, .. }) = found {
+                layers = layers.with_secret(secret.as_str(), value, &label, &shadowed);
+            }
+        }
+        Ok(layers)
     }
 
     /// The whole configuration, checked.
@@ -48,12 +73,14 @@ impl Given<'_> {
         name: &EnvironmentName,
         around: &Surroundings,
     ) -> Result<Variables> {
-        let layers = self.layers(config, name, around).await?;
+        let layers = self.layers(config, name, around, false).await?;
         let configuration = layers.resolve(&config.declaration)?;
         for warning in &configuration.warnings {
             say(&format!("warning: {warning}"));
         }
-        Ok(Variables { configuration, process: around.env.clone() })
+        let variables = Variables { configuration, process: around.env.clone() };
+        progress::hide(&variables.secrets()?);
+        Ok(variables)
     }
 
     /// What can be known without asking anybody and without refusing anything: for commands that
@@ -66,7 +93,9 @@ impl Given<'_> {
     ) -> Result<Variables> {
         let layers = self.without_sources(config, name, around)?;
         let configuration = layers.glance(&config.declaration);
-        Ok(Variables { configuration, process: around.env.clone() })
+        let variables = Variables { configuration, process: around.env.clone() };
+        progress::hide(&variables.secrets()?);
+        Ok(variables)
     }
 
     fn without_sources(

@@ -79,6 +79,11 @@ fn every_field_is_documented() {
         "[policy.on_failure]",
         "[[check]]\nname = \"n\"\ntcp = \"x:1\"",
         "[[test]]\nname = \"n\"",
+        "[[secret_source]]\nkind = \"environment\"",
+        "[[secret_source]]\nkind = \"dotenv\"",
+        "[[secret_source]]\nkind = \"command\"\ncommand = [\"x\"]",
+        "[[secret_source]]\nkind = \"vault\"",
+        "[[secret_source]]\nkind = \"age\"",
     ];
     let of_local = ["[services.x]", "[services.x.health]"];
     let of_railway =
