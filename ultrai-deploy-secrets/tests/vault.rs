@@ -139,6 +139,7 @@ async fn secrets_may_be_elsewhere_and_in_a_namespace() {
 
 #[tokio::test]
 async fn every_refusal_says_what_to_do() {
+    use ErrorKind::{Denied, Invalid, NotFound, Unavailable, Unexpected};
     let told = async |prepare: &dyn Fn(&mut vault::Vault), kind: ErrorKind, words: [&str; 2]| {
         let server = usual().await;
         prepare(&mut server.world());
@@ -158,7 +159,6 @@ async fn every_refusal_says_what_to_do() {
             }
         }
     };
-    use ErrorKind::{Denied, Invalid, NotFound, Unavailable, Unexpected};
     let words = ["the token may not read secret/data/app", "capabilities = [\"read\"]"];
     assert_eq!(told(&|world| world.revoke_all(), Denied, words).await, 1);
     told(&|world| world.revoke_all(), Denied, ["403", "invalid token"]).await;
@@ -277,7 +277,9 @@ async fn a_token_that_is_over_is_got_anew_once() {
 async fn a_login_that_is_refused_says_what_to_do() {
     let told = async |role: Option<Role>, kind: ErrorKind, words: [&str; 2]| {
         let mut world = vault::Vault::new();
-        role.into_iter().for_each(|role| world.role("", "approle", role));
+        if let Some(role) = role {
+            world.role("", "approle", role);
+        }
         world.put("", "secret", "app", json!({ "A": "hunter2-a" }));
         world.put("", "secret", "db", json!({ "B": "hunter2-b" }));
         let server = start(world).await;
