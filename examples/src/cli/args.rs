@@ -87,6 +87,9 @@ pub struct Plan {
     /// Plan with the images that were built before, in place of images that are built anew.
     #[arg(long)]
     pub skip_build: bool,
+    /// Which versions may be deployed all the same.
+    #[command(flatten)]
+    pub allowances: Allowances,
     /// Write the plan to a file, for `ultrai deploy --plan`.
     #[arg(long, value_name = "FILE")]
     pub save: Option<PathBuf>,
@@ -120,9 +123,23 @@ pub struct Deploy {
     /// Deploy this version although it failed and was rolled back.
     #[arg(long, value_name = "VERSION")]
     pub allow_failed: Option<String>,
+    /// Which versions may be deployed all the same.
+    #[command(flatten)]
+    pub allowances: Allowances,
     /// Why, for the history.
     #[arg(long, value_name = "TEXT")]
     pub reason: Option<String>,
+}
+
+/// Versions that are deployed although the rules speak against them.
+#[derive(Clone, Copy, Debug, Args)]
+pub struct Allowances {
+    /// Deploy a version that is lower than what serves.
+    #[arg(long)]
+    pub allow_downgrade: bool,
+    /// Deploy a pre-release where the environment wants none.
+    #[arg(long)]
+    pub allow_pre_release: bool,
 }
 
 /// Options of `rollback`.

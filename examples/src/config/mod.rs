@@ -77,7 +77,7 @@ pub struct Config {
     pub secrets: BTreeSet<SecretName>,
     /// The known environments.
     pub environments: BTreeMap<EnvironmentName, Environment>,
-    /// What the engine does differently from its defaults.
+    /// What the engine does differently from its defaults, in every environment.
     pub policy: Policy,
     /// Longest wait for the first success of a check that sets no deadline of its own.
     pub health_deadline: Option<Duration>,
@@ -158,6 +158,11 @@ impl Config {
             .collect();
         self.refuse(missing)?;
         Ok(environment)
+    }
+
+    /// What the engine does differently in an environment.
+    pub fn policy_of(&self, environment: &Environment) -> Policy {
+        Policy { pre_releases: environment.pre_releases, ..self.policy.clone() }
     }
 
     /// The checks and tests of a release of `version` in an environment.

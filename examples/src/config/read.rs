@@ -158,11 +158,11 @@ fn with_defaults(
     base_url: Option<&HttpUrl>,
 ) -> BTreeMap<EnvironmentName, Environment> {
     if environments.is_empty() {
-        environments.extend(
-            environment::DEFAULT.into_iter().filter_map(|name| {
-                Some((EnvironmentName::new(name).ok()?, Environment::default()))
-            }),
-        );
+        environments.extend(environment::DEFAULT.into_iter().filter_map(|name| {
+            let name = EnvironmentName::new(name).ok()?;
+            let environment = Environment::named(&name);
+            Some((name, environment))
+        }));
     }
     for environment in environments.values_mut() {
         environment.base_url = environment.base_url.take().or_else(|| base_url.cloned());

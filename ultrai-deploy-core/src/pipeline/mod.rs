@@ -17,11 +17,12 @@ mod seal;
 mod takeover;
 mod tasks;
 mod undo;
+mod version_rules;
 
 use std::sync::Arc;
 
 pub use backoff::{Backoff, Randomness, SystemRandomness};
-pub use policy::{BackupPolicy, FailureAction, Policy};
+pub use policy::{BackupPolicy, FailureAction, Policy, PreReleases};
 pub use proof::{CheckOutcome, Proof};
 pub use run::{DeployRequest, OnUnfinished, RollbackRequest, Run};
 pub use takeover::Unfinished;

@@ -45,4 +45,6 @@ mod stuck;
 #[cfg(test)]
 mod takeover;
 #[cfg(test)]
+mod versions;
+#[cfg(test)]
 mod watch;

@@ -133,7 +133,7 @@ impl Plan<'_> {
         .source(Arc::new(ReleaseSource::new(releases)))
         .secrets(secrets)
         .observer(observer)
-        .policy(self.config.policy.clone())
+        .policy(self.config.policy_of(&self.environment))
         .initiator(self.around.initiator.clone())
     }
 
