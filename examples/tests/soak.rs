@@ -139,7 +139,7 @@ fn begin(shop: &Shop, version: &str) -> (Child, PathBuf) {
     let words =
         ["--format", "json", "deploy", "-e", "production", "--tag", version, "--skip-build"];
     // From one good version to the other and back.
-    let arguments = [&arguments[..], &["--allow-downgrade"]].concat();
+    let words = [&words[..], &["--allow-downgrade"]].concat();
     let mut child = shop.command(&words).env("WEB", image).env("CRASH", crash).spawn().unwrap();
     let deadline = Instant::now() + shop::PATIENCE;
     loop {

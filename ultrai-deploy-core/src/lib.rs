@@ -96,6 +96,7 @@ pub mod lease;
 pub mod memory;
 #[cfg(feature = "metrics")]
 pub mod metrics;
+pub mod migration;
 pub mod name;
 pub mod observer;
 pub mod pipeline;

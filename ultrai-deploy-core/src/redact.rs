@@ -103,6 +103,7 @@ impl Redactor {
             Event::StageSkipped { why: text, .. }
             | Event::CancelRequested { why: text }
             | Event::TaskEnded { tail: text, .. }
+            | Event::MigrationEnded { tail: text, .. }
             | Event::Note { message: text } => self.cut(text),
             Event::StageFailed { failure, .. }
             | Event::FailureIgnored { failure, .. }
@@ -136,6 +137,8 @@ impl Redactor {
             | Event::BackedUp { .. }
             | Event::ImageResolved { .. }
             | Event::Sealed { .. }
+            | Event::MigrationStarted { .. }
+            | Event::MigrationFound { .. }
             | Event::Intent { .. }
             | Event::StepDone { .. }
             | Event::HoldReleased { initiator: None, .. }

@@ -8,6 +8,7 @@ use serde_json::Value;
 use crate::{
     digest,
     error::{Error, ErrorKind, Result},
+    migration::Migration,
     name::{ProjectName, ReleaseId, SecretName, ServiceName},
     secret::Fingerprint,
     spec::ReleaseSpec,
@@ -81,6 +82,9 @@ pub struct Release {
     /// The checks and tests that prove it.
     #[serde(default)]
     pub verification: Verification,
+    /// What runs once in each environment before it, in its order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub migrations: Vec<Migration>,
     /// Where it was described, in the backend's own form: the same content described in another
     /// directory is the same release. No part of the id.
     #[serde(default, skip_serializing_if = "Value::is_null")]
@@ -141,6 +145,7 @@ impl Release {
         let mut release = Self::new(spec.project.clone(), spec.version.clone(), services)?;
         release.resources = spec.resources.clone();
         release.verification = spec.verification.clone();
+        release.migrations.clone_from(&spec.migrations);
         release.provenance = spec.provenance.clone();
         release.sources = seal.sources.clone();
         release.id = release.content_id()?;
@@ -164,6 +169,7 @@ impl Release {
             services,
             resources: Value::Null,
             verification: Verification::default(),
+            migrations: Vec::new(),
             provenance: Value::Null,
             sources: BTreeMap::new(),
         };

@@ -1,9 +1,13 @@
 //! What a run did, made from its records alone.
 
+mod migration;
+
 use std::fmt;
 
 use jiff::Timestamp;
 use serde::Serialize;
+
+pub use self::migration::MigrationReport;
 
 use crate::{
     ending::Ending,
@@ -11,6 +15,7 @@ use crate::{
     evidence::Evidence,
     health::{Role, Verdict},
     journal::{Event, Initiator, Kind, Record},
+    migration::Status,
     name::{BackupId, ReleaseId, RunId, Target},
     plan::Plan,
     release::Image,
@@ -60,6 +65,8 @@ pub struct Report {
     pub checks: Vec<CheckReport>,
     /// The tests that were run.
     pub tests: Vec<TestReport>,
+    /// The migrations that were begun; what they did stays, whatever the ending.
+    pub migrations: Vec<MigrationReport>,
     /// The images that were built; they stay, whatever the ending.
     pub built: Vec<Image>,
     /// The backup that was taken; it stays, too.
@@ -173,10 +180,15 @@ impl Report {
             plan: None,
             checks: Vec::new(),
             tests: Vec::new(),
+            migrations: Vec::new(),
             built: Vec::new(),
             backup: None,
             notes: Vec::new(),
         }
+    }
+
+    fn migration(&mut self, name: &str) -> Option<&mut MigrationReport> {
+        self.migrations.iter_mut().find(|one| one.migration == name)
     }
 
     fn stage(&mut self, stage: Stage, status: StageStatus, millis: u64, why: Option<String>) {
@@ -269,6 +281,29 @@ impl Growing {
                 exit_code: *exit_code,
                 tail: tail.clone(),
             }),
+            Event::MigrationStarted { migration, reversible } => {
+                // One that is run again is told once.
+                report.migrations.retain(|one| one.migration != *migration);
+                report.migrations.push(MigrationReport {
+                    migration: migration.clone(),
+                    status: Status::Unknown,
+                    reversible: *reversible,
+                    exit_code: None,
+                    tail: String::new(),
+                });
+            }
+            Event::MigrationEnded { migration, exit_code, tail } => {
+                if let Some(one) = report.migration(migration) {
+                    one.status = if *exit_code == 0 { Status::Applied } else { Status::Failed };
+                    one.exit_code = Some(*exit_code);
+                    one.tail.clone_from(tail);
+                }
+            }
+            Event::MigrationFound { migration, status } => {
+                if let Some(one) = report.migration(migration) {
+                    one.status = *status;
+                }
+            }
             Event::CancelRequested { .. } => report.cancelled = true,
             Event::Held { until, cause } => {
                 report.held_until = Some(*until);
@@ -331,6 +366,9 @@ impl fmt::Display for Report {
                 writeln!(f, "  a rollback does not bring back: {item}")?;
             }
         }
+        for MigrationReport { migration, status, .. } in &self.migrations {
+            writeln!(f, "  migration {migration}: {status}")?;
+        }
         for image in &self.built {
             writeln!(f, "  built {} ({})", image.reference, image.id)?;
         }
@@ -374,9 +412,11 @@ impl Report {
                         "It was the first deploy: nothing is left of it but what the notes name."
                     )?,
                 }
+                self.left_migrations(f)?;
                 explain(f, "Cause", cause)
             }
             Some(Ending::Stuck { cause, undo }) => {
+                self.left_migrations(f)?;
                 explain(f, "Cause", cause)?;
                 explain(f, "Going back failed", undo)?;
                 writeln!(f, "Mend that and run `ultrai resume --retry`, or close the run with")?;

@@ -60,6 +60,11 @@ impl TaskRunner for Tasks {
                 .await?;
             }
         }
+        cx.effect("run a task", &task.name, json!({}), async {
+            self.world.count_task(&task.name);
+            Ok(())
+        })
+        .await?;
         let tail = format!("{} ended with {exit_code}", task.command.join(" "));
         output.line(&tail);
         Ok(TaskEnd { exit_code, tail })

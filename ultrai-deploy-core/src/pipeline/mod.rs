@@ -6,6 +6,7 @@ mod driver;
 mod going_on;
 mod holding;
 pub(crate) mod machine;
+mod migrating;
 mod planning;
 mod policy;
 mod proof;

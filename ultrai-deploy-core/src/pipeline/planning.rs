@@ -81,6 +81,8 @@ impl Pipeline {
             Some(held) => parts.before_held(held, redactor).await?,
             None => baseline.clone(),
         };
+        let ledger = parts.releases.migrations().await?;
+        plan.add_migrations(&ledger.pending(&release.migrations)?);
         refuse_downgrade(request, back.as_ref().map(|(release, _)| release.as_ref()))?;
         plan.from = back.as_ref().map(|(release, _)| release.id.clone());
         for (name, image) in &images {

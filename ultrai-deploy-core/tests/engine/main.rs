@@ -23,6 +23,8 @@ mod journals;
 #[cfg(test)]
 mod lab;
 #[cfg(test)]
+mod migrations;
+#[cfg(test)]
 mod model;
 #[cfg(test)]
 mod pause;

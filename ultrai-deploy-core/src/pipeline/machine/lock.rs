@@ -105,7 +105,10 @@ impl Driver {
         let Job::Deploy(request) = job else { return Ok(()) };
         // A held release has not proven itself. What takes its place may well be lower, as the last
         // good version with a fix is: it is compared with what both would go back to.
-        refuse_downgrade(request, self.previous().await?.as_deref())
+        refuse_downgrade(request, self.previous().await?.as_deref())?;
+        // Of what nobody knows, a person has to say what became of it before anything is built.
+        let ledger = self.parts.releases.migrations().await?;
+        ledger.pending(&request.spec.migrations).map(drop)
     }
 
     /// Says who has the environment, if somebody has, before a wait begins.

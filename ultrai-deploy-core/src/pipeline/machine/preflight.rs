@@ -88,6 +88,7 @@ impl Parts {
             };
             runner.check(task)?;
         }
+        self.check_migrations(&spec.migrations, &spec.services)?;
         let has_images = spec.services.values().any(|service| service.image.is_some());
         if has_images && self.images.is_none() {
             return Err(unsupported("it has images, but this backend knows none"));
