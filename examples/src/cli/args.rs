@@ -53,6 +53,8 @@ pub enum Command {
     Status(Where),
     /// List past runs, newest first.
     History(History),
+    /// Tell what became of migrations, or say it of one of which nobody knows.
+    Migrations(Migrations),
     /// Finish or undo a run that was left unfinished, or accept one that is held.
     Resume(Resume),
     /// Stop a run or take a held one back; what it changed is rolled back.
@@ -190,6 +192,18 @@ pub struct History {
     pub limit: Option<u32>,
 }
 
+/// Options of `migrations`.
+#[derive(Debug, Args)]
+pub struct Migrations {
+    /// Where.
+    #[command(flatten)]
+    pub at: Where,
+    /// Say of a migration that it took effect, or that it did not and the next deploy runs it:
+    /// NAME=applied or NAME=pending.
+    #[arg(long, value_name = "NAME=STATUS")]
+    pub mark: Option<String>,
+}
+
 /// How a run came out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Outcome {
@@ -243,6 +257,7 @@ impl Command {
             Self::Deploy(deploy) => Some(&deploy.at),
             Self::Rollback(rollback) => Some(&rollback.at),
             Self::History(history) => Some(&history.at),
+            Self::Migrations(migrations) => Some(&migrations.at),
             Self::Resume(resume) => Some(&resume.at),
             Self::Abandon(abandon) => Some(&abandon.at),
             Self::Backups(at) | Self::Verify(at) | Self::Status(at) | Self::Cancel(at) => Some(at),

@@ -25,6 +25,7 @@ mod expect;
 mod files;
 pub mod hosted;
 mod metrics;
+mod migration;
 mod policy;
 mod problem;
 mod read;
@@ -45,6 +46,7 @@ use std::{
 
 use ultrai_deploy_core::{
     Error, ErrorKind, Result,
+    migration::Migration,
     name::{EnvironmentName, ProjectName, SecretName, ServiceName},
     pipeline::Policy,
     verification::Verification,
@@ -83,6 +85,7 @@ pub struct Config {
     pub health_deadline: Option<Duration>,
     checks: Vec<check::Check>,
     tests: Vec<test::Test>,
+    migrations: Vec<migration::Migration>,
     root: files::Root,
 }
 
@@ -188,7 +191,12 @@ impl Config {
         Ok(verification)
     }
 
-    /// Refuses checks and tests of services that do not exist; for services that are declared
+    /// The migrations, in their order.
+    pub fn migrations(&self) -> Vec<Migration> {
+        self.migrations.iter().map(|one| one.declared.clone()).collect()
+    }
+
+    /// Refuses checks, tests and migrations of services that do not exist; for services that are declared
     /// elsewhere, such as in a compose file.
     ///
     /// # Errors
@@ -198,7 +206,7 @@ impl Config {
         known: impl IntoIterator<Item = &'a ServiceName>,
     ) -> Result<()> {
         let known: BTreeSet<&ServiceName> = known.into_iter().collect();
-        let unknown = read::named_services(&self.checks, &self.tests)
+        let unknown = read::named_services(&self.checks, &self.tests, &self.migrations)
             .filter(|(_, (name, _))| !known.contains(name))
             .map(|(field, (name, place))| Problem {
                 place: *place,

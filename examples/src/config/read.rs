@@ -18,7 +18,9 @@ use super::{
     Config, Environment, Place, Problem, Problems,
     backend::{self, Kind, invalid},
     check::{self, Check},
-    depends, environment, files, hosted, policy,
+    depends, environment, files, hosted,
+    migration::{self, Migration},
+    policy,
     reader::{Field, Reader, Table},
     service,
     source::Source,
@@ -42,17 +44,21 @@ pub(super) fn config(file: &Path, text: &str) -> Result<Config, Problems> {
     reader.finish(Some(config))
 }
 
-/// All services that checks and tests name.
+/// All services that checks, tests and migrations name.
 pub(super) fn named_services<'a>(
     checks: &'a [Check],
     tests: &'a [Test],
+    migrations: &'a [Migration],
 ) -> impl Iterator<Item = (String, &'a (ServiceName, Place))> {
     let of_checks = checks.iter().filter_map(|check| {
         Some((format!("check \"{}\": service", check.name), check.service.as_ref()?))
     });
     let of_tests =
         tests.iter().map(|test| (format!("test \"{}\": service", test.task.name), &test.service));
-    of_checks.chain(of_tests)
+    let of_migrations = migrations
+        .iter()
+        .map(|one| (format!("migration \"{}\": service", one.declared.name), &one.service));
+    of_checks.chain(of_tests).chain(of_migrations)
 }
 
 pub(super) fn no_base_url(check: &Check, environment: &str) -> Problem {
@@ -94,6 +100,12 @@ fn read(reader: &Reader<'_>, file: &Path, document: &DeTable<'_>) -> Config {
     for (index, table) in tables(&mut table, "test").into_iter().enumerate() {
         tests.extend(test::read(table, index + 1));
     }
+    let mut migrations = Vec::new();
+    for (index, table) in tables(&mut table, "migration").into_iter().enumerate() {
+        migrations.extend(migration::read(table, index + 1));
+    }
+    let names = migrations.iter().map(|one| (one.declared.name.as_str(), one.place));
+    refuse_twins(reader, "migration", names);
     refuse_twins(reader, "check", checks.iter().map(|check| (check.name.as_str(), check.place)));
     refuse_twins(reader, "test", tests.iter().map(|test| (test.task.name.as_str(), test.place)));
     refuse_missing_base(reader, &checks, &environments);
@@ -110,11 +122,16 @@ fn read(reader: &Reader<'_>, file: &Path, document: &DeTable<'_>) -> Config {
 
     if let Some(kind) = kind.filter(|kind| Kind::HOSTED.contains(kind)) {
         hosted::refuse(reader, kind, &checks, &tests);
+        hosted::refuse_migrations(reader, kind, &migrations);
     } else if kind.is_some() {
         hosted::refuse_metrics(reader, &checks);
     }
     if let Some(services) = backend.services() {
-        depends::refuse_unknown(reader, named_services(&checks, &tests), services.into_iter());
+        depends::refuse_unknown(
+            reader,
+            named_services(&checks, &tests, &migrations),
+            services.into_iter(),
+        );
     }
     let mut secrets: BTreeSet<SecretName> = backend.secrets().into_iter().cloned().collect();
     secrets.extend(checks.iter().flat_map(Check::secrets).cloned());
@@ -131,6 +148,7 @@ fn read(reader: &Reader<'_>, file: &Path, document: &DeTable<'_>) -> Config {
         health_deadline,
         checks,
         tests,
+        migrations,
         root,
     }
 }

@@ -2,6 +2,7 @@
 
 mod documented;
 mod hosted;
+mod migrations;
 mod problems;
 mod right;
 

@@ -14,6 +14,7 @@ mod failure;
 mod faults;
 mod history;
 mod hold;
+mod migrations;
 mod plan;
 mod signal;
 mod story;

@@ -35,6 +35,7 @@ impl Plan<'_> {
                 release = release.with_service(name.clone(), spec);
             }
             release.verification = self.config.verification(&self.environment, version)?;
+            release.migrations = self.config.migrations();
             if self.config.file.is_file() {
                 release.sources.push(self.config.file.clone());
             }

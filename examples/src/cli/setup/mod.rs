@@ -14,6 +14,7 @@ use ultrai_deploy_config::dotenv;
 use ultrai_deploy_core::{
     Error, ErrorKind, Result,
     file::{self, State},
+    migration::Migration,
     name::{EnvironmentName, ProjectName, SecretName, Target},
     observer::Observer,
     pipeline::{Pipeline, PipelineBuilder},
@@ -57,6 +58,11 @@ pub(super) fn deploy(
     tag: Option<&str>,
 ) -> Result<Setup> {
     build(cli, at, around, Purpose::Deploy { tag })
+}
+
+/// The migrations that deploy.toml declares.
+pub(super) fn migrations(cli: &Cli, at: &Where) -> Result<Vec<Migration>> {
+    Ok(read_config(cli, at)?.migrations())
 }
 
 /// What an environment is set up for.

@@ -77,6 +77,7 @@ fn every_field_is_documented() {
         "[policy.on_failure]",
         "[[check]]\nname = \"n\"\ntcp = \"x:1\"",
         "[[test]]\nname = \"n\"",
+        "[[migration]]\nname = \"n\"",
     ];
     let of_local = ["[services.x]", "[services.x.health]"];
     let of_railway =
