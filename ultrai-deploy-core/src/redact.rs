@@ -10,6 +10,7 @@ use crate::{
     evidence::Evidence,
     journal::Event,
     plan::Plan,
+    readiness::Readiness,
     secret::{Secret, Secrets},
 };
 
@@ -112,6 +113,7 @@ impl Redactor {
             | Event::RollbackDecided { cause: failure, .. }
             | Event::Held { cause: failure, .. } => self.failure(failure),
             Event::Planned { plan } => self.plan(plan),
+            Event::Assessed { readiness } => self.readiness(readiness),
             Event::Checked { evidence, .. } => self.evidence(evidence),
             Event::Effect { action, object, detail, .. } => {
                 self.cut(action);
@@ -153,6 +155,14 @@ impl Redactor {
         plan.services.values_mut().for_each(|change| self.cut(&mut change.reason));
         plan.resources.iter_mut().for_each(|text| self.cut(text));
         plan.not_undoable.iter_mut().for_each(|text| self.cut(text));
+    }
+
+    /// Cuts known values out of what is told about going back.
+    pub(crate) fn readiness(&self, readiness: &mut Readiness) {
+        for finding in &mut readiness.findings {
+            self.cut(&mut finding.why);
+            finding.advice.iter_mut().for_each(|advice| self.cut(advice));
+        }
     }
 
     fn failure(&self, failure: &mut Failure) {

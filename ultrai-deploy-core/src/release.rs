@@ -8,6 +8,7 @@ use serde_json::Value;
 use crate::{
     digest,
     error::{Error, ErrorKind, Result},
+    flag::FlagState,
     migration::Migration,
     name::{ProjectName, ReleaseId, SecretName, ServiceName},
     secret::Fingerprint,
@@ -85,6 +86,9 @@ pub struct Release {
     /// What runs once in each environment before it, in its order.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub migrations: Vec<Migration>,
+    /// The feature flags that it declares, and what the environment's configuration said of each.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub flags: BTreeMap<String, FlagState>,
     /// Where it was described, in the backend's own form: the same content described in another
     /// directory is the same release. No part of the id.
     #[serde(default, skip_serializing_if = "Value::is_null")]
@@ -146,6 +150,7 @@ impl Release {
         release.resources = spec.resources.clone();
         release.verification = spec.verification.clone();
         release.migrations.clone_from(&spec.migrations);
+        release.flags.clone_from(&spec.flags);
         release.provenance = spec.provenance.clone();
         release.sources = seal.sources.clone();
         release.id = release.content_id()?;
@@ -170,6 +175,7 @@ impl Release {
             resources: Value::Null,
             verification: Verification::default(),
             migrations: Vec::new(),
+            flags: BTreeMap::new(),
             provenance: Value::Null,
             sources: BTreeMap::new(),
         };
@@ -357,8 +363,9 @@ mod tests {
         assert_eq!(a.id, b.id);
         assert_eq!(b.provenance, elsewhere.provenance);
         assert!(b.is_intact());
-        // As it was stored before there was a provenance.
-        assert!(!serde_json::to_string(&a).unwrap().contains("provenance"));
+        // As it was stored before there were these.
+        let stored = serde_json::to_string(&a).unwrap();
+        assert!(!["provenance", "migrations", "flags"].iter().any(|name| stored.contains(name)));
     }
 
     #[test]

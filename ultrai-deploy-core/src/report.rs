@@ -18,6 +18,7 @@ use crate::{
     migration::Status,
     name::{BackupId, ReleaseId, RunId, Target},
     plan::Plan,
+    readiness::Readiness,
     release::Image,
     stage::Stage,
     version::Version,
@@ -61,6 +62,8 @@ pub struct Report {
     pub stages: Vec<StageReport>,
     /// The binding plan.
     pub plan: Option<Plan>,
+    /// Whether it could be taken back, as far as it was looked at.
+    pub readiness: Option<Readiness>,
     /// The checks that were made.
     pub checks: Vec<CheckReport>,
     /// The tests that were run.
@@ -178,6 +181,7 @@ impl Report {
             cancelled: false,
             stages: Vec::new(),
             plan: None,
+            readiness: None,
             checks: Vec::new(),
             tests: Vec::new(),
             migrations: Vec::new(),
@@ -256,7 +260,13 @@ impl Growing {
                 report.previous_version.clone_from(version);
                 report.previous_proven = *proven;
             }
-            Event::BackedUp { backup, .. } => report.backup = Some(backup.clone()),
+            Event::Assessed { readiness } => report.readiness = Some(readiness.clone()),
+            Event::BackedUp { backup, .. } => {
+                report.backup = Some(backup.clone());
+                if let Some(readiness) = &mut report.readiness {
+                    readiness.backed_up(backup);
+                }
+            }
             Event::ImageResolved { image, built: true, .. } if !report.built.contains(image) => {
                 report.built.push(image.clone());
             }
@@ -359,6 +369,11 @@ impl fmt::Display for Report {
             match &stage.why {
                 Some(why) => writeln!(f, ": {why}")?,
                 None => writeln!(f, " ({})", Seconds(stage.millis))?,
+            }
+        }
+        if let Some(readiness) = &self.readiness {
+            for line in readiness.to_string().lines() {
+                writeln!(f, "  {line}")?;
             }
         }
         if let Some(plan) = &self.plan {

@@ -15,6 +15,7 @@ use crate::{
     migration::Status,
     name::{BackupId, ReleaseId, RunId, ServiceName, Target},
     plan::Plan,
+    readiness::Readiness,
     release::Image,
     stage::Stage,
     version::Version,
@@ -106,6 +107,11 @@ pub enum Event {
         /// returns to what that one would return to.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         supersedes: Option<RunId>,
+    },
+    /// Whether it could be taken back was found out.
+    Assessed {
+        /// What was found.
+        readiness: Readiness,
     },
     /// The run answers for what a held one did: it takes its place.
     Inherited {

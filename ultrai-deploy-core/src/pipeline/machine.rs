@@ -418,6 +418,9 @@ impl State {
                 });
                 self.phase == Phase::Running(Stage::Lock)
             }
+            Event::Assessed { .. } => {
+                self.phase == Phase::Running(Stage::Lock) && self.baseline.is_some()
+            }
             Event::Inherited { from, steps } => {
                 let legal = self.phase == Phase::Running(Stage::Deploy)
                     && self.supersedes.as_ref() == Some(from)

@@ -1,5 +1,6 @@
 //! The pipeline: parts put together, checked, and run.
 
+mod assessing;
 mod backoff;
 mod deadline;
 mod driver;
@@ -23,7 +24,7 @@ mod version_rules;
 use std::sync::Arc;
 
 pub use backoff::{Backoff, Randomness, SystemRandomness};
-pub use policy::{BackupPolicy, FailureAction, Policy, PreReleases};
+pub use policy::{BackupPolicy, FailureAction, Policy, PreReleases, ReadinessPolicy};
 pub use proof::{CheckOutcome, Proof};
 pub use run::{DeployRequest, OnUnfinished, RollbackRequest, Run};
 pub use takeover::Unfinished;

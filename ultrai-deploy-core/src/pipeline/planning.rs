@@ -6,7 +6,7 @@ use std::{
 };
 
 use super::{
-    DeployRequest, Parts, Pipeline, Unfinished,
+    DeployRequest, Parts, Pipeline, ReadinessPolicy, Unfinished,
     seal::named,
     version_rules::{refuse_downgrade, refuse_pre_release},
 };
@@ -82,8 +82,19 @@ impl Pipeline {
             None => baseline.clone(),
         };
         let ledger = parts.releases.migrations().await?;
+        let before = back.as_ref().map(|(release, _)| release.as_ref());
+        let readiness = match parts.policy.readiness {
+            ReadinessPolicy::Off => None,
+            _ => Some(parts.readiness(cx, spec, before, &ledger).await?),
+        };
+        let readiness = readiness.map(|mut readiness| {
+            redactor.readiness(&mut readiness);
+            readiness
+        });
+        let blocked = parts.policy.readiness == ReadinessPolicy::Block
+            && readiness.as_ref().is_some_and(|readiness| !readiness.is_ready());
         plan.add_migrations(&ledger.pending(&release.migrations)?);
-        refuse_downgrade(request, back.as_ref().map(|(release, _)| release.as_ref()))?;
+        refuse_downgrade(request, before)?;
         plan.from = back.as_ref().map(|(release, _)| release.id.clone());
         for (name, image) in &images {
             let Some(change) = plan.services.get_mut(name) else { continue };
@@ -125,6 +136,8 @@ impl Pipeline {
             downtime: plan.with_action(Action::StopFirst).cloned().collect(),
             resources: plan.resources,
             not_undoable: plan.not_undoable,
+            readiness,
+            blocked,
             rollback_point: back.map(|(release, proven)| RollbackPoint {
                 release: release.id.clone(),
                 version: release.version.clone(),

@@ -35,6 +35,8 @@ mod policies;
 #[cfg(test)]
 mod random;
 #[cfg(test)]
+mod readiness;
+#[cfg(test)]
 mod robust;
 #[cfg(test)]
 mod runs;

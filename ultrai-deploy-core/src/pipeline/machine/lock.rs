@@ -108,7 +108,8 @@ impl Driver {
         refuse_downgrade(request, self.previous().await?.as_deref())?;
         // Of what nobody knows, a person has to say what became of it before anything is built.
         let ledger = self.parts.releases.migrations().await?;
-        ledger.pending(&request.spec.migrations).map(drop)
+        ledger.pending(&request.spec.migrations)?;
+        self.assess(&cx, &request.spec).await
     }
 
     /// Says who has the environment, if somebody has, before a wait begins.

@@ -93,7 +93,7 @@ async fn each_point(platform: &dyn Platform, way: Way) -> usize {
         let name = format!("{way}, dies at {}", death.point());
         let environment = platform.environment(&name).await;
         let case = die(environment.as_ref(), way, &death);
-        Cases::new("deployer").run(&name, named(&name, case)).await;
+        Box::pin(Cases::new("deployer").run(&name, named(&name, case))).await;
         environment.close().await;
     })
     .await
