@@ -23,6 +23,7 @@ pub(crate) mod duration;
 mod environment;
 mod expect;
 mod files;
+mod flag;
 pub mod hosted;
 mod metrics;
 mod migration;
@@ -46,6 +47,7 @@ use std::{
 
 use ultrai_deploy_core::{
     Error, ErrorKind, Result,
+    flag::FlagState,
     migration::Migration,
     name::{EnvironmentName, ProjectName, SecretName, ServiceName},
     pipeline::Policy,
@@ -86,6 +88,7 @@ pub struct Config {
     checks: Vec<check::Check>,
     tests: Vec<test::Test>,
     migrations: Vec<migration::Migration>,
+    flags: BTreeMap<String, flag::Flag>,
     root: files::Root,
 }
 
@@ -194,6 +197,16 @@ impl Config {
     /// The migrations, in their order.
     pub fn migrations(&self) -> Vec<Migration> {
         self.migrations.iter().map(|one| one.declared.clone()).collect()
+    }
+
+    /// The flags that an environment must configure, and what `lookup` knows of each.
+    pub fn flags(
+        &self,
+        environment: &EnvironmentName,
+        lookup: &dyn Fn(&str) -> Option<String>,
+    ) -> BTreeMap<String, FlagState> {
+        let flags = self.flags.iter().filter(|(_, flag)| flag.is_for(environment));
+        flags.map(|(name, _)| (name.clone(), FlagState::read(lookup(name).as_deref()))).collect()
     }
 
     /// Refuses checks, tests and migrations of services that do not exist; for services that are declared

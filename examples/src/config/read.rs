@@ -18,7 +18,7 @@ use super::{
     Config, Environment, Place, Problem, Problems,
     backend::{self, Kind, invalid},
     check::{self, Check},
-    depends, environment, files, hosted,
+    depends, environment, files, flag, hosted,
     migration::{self, Migration},
     policy,
     reader::{Field, Reader, Table},
@@ -89,6 +89,10 @@ fn read(reader: &Reader<'_>, file: &Path, document: &DeTable<'_>) -> Config {
         .unwrap_or_default();
     let environments = with_defaults(environments, base_url.as_ref());
 
+    let flags = table.take("flags").map(|field| flag::read_all(&field, &listed));
+    let flags = flags.unwrap_or_default();
+    refuse_strange_environments(reader, &flags, &environments);
+
     let policy = table.take("policy").and_then(|field| field.table()).map(policy::read);
     let (policy, health_deadline) = policy.unwrap_or_else(|| (Policy::default(), None));
 
@@ -149,6 +153,7 @@ fn read(reader: &Reader<'_>, file: &Path, document: &DeTable<'_>) -> Config {
         checks,
         tests,
         migrations,
+        flags,
         root,
     }
 }
@@ -206,6 +211,23 @@ fn refuse_twins<'a>(
                 "give it another name: reports tell them apart by it",
             ),
         }
+    }
+}
+
+fn refuse_strange_environments(
+    reader: &Reader<'_>,
+    flags: &BTreeMap<String, flag::Flag>,
+    environments: &BTreeMap<EnvironmentName, Environment>,
+) {
+    let known: BTreeSet<&EnvironmentName> = environments.keys().collect();
+    for (field, name, place) in flag::unknown(flags, &known) {
+        let list = known.iter().map(|name| name.as_str()).collect::<Vec<_>>().join(", ");
+        reader.problem_at(
+            place,
+            field,
+            format!("there is no environment `{name}`"),
+            format!("known: {list}; add [environments.{name}] for a new one"),
+        );
     }
 }
 

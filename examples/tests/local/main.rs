@@ -16,6 +16,7 @@ mod history;
 mod hold;
 mod migrations;
 mod plan;
+mod readiness;
 mod signal;
 mod story;
 mod stuck;

@@ -1,6 +1,6 @@
 //! Migrations of local processes: each adds a line to a file that outlives the releases.
 
-use std::{fs, path::Path, process::Stdio, time::Instant};
+use std::{fmt::Write, fs, path::Path, process::Stdio, time::Instant};
 
 use serde_json::Value;
 
@@ -11,7 +11,8 @@ fn configure(app: &App, version: &str, more: &str, names: &[(&str, &str)]) {
     let data = app.path("data");
     let mut text = more.to_owned();
     for (name, script) in names {
-        text += &format!(
+        let _infallible = write!(
+            text,
             "\n[[migration]]\nname = \"{name}\"\nservice = \"web\"\nreversible = false\n\
              command = [\"sh\", \"-c\", \"echo {name} $APP_VERSION >> {}; {script}\"]\n",
             data.display()

@@ -51,6 +51,7 @@ impl Plan<'_> {
                 let mut release = docker::spec(&loaded.project, version.clone())?;
                 release.verification = self.config.verification(&self.environment, version)?;
                 release.migrations = self.config.migrations();
+                release.flags = self.flags(&self.env_files()?);
                 self.config.require_services(release.services.keys())?;
                 if self.config.file.is_file() {
                     release.sources.push(self.config.file.clone());

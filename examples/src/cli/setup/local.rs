@@ -23,7 +23,8 @@ use crate::{
 impl Plan<'_> {
     pub(super) fn local(self, services: &BTreeMap<ServiceName, Service>) -> Result<Setup> {
         let project = self.project()?;
-        let secrets = self.secrets(&self.env_files()?);
+        let env_files = self.env_files()?;
+        let secrets = self.secrets(&env_files);
         let target = Target::new(project.clone(), self.environment_name.clone());
         let state = self.open_state(&target)?;
         let releases: Arc<dyn ReleaseStore> = Arc::clone(&state.releases) as _;
@@ -36,6 +37,7 @@ impl Plan<'_> {
             }
             release.verification = self.config.verification(&self.environment, version)?;
             release.migrations = self.config.migrations();
+            release.flags = self.flags(&env_files);
             if self.config.file.is_file() {
                 release.sources.push(self.config.file.clone());
             }

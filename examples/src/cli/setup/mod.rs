@@ -14,6 +14,7 @@ use ultrai_deploy_config::dotenv;
 use ultrai_deploy_core::{
     Error, ErrorKind, Result,
     file::{self, State},
+    flag::FlagState,
     migration::Migration,
     name::{EnvironmentName, ProjectName, SecretName, Target},
     observer::Observer,
@@ -186,6 +187,13 @@ impl Plan<'_> {
             found.extend(read);
         }
         Ok(found)
+    }
+
+    /// What the environment's configuration says of the declared flags.
+    fn flags(&self, env_files: &BTreeMap<String, String>) -> BTreeMap<String, FlagState> {
+        let variables = self.variables();
+        let lookup = |name: &str| variables.get(name).or(env_files.get(name)).cloned();
+        self.config.flags(&self.environment_name, &lookup)
     }
 
     /// The project, for backends that have it from nowhere else.

@@ -73,6 +73,7 @@ fn every_field_is_documented() {
         "",
         "[environments.x]",
         "[policy]",
+        "[flags.X]",
         "[policy.deadlines]",
         "[policy.on_failure]",
         "[[check]]\nname = \"n\"\ntcp = \"x:1\"",

@@ -29,7 +29,10 @@ fn what_is_wrong_with_a_migration_is_told() {
     let whole = format!("{one}reversible = true\n");
     for (text, expected) in [
         (one.to_owned(), "reversible"),
-        (format!("{one}reversible = \"no\"\n"), "migration \"m\": reversible: expected true or false"),
+        (
+            format!("{one}reversible = \"no\"\n"),
+            "migration \"m\": reversible: expected true or false",
+        ),
         (whole.replace("api", "apu"), "there is no service `apu`"),
         (format!("{whole}{whole}"), "has the same name"),
         (format!("{whole}when = \"pre\"\n"), "migration \"m\": when: unknown field"),
