@@ -40,14 +40,15 @@ impl Migration {
     /// Longest time where a declaration sets none.
     pub const TIMEOUT: Duration = Duration::from_mins(10);
 
-    /// The command as tasks are run: in the new image, with dependencies that do not run yet.
+    /// The command as tasks are run: in the new image, with dependencies that do not run yet
+    /// and the data that they will serve with.
     pub(crate) fn task(&self) -> TaskSpec {
         TaskSpec {
             name: self.name.clone(),
             service: self.service.clone(),
             command: self.command.clone(),
             when: When::Pre,
-            dependencies: Dependencies::Create,
+            dependencies: Dependencies::WithData,
             timeout: self.timeout,
         }
     }
