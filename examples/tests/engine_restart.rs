@@ -120,7 +120,8 @@ fn begin(shop: &Shop, version: &str, words: &str) -> Child {
     // What failed in one round is to fail again in the next.
     let arguments =
         ["--format", "json", "deploy", "-e", "production", "--tag", version, "--skip-build"];
-    let allowed = ["--allow-failed", version];
+    // And it goes from one good version to the other and back.
+    let allowed = ["--allow-failed", version, "--allow-downgrade"];
     let mut child =
         shop.command(&[&arguments[..], &allowed].concat()).env("WEB", version).spawn().unwrap();
     let deadline = Instant::now() + shop::PATIENCE;

@@ -22,6 +22,8 @@ pub enum ErrorKind {
     Conflict,
     /// The backend or this engine cannot do it, known before any I/O.
     Unsupported,
+    /// A rule of the environment speaks against it, such as its policy, and the input is right.
+    Refused,
     /// The other side cannot be reached or is not ready to serve.
     Unavailable,
     /// The other side refused the credentials or the file system the access.

@@ -4,7 +4,10 @@ use std::{collections::BTreeMap, fmt};
 
 use serde::{Deserialize, Serialize};
 
-use crate::name::{ReleaseId, ServiceName};
+use crate::{
+    migration::Migration,
+    name::{ReleaseId, ServiceName},
+};
 
 /// What a deploy changes, in order.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -59,6 +62,16 @@ impl Plan {
             .iter()
             .filter(move |(_, change)| change.action == action)
             .map(|(name, _)| name)
+    }
+
+    /// Migrations that are run: with one, something changes, and no rollback brings it back.
+    pub(crate) fn add_migrations(&mut self, pending: &[&Migration]) {
+        self.unchanged &= pending.is_empty();
+        self.not_undoable.extend(
+            pending
+                .iter()
+                .map(|one| format!("what migration `{}` does ({})", one.name, one.reversibility())),
+        );
     }
 
     /// Whether every service is kept as it is.

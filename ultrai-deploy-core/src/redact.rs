@@ -18,6 +18,7 @@ use crate::{
     evidence::Evidence,
     journal::Event,
     plan::Plan,
+    readiness::Readiness,
     secret::{Secret, Secrets},
 };
 
@@ -106,6 +107,7 @@ impl Redactor {
             Event::StageSkipped { why: text, .. }
             | Event::CancelRequested { why: text }
             | Event::TaskEnded { tail: text, .. }
+            | Event::MigrationEnded { tail: text, .. }
             | Event::Note { message: text } => self.cut(text),
             Event::StageFailed { failure, .. }
             | Event::FailureIgnored { failure, .. }
@@ -114,6 +116,7 @@ impl Redactor {
             | Event::RollbackDecided { cause: failure, .. }
             | Event::Held { cause: failure, .. } => self.failure(failure),
             Event::Planned { plan } => self.plan(plan),
+            Event::Assessed { readiness } => self.readiness(readiness),
             Event::Checked { evidence, .. } => self.evidence(evidence),
             Event::Effect { action, object, detail, .. } => {
                 self.cut(action);
@@ -139,6 +142,8 @@ impl Redactor {
             | Event::BackedUp { .. }
             | Event::ImageResolved { .. }
             | Event::Sealed { .. }
+            | Event::MigrationStarted { .. }
+            | Event::MigrationFound { .. }
             | Event::Intent { .. }
             | Event::StepDone { .. }
             | Event::HoldReleased { initiator: None, .. }
@@ -153,6 +158,14 @@ impl Redactor {
         plan.services.values_mut().for_each(|change| self.cut(&mut change.reason));
         plan.resources.iter_mut().for_each(|text| self.cut(text));
         plan.not_undoable.iter_mut().for_each(|text| self.cut(text));
+    }
+
+    /// Cuts known values out of what is told about going back.
+    pub(crate) fn readiness(&self, readiness: &mut Readiness) {
+        for finding in &mut readiness.findings {
+            self.cut(&mut finding.why);
+            finding.advice.iter_mut().for_each(|advice| self.cut(advice));
+        }
     }
 
     fn failure(&self, failure: &mut Failure) {

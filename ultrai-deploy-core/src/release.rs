@@ -8,6 +8,8 @@ use serde_json::Value;
 use crate::{
     digest,
     error::{Error, ErrorKind, Result},
+    flag::FlagState,
+    migration::Migration,
     name::{ProjectName, ReleaseId, SecretName, ServiceName},
     secret::Fingerprint,
     spec::ReleaseSpec,
@@ -85,6 +87,12 @@ pub struct Release {
     /// so that each keeps its own.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub check_secrets: BTreeMap<SecretName, Fingerprint>,
+    /// What runs once in each environment before it, in its order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub migrations: Vec<Migration>,
+    /// The feature flags that it declares, and what the environment's configuration said of each.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub flags: BTreeMap<String, FlagState>,
     /// Where it was described, in the backend's own form: the same content described in another
     /// directory is the same release. No part of the id.
     #[serde(default, skip_serializing_if = "Value::is_null")]
@@ -149,6 +157,8 @@ impl Release {
         release.check_secrets.retain(|name, _| {
             !release.services.values().any(|service| service.secrets.contains_key(name))
         });
+        release.migrations.clone_from(&spec.migrations);
+        release.flags.clone_from(&spec.flags);
         release.provenance = spec.provenance.clone();
         release.sources = seal.sources.clone();
         release.id = release.content_id()?;
@@ -173,6 +183,8 @@ impl Release {
             resources: Value::Null,
             verification: Verification::default(),
             check_secrets: BTreeMap::new(),
+            migrations: Vec::new(),
+            flags: BTreeMap::new(),
             provenance: Value::Null,
             sources: BTreeMap::new(),
         };
@@ -361,8 +373,9 @@ mod tests {
         assert_eq!(a.id, b.id);
         assert_eq!(b.provenance, elsewhere.provenance);
         assert!(b.is_intact());
-        // As it was stored before there was a provenance.
-        assert!(!serde_json::to_string(&a).unwrap().contains("provenance"));
+        // As it was stored before there were these.
+        let stored = serde_json::to_string(&a).unwrap();
+        assert!(!["provenance", "migrations", "flags"].iter().any(|name| stored.contains(name)));
     }
 
     #[test]

@@ -12,6 +12,7 @@ use serde_json::Value;
 
 use crate::{
     error::{Error, ErrorKind, Result},
+    migration::Ledger,
     name::ReleaseId,
     release::Release,
     secret::{FingerprintKey, Secrets},
@@ -79,6 +80,15 @@ pub trait ReleaseStore: fmt::Debug + Send + Sync + 'static {
 
     /// Replaces the note, atomically; durable on return.
     async fn set_note(&self, note: &Value) -> Result<()>;
+
+    /// What became of the environment's migrations.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Corrupt`] when it cannot be read; it is never taken for empty then.
+    async fn migrations(&self) -> Result<Ledger>;
+
+    /// Replaces that, atomically; durable on return. Only who has the lease does.
+    async fn set_migrations(&self, ledger: &Ledger) -> Result<()>;
 
     /// The key of this environment's fingerprints; made at the first call.
     async fn fingerprint_key(&self) -> Result<FingerprintKey>;

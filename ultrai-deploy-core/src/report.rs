@@ -1,9 +1,13 @@
 //! What a run did, made from its records alone.
 
+mod migration;
+
 use std::fmt;
 
 use jiff::Timestamp;
 use serde::Serialize;
+
+pub use self::migration::MigrationReport;
 
 use crate::{
     ending::Ending,
@@ -11,8 +15,10 @@ use crate::{
     evidence::Evidence,
     health::{Role, Verdict},
     journal::{Event, Initiator, Kind, Record},
+    migration::Status,
     name::{BackupId, ReleaseId, RunId, Target},
     plan::Plan,
+    readiness::Readiness,
     release::Image,
     stage::Stage,
     version::Version,
@@ -56,10 +62,14 @@ pub struct Report {
     pub stages: Vec<StageReport>,
     /// The binding plan.
     pub plan: Option<Plan>,
+    /// Whether it could be taken back, as far as it was looked at.
+    pub readiness: Option<Readiness>,
     /// The checks that were made.
     pub checks: Vec<CheckReport>,
     /// The tests that were run.
     pub tests: Vec<TestReport>,
+    /// The migrations that were begun; what they did stays, whatever the ending.
+    pub migrations: Vec<MigrationReport>,
     /// The images that were built; they stay, whatever the ending.
     pub built: Vec<Image>,
     /// The backup that was taken; it stays, too.
@@ -171,12 +181,18 @@ impl Report {
             cancelled: false,
             stages: Vec::new(),
             plan: None,
+            readiness: None,
             checks: Vec::new(),
             tests: Vec::new(),
+            migrations: Vec::new(),
             built: Vec::new(),
             backup: None,
             notes: Vec::new(),
         }
+    }
+
+    fn migration(&mut self, name: &str) -> Option<&mut MigrationReport> {
+        self.migrations.iter_mut().find(|one| one.migration == name)
     }
 
     fn stage(&mut self, stage: Stage, status: StageStatus, millis: u64, why: Option<String>) {
@@ -244,7 +260,13 @@ impl Growing {
                 report.previous_version.clone_from(version);
                 report.previous_proven = *proven;
             }
-            Event::BackedUp { backup, .. } => report.backup = Some(backup.clone()),
+            Event::Assessed { readiness } => report.readiness = Some(readiness.clone()),
+            Event::BackedUp { backup, .. } => {
+                report.backup = Some(backup.clone());
+                if let Some(readiness) = &mut report.readiness {
+                    readiness.backed_up(backup);
+                }
+            }
             Event::ImageResolved { image, built: true, .. } if !report.built.contains(image) => {
                 report.built.push(image.clone());
             }
@@ -269,6 +291,29 @@ impl Growing {
                 exit_code: *exit_code,
                 tail: tail.clone(),
             }),
+            Event::MigrationStarted { migration, reversible } => {
+                // One that is run again is told once.
+                report.migrations.retain(|one| one.migration != *migration);
+                report.migrations.push(MigrationReport {
+                    migration: migration.clone(),
+                    status: Status::Unknown,
+                    reversible: *reversible,
+                    exit_code: None,
+                    tail: String::new(),
+                });
+            }
+            Event::MigrationEnded { migration, exit_code, tail } => {
+                if let Some(one) = report.migration(migration) {
+                    one.status = if *exit_code == 0 { Status::Applied } else { Status::Failed };
+                    one.exit_code = Some(*exit_code);
+                    one.tail.clone_from(tail);
+                }
+            }
+            Event::MigrationFound { migration, status } => {
+                if let Some(one) = report.migration(migration) {
+                    one.status = *status;
+                }
+            }
             Event::CancelRequested { .. } => report.cancelled = true,
             Event::Held { until, cause } => {
                 report.held_until = Some(*until);
@@ -326,10 +371,18 @@ impl fmt::Display for Report {
                 None => writeln!(f, " ({})", Seconds(stage.millis))?,
             }
         }
+        if let Some(readiness) = &self.readiness {
+            for line in readiness.to_string().lines() {
+                writeln!(f, "  {line}")?;
+            }
+        }
         if let Some(plan) = &self.plan {
             for item in &plan.not_undoable {
                 writeln!(f, "  a rollback does not bring back: {item}")?;
             }
+        }
+        for MigrationReport { migration, status, .. } in &self.migrations {
+            writeln!(f, "  migration {migration}: {status}")?;
         }
         for image in &self.built {
             writeln!(f, "  built {} ({})", image.reference, image.id)?;
@@ -374,9 +427,11 @@ impl Report {
                         "It was the first deploy: nothing is left of it but what the notes name."
                     )?,
                 }
+                self.left_migrations(f)?;
                 explain(f, "Cause", cause)
             }
             Some(Ending::Stuck { cause, undo }) => {
+                self.left_migrations(f)?;
                 explain(f, "Cause", cause)?;
                 explain(f, "Going back failed", undo)?;
                 writeln!(f, "Mend that and run `ultrai resume --retry`, or close the run with")?;

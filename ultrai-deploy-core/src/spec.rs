@@ -6,6 +6,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::{
+    flag::FlagState,
+    migration::Migration,
     name::{ProjectName, SecretName, ServiceName},
     verification::Verification,
     version::Version,
@@ -26,6 +28,12 @@ pub struct ReleaseSpec {
     /// The checks and tests that prove it.
     #[serde(default)]
     pub verification: Verification,
+    /// What runs once in each environment before this release, in its order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub migrations: Vec<Migration>,
+    /// The feature flags that it declares, and what the environment's configuration says of each.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub flags: BTreeMap<String, FlagState>,
     /// Where it was described, in the backend's own form: directories, paths. No part of what is
     /// deployed.
     #[serde(default, skip_serializing_if = "Value::is_null")]
@@ -48,6 +56,8 @@ impl ReleaseSpec {
             services: BTreeMap::new(),
             resources: Value::Null,
             verification: Verification::default(),
+            migrations: Vec::new(),
+            flags: BTreeMap::new(),
             provenance: Value::Null,
             sources: Vec::new(),
             places: BTreeMap::new(),

@@ -74,7 +74,7 @@ pub struct TaskSpec {
     pub timeout: Duration,
 }
 
-/// What a pre-deploy test does about dependencies that do not run yet.
+/// What a task before the deploy does about dependencies that do not run yet.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
@@ -82,6 +82,9 @@ pub enum Dependencies {
     /// They are created for the test under the run's id and removed with it (the default).
     #[default]
     Create,
+    /// The same, with the data that they keep, which is made where it is not there yet: what the task
+    /// does to it stays. For migrations.
+    WithData,
     /// Only what runs already is used.
     None,
 }

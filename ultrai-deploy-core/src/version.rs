@@ -42,6 +42,17 @@ impl Version {
         &self.text
     }
 
+    /// How it compares by the precedence of semantic versioning, for which build metadata does not
+    /// count: `1.2.0+1` and `1.2.0+2` are equal.
+    pub fn precedence(&self, other: &Self) -> Ordering {
+        self.parsed.cmp_precedence(&other.parsed)
+    }
+
+    /// Whether it comes before the release that it is called after: `1.2.0-rc.1`.
+    pub fn is_pre_release(&self) -> bool {
+        !self.parsed.pre.is_empty()
+    }
+
     /// The parsed version.
     pub fn semver(&self) -> &semver::Version {
         &self.parsed

@@ -171,7 +171,7 @@ impl TaskRunner for Tasks {
         output: &dyn TaskOutput,
     ) -> Result<TaskEnd> {
         sealed(release, &task.service)?;
-        if task.dependencies == Dependencies::Create {
+        if task.dependencies != Dependencies::None {
             self.start_dependencies(cx, release, &task.service).await?;
         }
         cx.check()?;

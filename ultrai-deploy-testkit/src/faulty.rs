@@ -94,6 +94,8 @@ pub enum Method {
     SetCurrent,
     Note,
     SetNote,
+    Migrations,
+    SetMigrations,
     FingerprintKey,
     Create,
     Verify,

@@ -56,6 +56,8 @@ pub enum Command {
     Status(Where),
     /// List past runs, newest first.
     History(History),
+    /// Tell what became of migrations, or say it of one of which nobody knows.
+    Migrations(Migrations),
     /// Finish or undo a run that was left unfinished, or accept one that is held.
     Resume(Resume),
     /// Stop a run or take a held one back; what it changed is rolled back.
@@ -93,6 +95,9 @@ pub struct Plan {
     /// Plan with the images that were built before, in place of images that are built anew.
     #[arg(long)]
     pub skip_build: bool,
+    /// Which versions may be deployed all the same.
+    #[command(flatten)]
+    pub allowances: Allowances,
     /// Write the plan to a file, for `ultrai deploy --plan`.
     #[arg(long, value_name = "FILE")]
     pub save: Option<PathBuf>,
@@ -129,6 +134,9 @@ pub struct Deploy {
     /// Deploy this version although it failed and was rolled back.
     #[arg(long, value_name = "VERSION")]
     pub allow_failed: Option<String>,
+    /// Which versions may be deployed all the same.
+    #[command(flatten)]
+    pub allowances: Allowances,
     /// Why, for the history.
     #[arg(long, value_name = "TEXT")]
     pub reason: Option<String>,
@@ -201,6 +209,17 @@ pub struct ConfigDocs {
     pub compose: Option<PathBuf>,
 }
 
+/// Versions that are deployed although the rules speak against them.
+#[derive(Clone, Copy, Debug, Args)]
+pub struct Allowances {
+    /// Deploy a version that is lower than what serves.
+    #[arg(long)]
+    pub allow_downgrade: bool,
+    /// Deploy a pre-release where the environment wants none.
+    #[arg(long)]
+    pub allow_pre_release: bool,
+}
+
 /// Options of `rollback`.
 #[derive(Debug, Args)]
 pub struct Rollback {
@@ -247,6 +266,18 @@ pub struct History {
     /// At most so many, the newest.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub limit: Option<u32>,
+}
+
+/// Options of `migrations`.
+#[derive(Debug, Args)]
+pub struct Migrations {
+    /// Where.
+    #[command(flatten)]
+    pub at: Where,
+    /// Say of a migration that it took effect, or that it did not and the next deploy runs it:
+    /// NAME=applied or NAME=pending.
+    #[arg(long, value_name = "NAME=STATUS")]
+    pub mark: Option<String>,
 }
 
 /// How a run came out.
@@ -303,6 +334,7 @@ impl Command {
             Self::Deploy(deploy) => Some(&deploy.at),
             Self::Rollback(rollback) => Some(&rollback.at),
             Self::History(history) => Some(&history.at),
+            Self::Migrations(migrations) => Some(&migrations.at),
             Self::Resume(resume) => Some(&resume.at),
             Self::Abandon(abandon) => Some(&abandon.at),
             Self::Backups(at) | Self::Verify(at) | Self::Status(at) | Self::Cancel(at) => Some(at),

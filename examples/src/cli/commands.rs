@@ -55,6 +55,8 @@ pub(super) async fn deploy(
     }
     request.reason.clone_from(&args.reason);
     request.allow_failed = allow_failed;
+    request.allow_downgrade = args.allowances.allow_downgrade;
+    request.allow_pre_release = args.allowances.allow_pre_release;
     if let Some(seconds) = args.wait {
         request.wait = Wait::AtMost(Duration::from_secs(seconds));
     }

@@ -5,6 +5,7 @@ mod commands;
 mod config;
 pub mod exit;
 mod history;
+mod migrations;
 mod next;
 mod output;
 mod plan;
@@ -69,6 +70,7 @@ async fn dispatch(cli: &Cli, around: &Surroundings, output: &Output) -> Result<u
         Command::Verify(at) => commands::verify(cli, at, around, output).await,
         Command::Status(at) => status::run(cli, at, around, output).await,
         Command::History(args) => history::history(cli, args, around, output).await,
+        Command::Migrations(args) => migrations::run(cli, args, around, output).await,
         Command::Resume(args) => commands::resume(cli, args, around, output).await,
         Command::Cancel(at) => commands::cancel(cli, at, around, output).await,
         Command::Abandon(args) => commands::abandon(cli, args, around, output).await,

@@ -37,6 +37,8 @@ pub(super) async fn run(
     let mut setup = setup::deploy(cli, &args.at, around, args.tag.as_deref(), &args.set).await?;
     let Some(spec) = setup.spec.take() else { return Err(setup::invalid("nothing to plan")) };
     let mut request = DeployRequest::new(spec);
+    request.allow_downgrade = args.allowances.allow_downgrade;
+    request.allow_pre_release = args.allowances.allow_pre_release;
     if args.skip_build {
         request.skips.push(Skip { stage: Stage::Build, why: "--skip-build".to_owned() });
     }

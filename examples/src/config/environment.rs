@@ -2,7 +2,10 @@
 
 use std::{collections::BTreeMap, path::PathBuf};
 
-use ultrai_deploy_core::name::{EnvironmentName, SecretName, ServiceName};
+use ultrai_deploy_core::{
+    name::{EnvironmentName, SecretName, ServiceName},
+    pipeline::PreReleases,
+};
 use ultrai_deploy_http::address::HttpUrl;
 
 use super::{
@@ -26,6 +29,8 @@ pub struct Environment {
     pub(super) variables: BTreeMap<String, (String, Place)>,
     /// Stands in front of checks that give only a path.
     pub base_url: Option<HttpUrl>,
+    /// Whether a pre-release may be deployed there.
+    pub pre_releases: PreReleases,
     /// Where it is declared, if it is.
     pub(super) place: Option<Place>,
     /// The platform's own names or ids of services, where they differ here.
@@ -35,6 +40,13 @@ pub struct Environment {
 }
 
 impl Environment {
+    /// One that nothing is said about: only the one called production refuses pre-releases.
+    pub(super) fn named(name: &EnvironmentName) -> Self {
+        let pre_releases =
+            if name.as_str() == "production" { PreReleases::Refused } else { PreReleases::Allowed };
+        Self { pre_releases, ..Self::default() }
+    }
+
     /// More dotenv files, later ones win.
     pub fn env_files(&self) -> impl Iterator<Item = &PathBuf> {
         self.env_files.iter().map(|(path, _)| path)
@@ -57,7 +69,8 @@ pub(super) fn read_all(
     let mut environments = BTreeMap::new();
     for field in field.table().map(|mut table| table.take_all()).unwrap_or_default() {
         let name = field.parse_name(|text| EnvironmentName::new(text));
-        let environment = field.table().map(|table| read(table, kind, files, secrets));
+        let begun = name.as_ref().map(Environment::named).unwrap_or_default();
+        let environment = field.table().map(|table| read(table, begun, kind, files, secrets));
         if let (Some(name), Some(environment)) = (name, environment) {
             environments.insert(name, environment);
         }
@@ -67,11 +80,12 @@ pub(super) fn read_all(
 
 fn read(
     mut table: Table<'_>,
+    mut environment: Environment,
     kind: Option<Kind>,
     files: &files::Root,
     secrets: &[SecretName],
 ) -> Environment {
-    let mut environment = Environment { place: Some(table.place()), ..Environment::default() };
+    environment.place = Some(table.place());
     if let Some(field) = table.take("env_files") {
         for item in field.items("[\".env.production\"]") {
             if let Some(path) = item.text() {
@@ -88,6 +102,10 @@ fn read(
         environment.variables = fields.iter().filter_map(value).collect();
     }
     environment.base_url = table.take("base_url").and_then(|field| field.parse(HttpUrl::parse));
+    if let Some(allowed) = table.take("pre_releases").and_then(|field| field.switch()) {
+        environment.pre_releases =
+            if allowed { PreReleases::Allowed } else { PreReleases::Refused };
+    }
     if let Some(field) = Kind::take_own(kind, &mut table, "railway", &[Kind::Railway]) {
         environment.railway = railway::At::read(&field);
     }

@@ -23,8 +23,10 @@ pub(crate) mod duration;
 mod environment;
 mod expect;
 mod files;
+mod flag;
 pub mod hosted;
 mod metrics;
+mod migration;
 mod policy;
 mod problem;
 mod read;
@@ -48,6 +50,8 @@ use std::{
 use ultrai_deploy_config::{Declaration, Layers, Spot, suggest};
 use ultrai_deploy_core::{
     Error, ErrorKind, Result,
+    flag::FlagState,
+    migration::Migration,
     name::{EnvironmentName, ProjectName, SecretName, ServiceName, Target},
     pipeline::Policy,
     verification::Verification,
@@ -100,13 +104,15 @@ pub struct Config {
     pub template: Template,
     /// The known environments.
     pub environments: BTreeMap<EnvironmentName, Environment>,
-    /// What the engine does differently from its defaults.
+    /// What the engine does differently from its defaults, in every environment.
     pub policy: Policy,
     /// Longest wait for the first success of a check that sets no deadline of its own.
     pub health_deadline: Option<Duration>,
     checks: Vec<check::Check>,
     tests: Vec<test::Test>,
     secret_sources: Vec<SecretSource>,
+    migrations: Vec<migration::Migration>,
+    flags: BTreeMap<String, flag::Flag>,
     root: files::Root,
 }
 
@@ -258,6 +264,11 @@ impl Config {
         secret_source::chain(self.secret_sources(&target.environment), &around)
     }
 
+    /// What the engine does differently in an environment.
+    pub fn policy_of(&self, environment: &Environment) -> Policy {
+        Policy { pre_releases: environment.pre_releases, ..self.policy.clone() }
+    }
+
     /// The checks and tests of a release of `version` in an environment.
     ///
     /// # Errors
@@ -281,7 +292,22 @@ impl Config {
         Ok(verification)
     }
 
-    /// Refuses checks and tests of services that do not exist; for services that are declared
+    /// The migrations, in their order.
+    pub fn migrations(&self) -> Vec<Migration> {
+        self.migrations.iter().map(|one| one.declared.clone()).collect()
+    }
+
+    /// The flags that an environment must configure, and what `lookup` knows of each.
+    pub fn flags(
+        &self,
+        environment: &EnvironmentName,
+        lookup: &dyn Fn(&str) -> Option<String>,
+    ) -> BTreeMap<String, FlagState> {
+        let flags = self.flags.iter().filter(|(_, flag)| flag.is_for(environment));
+        flags.map(|(name, _)| (name.clone(), FlagState::read(lookup(name).as_deref()))).collect()
+    }
+
+    /// Refuses checks, tests and migrations of services that do not exist; for services that are declared
     /// elsewhere, such as in a compose file.
     ///
     /// # Errors
@@ -291,7 +317,7 @@ impl Config {
         known: impl IntoIterator<Item = &'a ServiceName>,
     ) -> Result<()> {
         let known: BTreeSet<&ServiceName> = known.into_iter().collect();
-        let unknown = read::named_services(&self.checks, &self.tests)
+        let unknown = read::named_services(&self.checks, &self.tests, &self.migrations)
             .filter(|(_, (name, _))| !known.contains(name))
             .map(|(field, (name, place))| Problem {
                 place: *place,

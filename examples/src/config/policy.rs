@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use ultrai_deploy_core::{
-    pipeline::{BackupPolicy, FailureAction, Policy},
+    pipeline::{BackupPolicy, FailureAction, Policy, ReadinessPolicy},
     stage::Stage,
 };
 
@@ -38,6 +38,14 @@ pub(super) fn read(mut table: Table<'_>) -> (Policy, Option<Duration>) {
         field.choice(&[("required", BackupPolicy::Required), ("off", BackupPolicy::Off)])
     });
     policy.backup = backup.unwrap_or(policy.backup);
+    let readiness = table.take("readiness").and_then(|field| {
+        field.choice(&[
+            ("warn", ReadinessPolicy::Warn),
+            ("block", ReadinessPolicy::Block),
+            ("off", ReadinessPolicy::Off),
+        ])
+    });
+    policy.readiness = readiness.unwrap_or(policy.readiness);
     if let Some(keep) = table.take("keep_releases").and_then(|field| field.number(1..=1000_u16)) {
         policy.keep_releases = keep.into();
     }

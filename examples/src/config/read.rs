@@ -18,7 +18,9 @@ use super::{
     Config, Environment, Place, Problem, Problems, Template,
     backend::{self, Kind, invalid},
     check::{self, Check},
-    depends, environment, files, hosted, policy,
+    depends, environment, files, flag, hosted,
+    migration::{self, Migration},
+    policy,
     reader::{Field, Reader, Table},
     secret_source, service,
     source::Source,
@@ -43,17 +45,21 @@ pub(super) fn config(file: &Path, text: &str) -> Result<Config, Problems> {
     reader.finish(Some(config))
 }
 
-/// All services that checks and tests name.
+/// All services that checks, tests and migrations name.
 pub(super) fn named_services<'a>(
     checks: &'a [Check],
     tests: &'a [Test],
+    migrations: &'a [Migration],
 ) -> impl Iterator<Item = (String, &'a (ServiceName, Place))> {
     let of_checks = checks.iter().filter_map(|check| {
         Some((format!("check \"{}\": service", check.name), check.service.as_ref()?))
     });
     let of_tests =
         tests.iter().map(|test| (format!("test \"{}\": service", test.task.name), &test.service));
-    of_checks.chain(of_tests)
+    let of_migrations = migrations
+        .iter()
+        .map(|one| (format!("migration \"{}\": service", one.declared.name), &one.service));
+    of_checks.chain(of_tests).chain(of_migrations)
 }
 
 pub(super) fn no_base_url(check: &Check, environment: &str) -> Problem {
@@ -89,6 +95,10 @@ fn read(reader: &Reader<'_>, file: &Path, document: &DeTable<'_>) -> Config {
     let environments = with_defaults(environments, base_url.as_ref());
     declared.check(reader, environments.keys());
 
+    let flags = table.take("flags").map(|field| flag::read_all(&field, &listed));
+    let flags = flags.unwrap_or_default();
+    refuse_strange_environments(reader, &flags, &environments);
+
     let policy = table.take("policy").and_then(|field| field.table()).map(policy::read);
     let (policy, health_deadline) = policy.unwrap_or_else(|| (Policy::default(), None));
 
@@ -109,6 +119,12 @@ fn read(reader: &Reader<'_>, file: &Path, document: &DeTable<'_>) -> Config {
     }
     let labels = secret_sources.iter().map(|source| (source.label(), source.place));
     refuse_twins(reader, "secret_source", labels);
+    let mut migrations = Vec::new();
+    for (index, table) in tables(&mut table, "migration").into_iter().enumerate() {
+        migrations.extend(migration::read(table, index + 1));
+    }
+    let names = migrations.iter().map(|one| (one.declared.name.as_str(), one.place));
+    refuse_twins(reader, "migration", names);
     refuse_twins(reader, "check", checks.iter().map(|check| (check.name.as_str(), check.place)));
     refuse_twins(reader, "test", tests.iter().map(|test| (test.task.name.as_str(), test.place)));
     refuse_missing_base(reader, &checks, &environments);
@@ -125,11 +141,16 @@ fn read(reader: &Reader<'_>, file: &Path, document: &DeTable<'_>) -> Config {
 
     if let Some(kind) = kind.filter(|kind| Kind::HOSTED.contains(kind)) {
         hosted::refuse(reader, kind, &checks, &tests);
+        hosted::refuse_migrations(reader, kind, &migrations);
     } else if kind.is_some() {
         hosted::refuse_metrics(reader, &checks);
     }
     if let Some(services) = backend.services() {
-        depends::refuse_unknown(reader, named_services(&checks, &tests), services.into_iter());
+        depends::refuse_unknown(
+            reader,
+            named_services(&checks, &tests, &migrations),
+            services.into_iter(),
+        );
     }
     let mut secrets: BTreeSet<SecretName> = backend.secrets().into_iter().cloned().collect();
     secrets.extend(checks.iter().flat_map(Check::secrets).cloned());
@@ -153,6 +174,8 @@ fn read(reader: &Reader<'_>, file: &Path, document: &DeTable<'_>) -> Config {
         checks,
         tests,
         secret_sources,
+        migrations,
+        flags,
         root,
     }
 }
@@ -180,11 +203,11 @@ fn with_defaults(
     base_url: Option<&HttpUrl>,
 ) -> BTreeMap<EnvironmentName, Environment> {
     if environments.is_empty() {
-        environments.extend(
-            environment::DEFAULT.into_iter().filter_map(|name| {
-                Some((EnvironmentName::new(name).ok()?, Environment::default()))
-            }),
-        );
+        environments.extend(environment::DEFAULT.into_iter().filter_map(|name| {
+            let name = EnvironmentName::new(name).ok()?;
+            let environment = Environment::named(&name);
+            Some((name, environment))
+        }));
     }
     for environment in environments.values_mut() {
         environment.base_url = environment.base_url.take().or_else(|| base_url.cloned());
@@ -210,6 +233,23 @@ fn refuse_twins<'a>(
                 "give it another name: reports tell them apart by it",
             ),
         }
+    }
+}
+
+fn refuse_strange_environments(
+    reader: &Reader<'_>,
+    flags: &BTreeMap<String, flag::Flag>,
+    environments: &BTreeMap<EnvironmentName, Environment>,
+) {
+    let known: BTreeSet<&EnvironmentName> = environments.keys().collect();
+    for (field, name, place) in flag::unknown(flags, &known) {
+        let list = known.iter().map(|name| name.as_str()).collect::<Vec<_>>().join(", ");
+        reader.problem_at(
+            place,
+            field,
+            format!("there is no environment `{name}`"),
+            format!("known: {list}; add [environments.{name}] for a new one"),
+        );
     }
 }
 

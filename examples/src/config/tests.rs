@@ -1,7 +1,9 @@
 //! Files that are read and found; wrong and right ones are in the modules below.
 
 mod documented;
+mod flags;
 mod hosted;
+mod migrations;
 mod problems;
 mod right;
 mod secret_source;

@@ -67,6 +67,7 @@ impl<P: Platform> Shop<P> {
             lag = "20ms"
             [environments.production]
             env_files = ["production.env"]
+            pre_releases = true
             variables = {{ REGISTRY = "shop" }}
             [environments.production.slots]
             backend = "api"

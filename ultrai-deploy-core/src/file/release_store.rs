@@ -25,6 +25,7 @@ use super::{
 };
 use crate::{
     error::{Error, ErrorKind, Result},
+    migration::Ledger,
     name::{ReleaseId, SecretName},
     release::Release,
     release_store::{self, absent, in_use},
@@ -40,10 +41,12 @@ const CURRENT: &str = "read the current release";
 const SET_CURRENT: &str = "make the release current";
 const NOTE: &str = "read the backend's note";
 const SET_NOTE: &str = "write the backend's note";
+const MIGRATIONS: &str = "read what became of migrations";
+const SET_MIGRATIONS: &str = "write what became of migrations";
 const KEY: &str = "read the key of fingerprints";
 /// Others hold the lock while they copy files, which are limited in size.
 const LOCK_LIMIT: Duration = Duration::from_mins(1);
-/// Version of `release.json`.
+/// Version of `release.json` and of `migrations.json`.
 const FORMAT: u16 = 1;
 /// Begins the name of a release directory that is being removed; no release is called so.
 const REMOVING: &str = ".removing-";
@@ -61,6 +64,13 @@ struct Disk {
 struct Stored<R> {
     format: u16,
     release: R,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct Document<C> {
+    format: u16,
+    #[serde(flatten)]
+    content: C,
 }
 
 impl ReleaseStore {
@@ -176,6 +186,19 @@ impl release_store::ReleaseStore for ReleaseStore {
         self.change(SET_NOTE, move |disk| disk.write(SET_NOTE, &disk.note_path(), &note)).await
     }
 
+    async fn migrations(&self) -> Result<Ledger> {
+        self.look(Disk::migrations).await
+    }
+
+    async fn set_migrations(&self, ledger: &Ledger) -> Result<()> {
+        let ledger = ledger.clone();
+        self.change(SET_MIGRATIONS, move |disk| {
+            let document = Document { format: FORMAT, content: ledger };
+            disk.write(SET_MIGRATIONS, &disk.migrations_path(), &document)
+        })
+        .await
+    }
+
     async fn fingerprint_key(&self) -> Result<FingerprintKey> {
         self.change(KEY, Disk::fingerprint_key).await
     }
@@ -253,16 +276,7 @@ impl Disk {
         let bytes = read(id, &path, GET)?;
         let stored: Stored<Value> =
             serde_json::from_slice(&bytes).map_err(|source| damaged(&path, GET, source))?;
-        if stored.format > FORMAT {
-            let message = format!(
-                "{} has format {}; this version reads up to {FORMAT}",
-                path.display(),
-                stored.format
-            );
-            return Err(Error::new(ErrorKind::Unsupported, GET, message)
-                .with_advice("use the newer version of this program that wrote it")
-                .without_effect());
-        }
+        refuse_newer(stored.format, &path, GET)?;
         let release: Release =
             serde_json::from_value(stored.release).map_err(|source| damaged(&path, GET, source))?;
         if release.id != *id || !release.is_intact() {
@@ -386,6 +400,22 @@ impl Disk {
         read.map_err(|source| damaged(&path, NOTE, source))
     }
 
+    fn migrations_path(&self) -> PathBuf {
+        self.root.join("migrations.json")
+    }
+
+    fn migrations(&self) -> Result<Ledger> {
+        let path = self.migrations_path();
+        let bytes =
+            ignore_missing(fs::read(&path)).map_err(|error| failure(MIGRATIONS, &path, error))?;
+        let Some(bytes) = bytes else { return Ok(Ledger::default()) };
+        let document: Document<Value> =
+            serde_json::from_slice(&bytes).map_err(|source| damaged(&path, MIGRATIONS, source))?;
+        refuse_newer(document.format, &path, MIGRATIONS)?;
+        serde_json::from_value(document.content)
+            .map_err(|source| damaged(&path, MIGRATIONS, source))
+    }
+
     fn fingerprint_key(&self) -> Result<FingerprintKey> {
         let path = self.root.join("fingerprint.key");
         let failed = |error| failure(KEY, &path, error);
@@ -404,6 +434,17 @@ impl Disk {
         }
         Ok(FingerprintKey::new(*key))
     }
+}
+
+fn refuse_newer(format: u16, path: &Path, operation: &'static str) -> Result<()> {
+    if format <= FORMAT {
+        return Ok(());
+    }
+    let path = path.display();
+    let message = format!("{path} has format {format}; this version reads up to {FORMAT}");
+    Err(Error::new(ErrorKind::Unsupported, operation, message)
+        .with_advice("use the newer version of this program that wrote it")
+        .without_effect())
 }
 
 fn digests(release: &Release) -> BTreeSet<String> {

@@ -12,8 +12,10 @@ use crate::{
     evidence::Evidence,
     health::{Role, Verdict},
     lease::{Fence, Holder},
+    migration::Status,
     name::{BackupId, ReleaseId, RunId, ServiceName, Target},
     plan::Plan,
+    readiness::Readiness,
     release::Image,
     stage::Stage,
     version::Version,
@@ -106,6 +108,11 @@ pub enum Event {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         supersedes: Option<RunId>,
     },
+    /// Whether it could be taken back was found out.
+    Assessed {
+        /// What was found.
+        readiness: Readiness,
+    },
     /// The run answers for what a held one did: it takes its place.
     Inherited {
         /// The held run.
@@ -140,6 +147,29 @@ pub enum Event {
     Planned {
         /// What will change.
         plan: Plan,
+    },
+    /// A migration is about to run.
+    MigrationStarted {
+        /// Which.
+        migration: String,
+        /// Whether it is declared reversible.
+        reversible: bool,
+    },
+    /// A migration ended.
+    MigrationEnded {
+        /// Which.
+        migration: String,
+        /// Its exit code; at 0 it took effect.
+        exit_code: i64,
+        /// The end of its output.
+        tail: String,
+    },
+    /// What became of a migration whose end was not seen was found out.
+    MigrationFound {
+        /// Which.
+        migration: String,
+        /// What is known of it: applied, pending when it never began, or unknown.
+        status: Status,
     },
     /// A test command ended.
     TaskEnded {

@@ -13,6 +13,7 @@ use sha2::{Digest, Sha256};
 use crate::{
     error::Result,
     file::tree::{Owners, Tree},
+    migration::Ledger,
     name::ReleaseId,
     release::Release,
     release_store::{self, absent, in_use},
@@ -29,6 +30,7 @@ struct Releases {
     kept: BTreeMap<ReleaseId, (Arc<Release>, Secrets)>,
     current: Option<ReleaseId>,
     note: Option<Value>,
+    migrations: Ledger,
     key: Option<FingerprintKey>,
 }
 
@@ -119,6 +121,15 @@ impl release_store::ReleaseStore for ReleaseStore {
 
     async fn set_note(&self, note: &Value) -> Result<()> {
         self.releases().note = Some(note.clone());
+        Ok(())
+    }
+
+    async fn migrations(&self) -> Result<Ledger> {
+        Ok(self.releases().migrations.clone())
+    }
+
+    async fn set_migrations(&self, ledger: &Ledger) -> Result<()> {
+        self.releases().migrations = ledger.clone();
         Ok(())
     }
 

@@ -50,7 +50,7 @@ impl TaskRunner for Tasks {
         let service = service(release, &task.service)?;
         let exit_code =
             Behaviour::read(&service.config)?.tasks.get(&task.name).copied().unwrap_or(0);
-        if task.dependencies == Dependencies::Create {
+        if task.dependencies != Dependencies::None {
             for name in service.depends_on.iter().filter(|name| !self.is_there(name)) {
                 let needed = self::service(release, name)?;
                 let maker = Maker { run: cx.run().clone(), step: None };
@@ -60,6 +60,11 @@ impl TaskRunner for Tasks {
                 .await?;
             }
         }
+        cx.effect("run a task", &task.name, json!({}), async {
+            self.world.count_task(&task.name);
+            Ok(())
+        })
+        .await?;
         let tail = format!("{} ended with {exit_code}", task.command.join(" "));
         output.line(&tail);
         Ok(TaskEnd { exit_code, tail })

@@ -28,6 +28,7 @@ struct State {
     instances: BTreeMap<String, Instance>,
     made: u64,
     ticks: u64,
+    tasks: BTreeMap<String, u32>,
 }
 
 /// One thing that runs or is kept.
@@ -133,6 +134,15 @@ impl World {
         if let Some(instance) = self.lock().instances.get_mut(id) {
             instance.crashed = true;
         }
+    }
+
+    /// How often a task of this name, or a migration, was run to its end.
+    pub fn task_runs(&self, name: &str) -> u32 {
+        self.lock().tasks.get(name).copied().unwrap_or(0)
+    }
+
+    pub(super) fn count_task(&self, name: &str) {
+        *self.lock().tasks.entry(name.to_owned()).or_default() += 1;
     }
 
     pub(super) fn get(&self, id: &str) -> Option<Instance> {

@@ -31,6 +31,7 @@ mod configure;
 mod deploy;
 mod finalise;
 mod lock;
+mod migrations;
 mod post_deploy_tests;
 mod pre_deploy_tests;
 mod preflight;
@@ -51,6 +52,7 @@ use serde::{Deserialize, Serialize};
 pub use steps::{Attempt, StepStatus};
 pub use view::{Baseline, Facts};
 
+use migrations::Migrations;
 use steps::Steps;
 
 use super::{Driver, Policy};
@@ -61,6 +63,7 @@ use crate::{
     error::{Effect, Failure, Result},
     journal::{Event, Record},
     lease::{Fence, Holder},
+    migration::Status,
     name::{BackupId, ReleaseId, RunId},
     plan::Plan,
 };
@@ -245,6 +248,7 @@ pub struct State {
     release: Option<ReleaseId>,
     plan: Option<Arc<Plan>>,
     steps: Steps,
+    migrations: Migrations,
     cancelled: bool,
     held_for: Option<Arc<Failure>>,
     hold_is_over: bool,
@@ -388,6 +392,7 @@ impl State {
             Event::StageFinished { stage } => {
                 self.phase == Phase::Running(*stage)
                     && self.open_attempt().is_none()
+                    && self.migrations.open().is_none()
                     && self.go_to_next(*stage)
             }
             Event::StageFailed { stage, failure } => {
@@ -413,6 +418,9 @@ impl State {
                 });
                 self.phase == Phase::Running(Stage::Lock)
             }
+            Event::Assessed { .. } => {
+                self.phase == Phase::Running(Stage::Lock) && self.baseline.is_some()
+            }
             Event::Inherited { from, steps } => {
                 let legal = self.phase == Phase::Running(Stage::Deploy)
                     && self.supersedes.as_ref() == Some(from)
@@ -435,8 +443,28 @@ impl State {
                 self.plan = Some(Arc::new(plan.clone()));
                 legal
             }
+            Event::MigrationStarted { migration, .. } => {
+                self.phase == Phase::Running(Stage::Deploy)
+                    && !self.is_rollback()
+                    && self.steps.is_empty()
+                    && self.migrations.begin(migration)
+            }
+            Event::MigrationEnded { migration, exit_code, .. } => {
+                let status = if *exit_code == 0 { Status::Applied } else { Status::Failed };
+                self.phase == Phase::Running(Stage::Deploy)
+                    && self.migrations.close(migration, status)
+            }
+            Event::MigrationFound { migration, status } => {
+                let may_be = matches!(
+                    self.phase,
+                    Phase::Running(Stage::Deploy) | Phase::Failed { stage: Stage::Deploy, .. }
+                );
+                may_be && self.migrations.close(migration, *status)
+            }
             Event::Intent { step, attempt, record } => {
-                self.allows(*step) && self.steps.begin(*step, *attempt, record)
+                self.allows(*step)
+                    && self.migrations.open().is_none()
+                    && self.steps.begin(*step, *attempt, record)
             }
             Event::StepDone { step } => self.close(*step, StepStatus::Done, true),
             Event::StepFailed { step, failure } => {
@@ -465,14 +493,16 @@ impl State {
             Event::RollbackDecided { cause, to } => {
                 let legal = matches!(self.phase, Phase::Failed { .. } | Phase::Held { .. })
                     && self.touched()
+                    && self.migrations.open().is_none()
                     && self.baseline.as_ref().is_some_and(|baseline| baseline.release == *to);
-                self.phase = Phase::Undoing { cause: cause.clone(), to: to.clone() };
+                self.turn_back(cause.clone(), to.clone());
                 legal
             }
             Event::RollbackRetried { .. } => {
                 let Phase::Ended(Ending::Stuck { cause, .. }) = &self.phase else { return false };
+                let cause = cause.clone();
                 let to = self.baseline.as_ref().and_then(|baseline| baseline.release.clone());
-                self.phase = Phase::Undoing { cause: cause.clone(), to };
+                self.turn_back(cause, to);
                 true
             }
             Event::Held { until, cause } => {
@@ -506,6 +536,14 @@ impl State {
             Event::Note { .. } => true,
             Event::Ended { ending } => self.end(ending),
         }
+    }
+
+    /// What only migrations were run of left the platform as it was: there is nothing to undo, and it
+    /// has to be proven all the same.
+    fn turn_back(&mut self, cause: Failure, to: Option<ReleaseId>) {
+        let is_as_before = self.steps.is_empty() && self.inherited.is_none();
+        self.phase =
+            if is_as_before { Phase::Proving { cause, to } } else { Phase::Undoing { cause, to } };
     }
 
     fn go_to_next(&mut self, stage: Stage) -> bool {

@@ -1,11 +1,13 @@
 //! The pipeline: parts put together, checked, and run.
 
+mod assessing;
 mod backoff;
 mod deadline;
 mod driver;
 mod going_on;
 mod holding;
 pub(crate) mod machine;
+mod migrating;
 mod planning;
 mod policy;
 mod proof;
@@ -17,11 +19,12 @@ mod seal;
 mod takeover;
 mod tasks;
 mod undo;
+mod version_rules;
 
 use std::sync::Arc;
 
 pub use backoff::{Backoff, Randomness, SystemRandomness};
-pub use policy::{BackupPolicy, FailureAction, Policy};
+pub use policy::{BackupPolicy, FailureAction, Policy, PreReleases, ReadinessPolicy};
 pub use proof::{CheckOutcome, Proof};
 pub use run::{DeployRequest, OnUnfinished, RollbackRequest, Run};
 pub use takeover::Unfinished;

@@ -5,7 +5,11 @@ use std::{
     sync::Arc,
 };
 
-use super::{DeployRequest, Parts, Pipeline, Unfinished, seal::named};
+use super::{
+    DeployRequest, Parts, Pipeline, ReadinessPolicy, Unfinished,
+    seal::named,
+    version_rules::{refuse_downgrade, refuse_pre_release},
+};
 use crate::{
     context::Context,
     current::{Current, Serving},
@@ -35,8 +39,9 @@ impl Pipeline {
     ///
     /// # Errors
     /// What the deploy would be refused for before it builds: as the platform's
-    /// [`preflight`](crate::Deployer::preflight), and [`ErrorKind::Invalid`] for secrets that no
-    /// source has or files that are missing.
+    /// [`preflight`](crate::Deployer::preflight), [`ErrorKind::Invalid`] for secrets that no
+    /// source has or files that are missing, and [`ErrorKind::Refused`] for a version that is too
+    /// low, or a pre-release.
     pub async fn plan(&self, cx: &Context, request: &DeployRequest) -> Result<Preview> {
         let found = self.parts.find_secrets(cx, &request.spec).await?;
         let mut redactor = Redactor::new(&found.secrets);
@@ -56,6 +61,7 @@ impl Pipeline {
         redactor: &mut Redactor,
     ) -> Result<Preview> {
         let (parts, spec) = (&self.parts, &request.spec);
+        refuse_pre_release(&parts.policy, request)?;
         parts.check_spec(spec)?;
         cx.bounded(parts.deployer.preflight(cx, spec)).await?;
         let unfinished = self.unfinished().await?;
@@ -75,6 +81,20 @@ impl Pipeline {
             Some(held) => parts.before_held(held, redactor).await?,
             None => baseline.clone(),
         };
+        let ledger = parts.releases.migrations().await?;
+        let before = back.as_ref().map(|(release, _)| release.as_ref());
+        let readiness = match parts.policy.readiness {
+            ReadinessPolicy::Off => None,
+            _ => Some(parts.readiness(cx, spec, before, &ledger).await?),
+        };
+        let readiness = readiness.map(|mut readiness| {
+            redactor.readiness(&mut readiness);
+            readiness
+        });
+        let blocked = parts.policy.readiness == ReadinessPolicy::Block
+            && readiness.as_ref().is_some_and(|readiness| !readiness.is_ready());
+        plan.add_migrations(&ledger.pending(&release.migrations)?);
+        refuse_downgrade(request, before)?;
         plan.from = back.as_ref().map(|(release, _)| release.id.clone());
         for (name, image) in &images {
             let Some(change) = plan.services.get_mut(name) else { continue };
@@ -116,6 +136,8 @@ impl Pipeline {
             downtime: plan.with_action(Action::StopFirst).cloned().collect(),
             resources: plan.resources,
             not_undoable: plan.not_undoable,
+            readiness,
+            blocked,
             rollback_point: back.map(|(release, proven)| RollbackPoint {
                 release: release.id.clone(),
                 version: release.version.clone(),

@@ -10,6 +10,10 @@ use crate::stage::Stage;
 pub struct Policy {
     /// Whether a backup must exist and verify before anything is changed.
     pub backup: BackupPolicy,
+    /// Whether a deploy may bring a pre-release such as `1.2.0-rc.1`: yes.
+    pub pre_releases: PreReleases,
+    /// What it means for a deploy that it could not be taken back: a warning.
+    pub readiness: ReadinessPolicy,
     /// Longest times of stages, instead of the usual ones: 2 minutes for preflight; 10 for backup,
     /// configure, finalise and report; 15 for verify; 30 for lock, push and deploy; an hour for
     /// build and both kinds of tests; for watch the window itself and 5 minutes.
@@ -50,6 +54,30 @@ pub enum BackupPolicy {
     Required,
     /// None is taken.
     Off,
+}
+
+/// What [`Readiness`](crate::readiness::Readiness) is for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ReadinessPolicy {
+    /// Nothing: it is not looked at.
+    Off,
+    /// What is missing is told (the default).
+    #[default]
+    Warn,
+    /// A deploy is refused as long as something is missing; a first one never is.
+    Block,
+}
+
+/// Whether a deploy may bring a pre-release.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum PreReleases {
+    /// It may (the default).
+    #[default]
+    Allowed,
+    /// Only where [the request allows it](super::DeployRequest::allow_pre_release).
+    Refused,
 }
 
 /// What the failure of a stage after the switch leads to. A stage before it has changed nothing
@@ -106,6 +134,8 @@ impl Default for Policy {
     fn default() -> Self {
         Self {
             backup: BackupPolicy::Required,
+            pre_releases: PreReleases::Allowed,
+            readiness: ReadinessPolicy::Warn,
             stage_deadlines: BTreeMap::new(),
             rollback_deadline: Duration::from_mins(30),
             retry: Backoff::default(),

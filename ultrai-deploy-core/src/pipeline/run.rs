@@ -34,6 +34,11 @@ pub struct DeployRequest {
     pub reason: Option<String>,
     /// The version that may be brought although it failed and was taken back.
     pub allow_failed: Option<Version>,
+    /// Whether its version may be lower than that of what serves.
+    pub allow_downgrade: bool,
+    /// Whether it may be a pre-release where [`Policy::pre_releases`](super::Policy::pre_releases)
+    /// refuses them.
+    pub allow_pre_release: bool,
     /// How long to wait for another run to end.
     pub wait: Wait,
     /// What to do about an unfinished run.
@@ -77,6 +82,8 @@ impl DeployRequest {
             skips: Vec::new(),
             reason: None,
             allow_failed: None,
+            allow_downgrade: false,
+            allow_pre_release: false,
             wait: Wait::No,
             unfinished: OnUnfinished::Finish,
             plan: None,

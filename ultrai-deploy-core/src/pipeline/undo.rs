@@ -20,8 +20,16 @@ use crate::{
 impl Driver {
     /// Decides to go back to what served before, or to wait for a person.
     pub(super) async fn go_back(&self) -> Result<()> {
+        self.settle_migrations().await?;
         let state = self.log.state().await;
+        if !state.touched() {
+            // A migration that was all there was turned out not to have begun.
+            return Ok(());
+        }
         let Phase::Failed { stage, cause } = state.phase() else { return Ok(()) };
+        if state.has_begun_migrations() {
+            self.clean_tasks().await?;
+        }
         let policy = &self.parts.policy;
         let is_final = state.is_hold_over() || state.is_cancelled();
         if policy.failure_action(*stage) == FailureAction::Hold && !is_final {

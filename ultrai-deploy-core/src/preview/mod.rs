@@ -26,6 +26,7 @@ use crate::{
     error::{Error, ErrorKind, Result},
     name::{ReleaseId, RunId, ServiceName, Target},
     plan::Change,
+    readiness::Readiness,
     release::Image,
     version::Version,
 };
@@ -55,6 +56,10 @@ pub struct Preview {
     pub downtime: Vec<ServiceName>,
     /// What a rollback would not bring back, in plain words.
     pub not_undoable: Vec<String>,
+    /// Whether the deploy could be taken back; nothing where the policy does not ask.
+    pub readiness: Option<Readiness>,
+    /// Whether a deploy is refused because it could not.
+    pub blocked: bool,
     /// What a failed deploy goes back to; nothing for a first deploy, whose services are removed.
     pub rollback_point: Option<RollbackPoint>,
     /// A run that is not over. A deploy goes on from what it leaves, which may be something else.

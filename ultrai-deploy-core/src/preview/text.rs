@@ -52,6 +52,12 @@ impl fmt::Display for Preview {
         for item in &self.not_undoable {
             writeln!(f, "a rollback does not bring back: {item}")?;
         }
+        if let Some(readiness) = self.readiness.as_ref().filter(|one| one.gaps().next().is_some()) {
+            write!(f, "{readiness}")?;
+        }
+        if self.blocked {
+            writeln!(f, "a deploy is refused: the policy wants one that can be taken back")?;
+        }
         match &self.rollback_point {
             Some(point) => {
                 let proven = if point.proven { "proven" } else { "not proven" };

@@ -60,7 +60,7 @@ async fn a_release_that_is_deployed_again_comes_after_what_it_replaced() {
     let lab = Lab::new();
     let a = deploy(&lab, "1.0.0").await;
     let b = deploy(&lab, "1.1.0").await;
-    assert_eq!(deploy(&lab, "1.0.0").await, a);
+    assert_eq!(lab.downgrade(shop("1.0.0", json!({}))).await.release.unwrap(), a);
     assert_eq!(deploy(&lab, "1.0.0").await, a, "nothing changes");
     assert_eq!([roll_back(&lab).await, roll_back(&lab).await], [b, a]);
     assert!(target(&lab).await.is_err());
@@ -117,7 +117,7 @@ async fn a_version_is_its_newest_proven_release_that_is_stored() {
 
     let first = deploy(&lab, "1.0.0").await;
     deploy(&lab, "1.1.0").await;
-    let again = lab.deploy(shop("1.0.0", json!({ "n": 2 }))).await.release.unwrap();
+    let again = lab.downgrade(shop("1.0.0", json!({ "n": 2 }))).await.release.unwrap();
     lab.deploy(shop("1.0.0", json!({ "healthy": "staged" }))).await;
     lab.deploy(shop("1.2.0", json!({ "healthy": "staged" }))).await;
     assert_eq!(of("v1.0.0").await.unwrap(), again, "not what failed, and the later one");

@@ -101,6 +101,7 @@ async fn a_rollback_does_not_go_to_what_failed() {
             request.skips.push(ultrai_deploy_core::journal::Skip { stage, why });
         }
         request.allow_failed = Some(version("1.1.0"));
+        request.allow_downgrade = true;
         lab.process().deploy(request).join()
     };
     let second = deploy(false).await.unwrap().release.unwrap();
@@ -165,7 +166,7 @@ async fn what_was_held_and_replaced_is_refused() {
         let (lab, _, held) = hold::held().await;
         lab.deploy(shop("1.2.0", backend)).await;
         let spec = with_test(shop("1.1.0", fails(When::Post)), When::Post);
-        let again = lab.deploy(spec).await;
+        let again = lab.downgrade(spec).await;
         assert_eq!(ended(&again), "refused", "{again}");
         assert!(again.cause().unwrap().message.contains(held.run.as_str()), "{again}");
         lab.assert_settled().await;

@@ -9,6 +9,7 @@ use std::{
 use serde_json::json;
 use ultrai_deploy_core::{
     Ending,
+    migration::Status,
     pipeline::{DeployRequest, Pipeline},
     report::Report,
 };
@@ -16,7 +17,7 @@ use ultrai_deploy_core::{
 use crate::{
     journals::{At, Deadly, Disk, Files, Kill, Operation},
     lab::{Lab, Parts, ended, shop},
-    scenarios::{Scenario, Wanted, cancelled, failing, others, troubled, upgrades},
+    scenarios::{Scenario, Wanted, cancelled, failing, migrating, others, troubled, upgrades},
 };
 
 /// Before an effect or after it and before its result, whichever the record is; and torn.
@@ -104,10 +105,34 @@ impl Case<'_> {
                 other => panic!("{what}: {other:?}"),
             }
         }
+        assert_migrated(lab, &report, &what).await;
         if scenario.is_cancelled() && report.cancelled {
             assert_ne!(ended(&report), "succeeded", "{what}: a cancelled run goes back");
         }
         (ended(&report), operations)
+    }
+}
+
+/// A migration took effect once and never twice, unless it may be repeated; and where its end was not
+/// seen, the run says so.
+async fn assert_migrated(lab: &Lab, report: &Report, what: &str) {
+    let ledger = lab.process().migrations().await.unwrap();
+    for (name, entry) in &ledger.migrations {
+        let runs = lab.world.task_runs(name);
+        match entry.status {
+            Status::Applied if name == "repeatable" => assert!(runs >= 1, "{what}: {name}"),
+            Status::Applied => assert_eq!(runs, 1, "{what}: {name}"),
+            Status::Unknown => assert!(runs <= 1 || name == "repeatable", "{what}: {name}"),
+            other => panic!("{what}: {name} is {other}"),
+        }
+    }
+    for one in &report.migrations {
+        let known = ledger.status(&one.migration);
+        let is_told = one.status == known || one.status == Status::Pending;
+        let is_over = report.ending.is_some();
+        assert!(is_told || !is_over, "{what}: {} is {known}, told {}", one.migration, one.status);
+        let succeeded = matches!(report.ending, Some(Ending::Succeeded { .. }));
+        assert!(!succeeded || known == Status::Applied, "{what}: {} is {known}", one.migration);
     }
 }
 
@@ -230,6 +255,16 @@ async fn anything_else_killed_everywhere() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn migrations_killed_everywhere() {
+    killed_everywhere("migrations", migrating(), true, 500).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn migrations_killed_again_during_recovery() {
+    killed_twice("migrations, twice", migrating(), 5, 300).await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_failure_at_each_stage_killed_everywhere() {
     killed_everywhere("a failure at each stage", failing(), false, 1000).await;
 }
@@ -265,7 +300,7 @@ async fn trouble_killed_again_during_recovery() {
 async fn journal_files_torn_everywhere() {
     let memory = Path::new("/dev/shm");
     let mut tally = Tally::default();
-    for scenario in upgrades().into_iter().chain(troubled()).step_by(4) {
+    for scenario in upgrades().into_iter().chain(migrating()).chain(troubled()).step_by(4) {
         for (at, operation) in (1..).zip(operations(&scenario).await) {
             if operation != Operation::Append {
                 continue;

@@ -108,6 +108,13 @@ impl Lab {
         self.process().deploy(DeployRequest::new(spec)).join().await.unwrap()
     }
 
+    /// The same of a version that may be lower than what serves.
+    pub(crate) async fn downgrade(&self, spec: ReleaseSpec) -> Report {
+        let mut request = DeployRequest::new(spec);
+        request.allow_downgrade = true;
+        self.process().deploy(request).join().await.unwrap()
+    }
+
     pub(crate) async fn roll_back(&self, to: &ReleaseId) -> Report {
         self.process().rollback(RollbackRequest::new(to.clone())).join().await.unwrap()
     }

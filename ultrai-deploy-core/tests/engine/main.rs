@@ -23,6 +23,8 @@ mod journals;
 #[cfg(test)]
 mod lab;
 #[cfg(test)]
+mod migrations;
+#[cfg(test)]
 mod model;
 #[cfg(test)]
 mod pause;
@@ -32,6 +34,8 @@ mod plans;
 mod policies;
 #[cfg(test)]
 mod random;
+#[cfg(test)]
+mod readiness;
 #[cfg(test)]
 mod robust;
 #[cfg(test)]
@@ -44,5 +48,7 @@ mod secrets;
 mod stuck;
 #[cfg(test)]
 mod takeover;
+#[cfg(test)]
+mod versions;
 #[cfg(test)]
 mod watch;

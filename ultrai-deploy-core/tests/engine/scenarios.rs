@@ -19,6 +19,7 @@ use crate::{
     faults::{Call, How},
     journals::{At, Deadly, Kill},
     lab::{CancelAt, Lab, Parts, Picture, ended, fails, service, shop, with_check, with_test},
+    migrations::with_migration,
     takeover::Thief,
 };
 
@@ -103,6 +104,27 @@ pub(crate) fn others() -> Vec<Scenario> {
         Scenario { run: Wanted::Rollback, ..deploy("rollback", next()) },
         Scenario { idle: 2, parts: forgetful, ..deploy("upgrade that forgets runs", next()) },
         Scenario { run: Wanted::TakeOver(next()), ..deploy("taking over", next()) },
+    ]
+}
+
+/// A database that is changed on the way: once, whatever happens, and once more where that is fine.
+pub(crate) fn migrating() -> Vec<Scenario> {
+    let spec = |backend: Value| {
+        let once = with_migration(shop("1.1.0", backend), "once", false);
+        with_migration(once, "repeatable", true)
+    };
+    vec![
+        deploy("migrations", spec(json!({}))),
+        Scenario { first: true, ..deploy("first migrations", spec(json!({}))) },
+        deploy("migrations, then a failing verify", spec(json!({ "healthy": "staged" }))),
+        Scenario {
+            first: true,
+            ..deploy("first migrations, then a failing switch", spec(json!({ "starts": false })))
+        },
+        Scenario {
+            cancel_at: Some(|event| matches!(event, Event::MigrationStarted { .. })),
+            ..deploy("migrations, cancelled", spec(json!({})))
+        },
     ]
 }
 

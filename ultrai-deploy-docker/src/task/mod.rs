@@ -40,6 +40,10 @@ use crate::{
 /// They never get data that exists: anonymous volumes stand in for what they could write to. A
 /// dependency that is to complete, such as a migration, runs only while nothing of the project
 /// runs: otherwise it could change the data of what runs.
+///
+/// With [`Dependencies::WithData`], for migrations, all of them have the mounts that they are declared
+/// with: what the task does is meant to stay. Named volumes that are not there yet are made as the
+/// release's own stage would make them.
 #[derive(Clone, Debug)]
 pub struct Runner {
     backend: Backend,
@@ -68,7 +72,7 @@ impl TaskRunner for Runner {
         let cx = cx.clone().with_timeout(task.timeout);
         let definition = Definition::read(release)?;
         let now = Snapshot::read(&self.backend.engine, &cx.target().project).await?;
-        let needed = if task.when == When::Pre && task.dependencies == Dependencies::Create {
+        let needed = if task.when == When::Pre && task.dependencies != Dependencies::None {
             Needed::new(&definition, &task.service, &now)
         } else {
             Needed::default()

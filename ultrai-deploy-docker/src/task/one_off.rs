@@ -18,7 +18,7 @@ use ultrai_deploy_core::{
     redact::Redactor,
     secret::Secrets,
     task::{TaskEnd, TaskOutput},
-    verification::TaskSpec,
+    verification::{Dependencies, TaskSpec},
     waiting::wait_until_healthy,
 };
 
@@ -34,6 +34,7 @@ use crate::{
     lines::Tail,
     network,
     snapshot::Snapshot,
+    volume,
 };
 
 /// Longest single request that waits for a task; its own deadline comes first.
@@ -92,6 +93,10 @@ impl<'a> Job<'a> {
         // By this key a network is known as one for tasks.
         let cx = self.cx.for_step(labels::STEP, self.cx.key().attempt);
         network::ensure(&cx, self.backend, &self.definition, Step::Stage).await?;
+        if self.keeps_data() {
+            // Under the run's own key, as its stage would make them: they are not the task's.
+            volume::ensure(self.cx, self.backend, &self.definition, Step::Stage).await?;
+        }
         for name in &needed.skipped {
             let why = "it could change data that is in use";
             self.cx.note(&format!("{name} is not run for `{}`: {why}", self.task.name)).await?;
@@ -123,9 +128,10 @@ impl<'a> Job<'a> {
 
     async fn create_task(&self) -> Result<Container> {
         let mut service = self.definition.service(&self.task.service)?.clone();
-        let shared = &self.definition.shared;
-        let existing = mounts::Existing::read(&self.backend.engine, shared, &service).await?;
-        mounts::of_test(&mut service, &existing);
+        if !self.keeps_data() {
+            let existing = self.existing(&service).await?;
+            mounts::of_test(&mut service, &existing);
+        }
         one_off(&mut service);
         service.command = Some(self.task.command.clone());
         service.healthcheck = Some(without_check());
@@ -138,12 +144,22 @@ impl<'a> Job<'a> {
 
     async fn create_dependency(&self, name: &ServiceName) -> Result<Container> {
         let mut service = self.definition.service(name)?.clone();
-        let shared = &self.definition.shared;
-        let existing = mounts::Existing::read(&self.backend.engine, shared, &service).await?;
-        mounts::of_dependency(&mut service, &existing);
+        if !self.keeps_data() {
+            let existing = self.existing(&service).await?;
+            mounts::of_dependency(&mut service, &existing);
+        }
         one_off(&mut service);
         let own_name = self.name(name, "for-test");
         Box::pin(self.create(name, service, &own_name, None)).await
+    }
+
+    /// Whether what the task and its dependencies write stays.
+    fn keeps_data(&self) -> bool {
+        self.task.dependencies == Dependencies::WithData
+    }
+
+    async fn existing(&self, service: &Service) -> Result<mounts::Existing> {
+        mounts::Existing::read(&self.backend.engine, &self.definition.shared, service).await
     }
 
     async fn create(

@@ -11,6 +11,7 @@ use std::{
 use serde_json::json;
 use ultrai_deploy_core::{
     error::ErrorKind,
+    migration::{Entry, Ledger, Status},
     name::{ProjectName, SecretName, ServiceName},
     release::{Release, ReleaseService},
     release_store::ReleaseStore,
@@ -39,6 +40,8 @@ pub async fn release_store(open: impl Fn(&str) -> Arc<dyn ReleaseStore>, scratch
     cases.run("a removed release is gone", a_removed_release_is_gone(open)).await;
     cases.run("the current one stays", the_current_one_stays(open)).await;
     cases.run("a note is replaced as a whole", a_note_is_replaced_as_a_whole(open)).await;
+    cases.run("the ledger is replaced as a whole", the_ledger_is_replaced(open)).await;
+    cases.run("the ledger outlives releases", the_ledger_outlives_releases(open)).await;
     cases.run("the key stays the same", the_key_stays_the_same(open)).await;
     cases.run("digests follow content", digests_follow_content(open, &scratch.join("d"))).await;
     cases.run("bad files are refused", bad_files_are_refused(open, &scratch.join("b"))).await;
@@ -154,6 +157,35 @@ async fn a_note_is_replaced_as_a_whole(open: Open<'_>) {
     assert_eq!(ok(open("note").note().await), Some(json!({ "b": 3 })));
     assert_eq!(ok(open("no-note").note().await), None);
     assert_eq!(ok(open("note").list().await), []);
+}
+
+fn ledger(entries: &[(&str, Status)]) -> Ledger {
+    let at = "2026-01-31T12:00:00.123Z".parse().unwrap_or_default();
+    let entry = |status| Entry::of_person(status, "somebody".to_owned(), at);
+    let entries = entries.iter().map(|(name, status)| ((*name).to_owned(), entry(*status)));
+    Ledger { migrations: entries.collect() }
+}
+
+async fn the_ledger_is_replaced(open: Open<'_>) {
+    let store = open("ledger");
+    assert_eq!(ok(store.migrations().await), Ledger::default());
+    let two = ledger(&[("001 \"users\"", Status::Unknown), ("ключ", Status::Failed)]);
+    let one = ledger(&[("001 \"users\"", Status::Applied)]);
+    for ledger in [two, one] {
+        ok(store.set_migrations(&ledger).await);
+        assert_eq!(ok(open("ledger").migrations().await), ledger);
+    }
+    assert_eq!(ok(open("no-ledger").migrations().await), Ledger::default());
+}
+
+async fn the_ledger_outlives_releases(open: Open<'_>) {
+    let store = open("ledger-alone");
+    let (release, ledger) = (release("1.0.0", &[]), ledger(&[("m", Status::Applied)]));
+    ok(store.put(&release, &Secrets::new()).await);
+    ok(store.set_migrations(&ledger).await);
+    ok(store.remove(&release.id).await);
+    assert_eq!(ok(store.list().await), []);
+    assert_eq!(ok(open("ledger-alone").migrations().await), ledger);
 }
 
 async fn digests_follow_content(open: Open<'_>, scratch: &Path) {

@@ -10,6 +10,7 @@ use async_trait::async_trait;
 use serde_json::Value;
 use ultrai_deploy_core::{
     Result,
+    migration::Ledger,
     name::ReleaseId,
     release::Release,
     release_store::ReleaseStore,
@@ -73,6 +74,14 @@ impl<S: ReleaseStore + ?Sized> ReleaseStore for Faulty<S> {
 
     async fn set_note(&self, note: &Value) -> Result<()> {
         self.act(Method::SetNote, self.inner.set_note(note)).await
+    }
+
+    async fn migrations(&self) -> Result<Ledger> {
+        self.ask(Method::Migrations, self.inner.migrations()).await
+    }
+
+    async fn set_migrations(&self, ledger: &Ledger) -> Result<()> {
+        self.act(Method::SetMigrations, self.inner.set_migrations(ledger)).await
     }
 
     async fn fingerprint_key(&self) -> Result<FingerprintKey> {

@@ -50,6 +50,8 @@ impl Plan<'_> {
             if let Some(version) = &self.version {
                 let mut release = docker::spec(&loaded.project, version.clone())?;
                 release.verification = self.config.verification(&self.environment, version)?;
+                release.migrations = self.config.migrations();
+                release.flags = self.flags();
                 self.config.require_services(release.services.keys())?;
                 if self.config.file.is_file() {
                     release.sources.push(self.config.file.clone());

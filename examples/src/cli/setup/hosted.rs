@@ -155,6 +155,7 @@ impl Plan<'_> {
             release = release.with_service(name.clone(), spec);
         }
         release.verification = self.config.verification(&self.environment, version)?;
+        release.flags = self.flags();
         if self.config.file.is_file() {
             release.sources.push(self.config.file.clone());
         }

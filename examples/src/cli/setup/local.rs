@@ -36,6 +36,8 @@ impl Plan<'_> {
                 release = release.with_service(name.clone(), spec);
             }
             release.verification = self.config.verification(&self.environment, version)?;
+            release.migrations = self.config.migrations();
+            release.flags = self.flags();
             if self.config.file.is_file() {
                 release.sources.push(self.config.file.clone());
             }

@@ -6,6 +6,7 @@ mod local;
 pub(super) mod variables;
 
 use std::{
+    collections::BTreeMap,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -13,7 +14,9 @@ use std::{
 use ultrai_deploy_core::{
     Error, ErrorKind, Result,
     file::{self, State},
+    flag::FlagState,
     memory,
+    migration::Migration,
     name::{EnvironmentName, ProjectName, Target},
     observer::Observer,
     pipeline::{Pipeline, PipelineBuilder},
@@ -59,6 +62,11 @@ pub(super) async fn deploy(
     set: &[String],
 ) -> Result<Setup> {
     build(cli, at, around, Purpose::Deploy { tag, set }).await
+}
+
+/// The migrations that deploy.toml declares.
+pub(super) fn migrations(cli: &Cli, at: &Where) -> Result<Vec<Migration>> {
+    Ok(read_config(cli, at.compose.as_deref())?.migrations())
 }
 
 /// What an environment is set up for.
@@ -150,7 +158,7 @@ impl Plan<'_> {
         .source(Arc::new(ReleaseSource::new(releases)))
         .secrets(secrets)
         .observer(observer)
-        .policy(self.config.policy.clone())
+        .policy(self.config.policy_of(&self.environment))
         .initiator(self.around.initiator.clone())
     }
 
@@ -166,6 +174,12 @@ impl Plan<'_> {
             lookup: &|name| self.variables.get(name).map(str::to_owned),
             is_secret: &|name| secrets.contains(name),
         })
+    }
+
+    /// What the environment's configuration says of the declared flags.
+    fn flags(&self) -> BTreeMap<String, FlagState> {
+        let lookup = |name: &str| self.variables.get(name).map(str::to_owned);
+        self.config.flags(&self.environment_name, &lookup)
     }
 
     /// The project, for backends that have it from nowhere else.

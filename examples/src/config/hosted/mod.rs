@@ -23,6 +23,7 @@ use super::{
     backend::{Kind, Surroundings, invalid},
     check::Check,
     depends,
+    migration::Migration,
     reader::{Field, Reader, Table},
     test::Test,
     text::Known,
@@ -251,6 +252,26 @@ pub(super) fn refuse(reader: &Reader<'_>, kind: Kind, checks: &[Check], tests: &
                 "write when = \"post\"",
             );
         }
+    }
+}
+
+/// Refuses migrations: neither platform runs a command in the new build but the service's own.
+pub(super) fn refuse_migrations(reader: &Reader<'_>, kind: Kind, migrations: &[Migration]) {
+    for one in migrations {
+        reader.problem_at(
+            one.place,
+            format!("migration \"{}\"", one.declared.name),
+            match kind {
+                Kind::Railway => "railway runs no commands beside a service",
+                _ => "render runs commands with what serves already, not with the new release",
+            },
+            format!(
+                "write pre_deploy_command = \"…\" in [services.{}], which the platform runs in the \
+                 new build before it serves; it runs with every deploy, so it has to find out by \
+                 itself what is done already",
+                one.service.0
+            ),
+        );
     }
 }
 

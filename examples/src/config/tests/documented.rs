@@ -75,6 +75,7 @@ fn every_field_is_documented() {
         "[environments.x]",
         "[variables.X]",
         "[policy]",
+        "[flags.X]",
         "[policy.deadlines]",
         "[policy.on_failure]",
         "[[check]]\nname = \"n\"\ntcp = \"x:1\"",
@@ -84,6 +85,7 @@ fn every_field_is_documented() {
         "[[secret_source]]\nkind = \"command\"\ncommand = [\"x\"]",
         "[[secret_source]]\nkind = \"vault\"",
         "[[secret_source]]\nkind = \"age\"",
+        "[[migration]]\nname = \"n\"",
     ];
     let of_local = ["[services.x]", "[services.x.health]"];
     let of_railway =

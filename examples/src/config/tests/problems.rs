@@ -57,7 +57,7 @@ fn every_problem_names_line_field_and_remedy() {
             "[policy]\ncolour = 1".to_owned(),
             "2:1: policy.colour: unknown field; known here: attempts, backup, deadlines, \
              health_deadline, hold, keep_backups, keep_releases, keep_runs, longest_pause, \
-             on_failure, pause, rollback_deadline, stage_deadline, watch",
+             on_failure, pause, readiness, rollback_deadline, stage_deadline, watch",
         ),
         (
             format!("{check}timout = \"5s\""),

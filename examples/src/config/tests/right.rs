@@ -5,7 +5,7 @@ use std::{path::Path, time::Duration};
 use serde_json::json;
 use ultrai_deploy_core::{
     name::{SecretName, ServiceName},
-    pipeline::{Backoff, BackupPolicy, FailureAction, Policy},
+    pipeline::{Backoff, BackupPolicy, FailureAction, Policy, PreReleases},
     stage::Stage,
     verification::{Dependencies, Verification, When},
 };
@@ -238,4 +238,29 @@ fn services_of_the_local_backend() {
     );
     assert_eq!(check(db).unwrap().probe, json!({"tcp": {"at": {"service": {}}}}));
     assert!(check(worker).is_none());
+}
+
+/// Without a word, only what is called production takes no pre-releases.
+#[test]
+fn pre_releases_are_for_every_environment_but_production() {
+    for (text, staging, production) in [
+        ("", PreReleases::Allowed, PreReleases::Refused),
+        (
+            "[environments.staging]\n[environments.production]",
+            PreReleases::Allowed,
+            PreReleases::Refused,
+        ),
+        (
+            "[environments.staging]\npre_releases = false\n\
+             [environments.production]\npre_releases = true",
+            PreReleases::Refused,
+            PreReleases::Allowed,
+        ),
+    ] {
+        let config = parse(text);
+        let of = |name| config.policy_of(config.environment(&environment(name)).unwrap());
+        let expected = Policy { pre_releases: staging, ..config.policy.clone() };
+        assert_eq!(of("staging"), expected, "{text}");
+        assert_eq!(of("production").pre_releases, production, "{text}");
+    }
 }

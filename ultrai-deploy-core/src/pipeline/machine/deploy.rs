@@ -1,4 +1,4 @@
-//! The new release is staged, looked at, and switched to.
+//! Its migrations are run, and the new release is staged, looked at, and switched to.
 
 use std::time::Duration;
 
@@ -20,6 +20,7 @@ impl Driver {
         if self.is_done(Step::Switch).await {
             return Ok(());
         }
+        self.migrate(cx).await?;
         if self.parts.deployer.capabilities().staging {
             if !self.is_done(Step::Stage).await {
                 self.step(cx, Step::Stage).await?;

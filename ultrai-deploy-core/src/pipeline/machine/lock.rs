@@ -10,7 +10,7 @@ use crate::{
     history,
     journal::Event,
     lease::Wait,
-    pipeline::{Driver, OnUnfinished, driver::Job},
+    pipeline::{Driver, OnUnfinished, driver::Job, version_rules::refuse_downgrade},
     secret::Secrets,
 };
 
@@ -101,7 +101,15 @@ impl Driver {
             }
         };
         self.log.record(observed).await?;
-        moved
+        moved?;
+        let Job::Deploy(request) = job else { return Ok(()) };
+        // A held release has not proven itself. What takes its place may well be lower, as the last
+        // good version with a fix is: it is compared with what both would go back to.
+        refuse_downgrade(request, self.previous().await?.as_deref())?;
+        // Of what nobody knows, a person has to say what became of it before anything is built.
+        let ledger = self.parts.releases.migrations().await?;
+        ledger.pending(&request.spec.migrations)?;
+        self.assess(&cx, &request.spec).await
     }
 
     /// Says who has the environment, if somebody has, before a wait begins.

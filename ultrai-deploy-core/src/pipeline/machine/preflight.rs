@@ -7,7 +7,7 @@ use crate::{
     context::Context,
     error::{Error, ErrorKind, Result},
     name::{ReleaseId, Target},
-    pipeline::{DeployRequest, Driver, Parts, driver::Job},
+    pipeline::{DeployRequest, Driver, Parts, driver::Job, version_rules::refuse_pre_release},
     preview::SavedPlan,
     spec::ReleaseSpec,
 };
@@ -43,6 +43,7 @@ impl Driver {
         {
             return Err(foreign_plan(plan, &self.parts.target));
         }
+        refuse_pre_release(&self.parts.policy, request)?;
         self.parts.check_spec(&request.spec)?;
         self.secrets_of(cx, &request.spec).await?;
         cx.bounded(self.parts.deployer.preflight(cx, &request.spec)).await
@@ -87,6 +88,7 @@ impl Parts {
             };
             runner.check(task)?;
         }
+        self.check_migrations(&spec.migrations, &spec.services)?;
         let has_images = spec.services.values().any(|service| service.image.is_some());
         if has_images && self.images.is_none() {
             return Err(unsupported("it has images, but this backend knows none"));

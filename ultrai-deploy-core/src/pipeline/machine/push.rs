@@ -39,6 +39,10 @@ impl Driver {
         let mut plan = self.parts.deployer.plan(&current, &release)?;
         // Also the very release that is held is brought again: its old one is still to be retired.
         plan.unchanged &= state.supersedes().is_none();
+        if !state.is_rollback() {
+            let ledger = self.parts.releases.migrations().await?;
+            plan.add_migrations(&ledger.pending(&release.migrations)?);
+        }
         plan.from = state.baseline().and_then(|baseline| baseline.release.clone());
         if let Some(expected) = self.expected() {
             expected.check_world(&current)?;

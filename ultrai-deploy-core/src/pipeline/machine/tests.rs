@@ -1,3 +1,5 @@
+mod migrations;
+
 use proptest::prelude::*;
 
 use super::*;

@@ -2,7 +2,7 @@
 
 use std::{fmt, sync::Arc};
 
-use super::{Attempt, Phase, Stage, State, Steps};
+use super::{Attempt, Migrations, Phase, Stage, State, Steps};
 use crate::{
     deployer::{Inherited, Step},
     ending::Ending,
@@ -59,6 +59,7 @@ impl State {
             release: None,
             plan: None,
             steps: Steps::default(),
+            migrations: Migrations::default(),
             cancelled: false,
             held_for: None,
             hold_is_over: false,
@@ -147,10 +148,25 @@ impl State {
         self.steps.open()
     }
 
-    /// Whether the platform may have been changed: an attempt was begun that did not prove to be
-    /// without effect, or what another run began was inherited.
+    /// Whether the platform may have been changed: an attempt or a migration was begun that did not
+    /// prove to be without effect, or what another run began was inherited.
     pub fn touched(&self) -> bool {
-        self.inherited.is_some() || self.steps.have_effects()
+        self.inherited.is_some() || self.steps.have_effects() || self.migrations.have_effects()
+    }
+
+    /// Whether it has begun migrations.
+    pub fn has_begun_migrations(&self) -> bool {
+        !self.migrations.is_empty()
+    }
+
+    /// A migration that ended with an error, if any.
+    pub fn failed_migration(&self) -> Option<&str> {
+        self.migrations.failed()
+    }
+
+    /// The migration without a result, if any.
+    pub fn open_migration(&self) -> Option<&str> {
+        self.migrations.open()
     }
 
     /// Why it was held for a person, last.

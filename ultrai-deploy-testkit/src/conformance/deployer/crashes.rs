@@ -92,8 +92,8 @@ async fn each_point(platform: &dyn Platform, way: Way) -> usize {
     crash::every_point(When::Before, |death| async move {
         let name = format!("{way}, dies at {}", death.point());
         let environment = platform.environment(&name).await;
-        let case = Box::pin(die(environment.as_ref(), way, &death));
-        Cases::new("deployer").run(&name, named(&name, case)).await;
+        let case = die(environment.as_ref(), way, &death);
+        Box::pin(Cases::new("deployer").run(&name, named(&name, case))).await;
         environment.close().await;
     })
     .await
