@@ -101,6 +101,7 @@ pub enum Method {
     Delete,
     Build,
     Resolve,
+    Push,
     IsObtainable,
     Run,
     Clean,

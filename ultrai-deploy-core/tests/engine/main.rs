@@ -19,6 +19,8 @@ mod history;
 #[cfg(test)]
 mod hold;
 #[cfg(test)]
+mod images;
+#[cfg(test)]
 mod journals;
 #[cfg(test)]
 mod lab;

@@ -218,7 +218,7 @@ async fn run(
     }
 }
 
-async fn tag(store: &Store, image: &str, tag: &str) -> Result<()> {
+pub(super) async fn tag(store: &Store, image: &str, tag: &str) -> Result<()> {
     let reference = Reference::parse(tag)
         .filter(|reference| reference.digest.is_none())
         .ok_or_else(|| invalid(format!("`{tag}` in `build.tags` is no tag")))?;
