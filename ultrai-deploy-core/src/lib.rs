@@ -101,6 +101,7 @@ pub mod observer;
 pub mod pipeline;
 pub mod plan;
 pub mod preview;
+pub mod promotion;
 pub mod redact;
 pub mod release;
 pub mod release_backup;

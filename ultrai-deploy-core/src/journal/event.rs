@@ -12,7 +12,7 @@ use crate::{
     evidence::Evidence,
     health::{Role, Verdict},
     lease::{Fence, Holder},
-    name::{BackupId, ReleaseId, RunId, ServiceName, Target},
+    name::{BackupId, EnvironmentName, ReleaseId, RunId, ServiceName, Target},
     plan::Plan,
     release::Image,
     stage::Stage,
@@ -275,6 +275,15 @@ pub enum Event {
 pub enum Kind {
     /// Brings a new release.
     Deploy,
+    /// Brings what is proven in another environment.
+    Promotion {
+        /// Which environment.
+        from: EnvironmentName,
+        /// The release there.
+        release: ReleaseId,
+        /// The run that has proven it there.
+        run: RunId,
+    },
     /// Brings back a stored one.
     Rollback {
         /// Which.

@@ -33,6 +33,8 @@ mod plans;
 #[cfg(test)]
 mod policies;
 #[cfg(test)]
+mod promotion;
+#[cfg(test)]
 mod random;
 #[cfg(test)]
 mod robust;

@@ -9,6 +9,7 @@ use crate::{
     name::{ReleaseId, Target},
     pipeline::{DeployRequest, Driver, Parts, driver::Job},
     preview::SavedPlan,
+    promotion,
     spec::ReleaseSpec,
 };
 
@@ -45,6 +46,13 @@ impl Driver {
         }
         self.parts.check_spec(&request.spec)?;
         self.secrets_of(cx, &request.spec).await?;
+        if let (Some(promotion), Some(images)) = (&request.promotion, &self.parts.images) {
+            for (name, image) in promotion.images() {
+                if !cx.bounded(images.is_obtainable(cx, image)).await? {
+                    return Err(promotion::unobtainable(promotion, name, image));
+                }
+            }
+        }
         cx.bounded(self.parts.deployer.preflight(cx, &request.spec)).await
     }
 

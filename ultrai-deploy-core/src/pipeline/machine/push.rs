@@ -107,6 +107,9 @@ impl Driver {
             }
         }
         let release = Release::seal(&spec, &self.draft.seal)?;
+        if let Some(promotion) = self.promotion() {
+            promotion.prove(&release)?;
+        }
         self.refuse_bad("deploy it again", &release).await?;
         self.parts.releases.put(&release, &self.draft.secrets).await?;
         self.log.record(Event::Sealed { release: release.id.clone() }).await?;
