@@ -8,6 +8,7 @@ mod next;
 mod output;
 mod plan;
 mod progress;
+mod promote;
 mod quickstart;
 mod setup;
 mod signal;
@@ -61,6 +62,7 @@ async fn dispatch(cli: &Cli, around: &Surroundings, output: &Output) -> Result<u
         Command::DemoApp => demo_app(around).await,
         Command::Plan(args) => plan::run(cli, args, around, output).await,
         Command::Deploy(args) => commands::deploy(cli, args, around, output).await,
+        Command::Promote(args) => promote::run(cli, args, around, output).await,
         Command::Rollback(args) => commands::rollback(cli, args, around, output).await,
         Command::Backups(at) => commands::backups(cli, at, around, output).await,
         Command::Verify(at) => commands::verify(cli, at, around, output).await,

@@ -3,13 +3,15 @@
 use std::{collections::BTreeMap, path::PathBuf};
 
 use ultrai_deploy_core::name::{EnvironmentName, SecretName, ServiceName};
+use ultrai_deploy_docker::registry::Destination;
 use ultrai_deploy_http::address::HttpUrl;
 
 use super::{
-    backend::Kind,
+    backend::{Kind, engine_address},
     files,
     hosted::{self, railway, render},
     reader::{Field, Table},
+    registries,
     source::Place,
 };
 
@@ -26,6 +28,10 @@ pub struct Environment {
     pub variables: BTreeMap<String, String>,
     /// Stands in front of checks that give only a path.
     pub base_url: Option<HttpUrl>,
+    /// Where images that are built for it are pushed, where that differs.
+    pub registry: Option<Destination>,
+    /// The engine's address, where it differs.
+    pub docker_host: Option<String>,
     /// Where it is declared, if it is.
     pub(super) place: Option<Place>,
     /// The platform's own names or ids of services, where they differ here.
@@ -77,6 +83,9 @@ fn read(
         environment.variables = variables(&field, secrets);
     }
     environment.base_url = table.take("base_url").and_then(|field| field.parse(HttpUrl::parse));
+    environment.registry = registries::destination(kind, &mut table);
+    environment.docker_host = Kind::take_own(kind, &mut table, "docker_host", &[Kind::Compose])
+        .and_then(|field| field.parse(engine_address));
     if let Some(field) = Kind::take_own(kind, &mut table, "railway", &[Kind::Railway]) {
         environment.railway = railway::At::read(&field);
     }

@@ -29,6 +29,7 @@ mod policy;
 mod problem;
 mod read;
 mod reader;
+mod registries;
 mod service;
 mod source;
 mod suggest;
@@ -50,11 +51,13 @@ use ultrai_deploy_core::{
     verification::Verification,
     version::Version,
 };
+use ultrai_deploy_docker::registry::Destination;
 
 pub use self::{
     backend::Backend,
     environment::Environment,
     problem::{Problem, Problems},
+    registries::Login,
     service::{Port, Service},
     source::Place,
 };
@@ -71,6 +74,10 @@ pub struct Config {
     pub version: Option<Version>,
     /// What releases run on.
     pub backend: Backend,
+    /// Where built images are pushed, in environments that say nothing else.
+    pub registry: Option<Destination>,
+    /// Who logs in to registries, by their names.
+    pub registries: BTreeMap<String, Login>,
     /// Where journal, releases and backups are kept; absolute.
     pub state: Option<PathBuf>,
     /// All names whose values are secret.

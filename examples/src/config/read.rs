@@ -20,7 +20,7 @@ use super::{
     check::{self, Check},
     depends, environment, files, hosted, policy,
     reader::{Field, Reader, Table},
-    service,
+    registries, service,
     source::Source,
     test::{self, Test},
 };
@@ -77,6 +77,8 @@ fn read(reader: &Reader<'_>, file: &Path, document: &DeTable<'_>) -> Config {
     let listed = listed.unwrap_or_default();
 
     let kind = Kind::take(&mut table);
+    let registry = registries::destination(kind, &mut table);
+    let registries = registries::logins(kind, &mut table);
     let environments = table
         .take("environments")
         .map(|field| environment::read_all(&field, kind, &root, &listed))
@@ -118,12 +120,15 @@ fn read(reader: &Reader<'_>, file: &Path, document: &DeTable<'_>) -> Config {
     }
     let mut secrets: BTreeSet<SecretName> = backend.secrets().into_iter().cloned().collect();
     secrets.extend(checks.iter().flat_map(Check::secrets).cloned());
+    secrets.extend(registries.values().map(|login| login.password.clone()));
     secrets.extend(listed);
     Config {
         file: file.to_owned(),
         project,
         version,
         backend,
+        registry,
+        registries,
         state,
         secrets,
         environments,

@@ -3,6 +3,7 @@
 mod documented;
 mod hosted;
 mod problems;
+mod registries;
 mod right;
 
 use ultrai_deploy_core::{Effect, ErrorKind};

@@ -136,7 +136,7 @@ impl Plan<'_> {
             builder = builder.backups(Arc::new(backups::BackupStore::new(files, snapshots)));
         }
         let pipeline = builder.build()?;
-        Ok(Setup { pipeline, state, deployer, spec, _packed: packed })
+        Ok(Setup { pipeline, state, deployer, spec, is_hosted: true, _packed: packed })
     }
 
     fn hosted_release(

@@ -72,6 +72,7 @@ fn every_field_is_documented() {
     let checks = [
         "",
         "[environments.x]",
+        "[registries.\"r.io\"]",
         "[policy]",
         "[policy.deadlines]",
         "[policy.on_failure]",
