@@ -15,6 +15,7 @@ mod faults;
 mod history;
 mod hold;
 mod plan;
+mod promote;
 mod signal;
 mod story;
 mod stuck;
