@@ -44,9 +44,14 @@ impl Credentials {
         Self { registry: registry.to_owned(), proof: Proof::Bearer(token) }
     }
 
+    /// What the engine calls the registry.
+    pub(crate) fn server(&self) -> &str {
+        host::to_key(&self.registry)
+    }
+
     /// In the form that the engine takes.
     pub(crate) fn to_docker(&self) -> DockerCredentials {
-        let serveraddress = Some(host::to_key(&self.registry).to_owned());
+        let serveraddress = Some(self.server().to_owned());
         let exposed = |secret: &Secret| Some(secret.expose().to_owned());
         let empty = DockerCredentials { serveraddress, ..DockerCredentials::default() };
         match &self.proof {

@@ -1,5 +1,6 @@
 //! Pushing, and finding again what was pushed.
 
+use serde_json::json;
 use ultrai_deploy_core::{
     Chain, Effect, ErrorKind, image::ImageStore, release::Image, spec::ImageSpec, task::NoOutput,
 };
@@ -71,6 +72,25 @@ async fn an_image_that_the_engine_has_no_more_comes_back_by_its_digest() {
     let exact = ImageSpec { exact: Some(never_pushed), ..ImageSpec::new("nothing:1") };
     let error = store.resolve(&shelf.cx, &exact, &shelf.output).await.unwrap_err();
     assert!(error.advice().unwrap().contains("`registry` in deploy.toml"), "{error}");
+}
+
+#[tokio::test]
+async fn an_image_is_built_from_one_that_wants_a_login() {
+    let shelf = Shelf::new(Access::Login).await;
+    let base = shelf.pushed().await;
+    let dockerfile = format!("FROM {}\nLABEL more=1\n", shelf.remote());
+    let build = json!({ "context": shelf.directory.path(), "dockerfile_inline": dockerfile });
+    let spec = ImageSpec { build: Some(build), push: None, ..shelf.spec() };
+    let strangers = [Registries::new(), shelf.config(&json!({ "credsStore": "absent" }))];
+    for registries in strangers {
+        let built = store_with(registries).build(&shelf.cx, &service(), &spec, &shelf.output).await;
+        assert_eq!(built.unwrap_err().effect(), Effect::None);
+    }
+    let warned = shelf.output.text();
+    assert!(warned.contains("warning: no login for 127.0.0.1"), "{warned}");
+    let built = shelf.right().build(&shelf.cx, &service(), &spec, &shelf.output).await.unwrap();
+    support::remove_image(&shelf.docker, &built.id).await;
+    support::remove_image(&shelf.docker, &base.id).await;
 }
 
 #[tokio::test]
