@@ -133,11 +133,11 @@ impl Promotion {
         let (from, proven) = (&self.from, &self.release);
         let is_code = |service: &ServiceSpec| service.image.is_some() || !service.files.is_empty();
         let mut only_there: BTreeSet<&ServiceName> = proven.services.keys().collect();
-        let (mut only_here, mut other_kind) = (Vec::new(), Vec::new());
+        let (mut foreign, mut other_kind) = (Vec::new(), Vec::new());
         for (name, service) in &mut spec.services {
             let Some(released) = proven.services.get(name) else {
                 if is_code(service) {
-                    only_here.push(name);
+                    foreign.push(name);
                 } else {
                     self.news.push(format!("{name} is new: it was not proven in {from}"));
                 }
@@ -161,8 +161,8 @@ impl Promotion {
             }
         }
         let mut wrong = Vec::new();
-        if !only_here.is_empty() {
-            wrong.push(format!("{from} has no {}", list(&only_here)));
+        if !foreign.is_empty() {
+            wrong.push(format!("{from} has no {}", list(&foreign)));
         }
         if !only_there.is_empty() {
             wrong.push(format!("only {from} has {}", list(&only_there)));

@@ -40,6 +40,8 @@ fn the_files_that_were_proven_are_promoted() {
     let digest = web(&app, "production")["files"]["content"].as_str().unwrap().to_owned();
     assert_eq!(fs::read_to_string(content.join(digest).join("page")).unwrap(), "proven");
 
+    let history = app.ultrai(&["history", "-e", "production", "--format", "text"]);
+    assert!(said(&history).contains("from staging it is good"), "{}", said(&history));
     app.add("[services.worker]\ncommand = [\"sleep\", \"60\"]\nfiles = [\"content\"]");
     let refused = app.ultrai(&WORDS);
     assert_eq!(refused.status.code(), Some(1), "{}", said(&refused));

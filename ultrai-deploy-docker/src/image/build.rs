@@ -201,7 +201,9 @@ async fn run(
     output: &dyn TaskOutput,
 ) -> Result<Option<String>> {
     let mut redactor = Redactor::default();
-    logins.iter().for_each(|login| redactor.extend(login.redactor()));
+    for login in logins {
+        redactor.extend(login.redactor());
+    }
     let output = Redacted { output, redactor: &redactor };
     let credentials =
         logins.iter().map(|login| (login.server().to_owned(), login.to_docker())).collect();

@@ -79,17 +79,18 @@ async fn an_image_is_built_from_one_that_wants_a_login() {
     let shelf = Shelf::new(Access::Login).await;
     let base = shelf.pushed().await;
     let dockerfile = format!("FROM {}\nLABEL more=1\n", shelf.remote());
-    let build = json!({ "context": shelf.directory.path(), "dockerfile_inline": dockerfile });
-    let spec = ImageSpec { build: Some(build), push: None, ..shelf.spec() };
+    let recipe = json!({ "context": shelf.directory.path(), "dockerfile_inline": dockerfile });
+    let spec = ImageSpec { build: Some(recipe), push: None, ..shelf.spec() };
     let strangers = [Registries::new(), shelf.config(&json!({ "credsStore": "absent" }))];
     for registries in strangers {
-        let built = store_with(registries).build(&shelf.cx, &service(), &spec, &shelf.output).await;
-        assert_eq!(built.unwrap_err().effect(), Effect::None);
+        let refused =
+            store_with(registries).build(&shelf.cx, &service(), &spec, &shelf.output).await;
+        assert_eq!(refused.unwrap_err().effect(), Effect::None);
     }
     let warned = shelf.output.text();
     assert!(warned.contains("warning: no login for 127.0.0.1"), "{warned}");
-    let built = shelf.right().build(&shelf.cx, &service(), &spec, &shelf.output).await.unwrap();
-    support::remove_image(&shelf.docker, &built.id).await;
+    let image = shelf.right().build(&shelf.cx, &service(), &spec, &shelf.output).await.unwrap();
+    support::remove_image(&shelf.docker, &image.id).await;
     support::remove_image(&shelf.docker, &base.id).await;
 }
 

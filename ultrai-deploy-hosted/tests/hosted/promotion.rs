@@ -7,6 +7,7 @@ use ultrai_deploy_core::{
     journal::Kind,
     pipeline::DeployRequest,
     release_store::ReleaseStore as _,
+    report::Report,
     spec::{ImageSpec, ReleaseSpec, ServiceSpec},
 };
 use ultrai_deploy_hosted as hosted;
@@ -28,21 +29,21 @@ fn pinned() -> ReleaseSpec {
     spec
 }
 
-fn succeeded(ending: Option<Ending>) {
-    assert!(matches!(ending, Some(Ending::Succeeded { .. })), "{ending:?}");
+fn succeeded(report: &Report) {
+    assert!(matches!(report.ending, Some(Ending::Succeeded { .. })), "{report}");
 }
 
 #[tokio::test(start_paused = true)]
 async fn an_image_by_its_digest_is_promoted() {
     let (staging, production) = (Lab::new(Manners::default()), Lab::new(Manners::default()));
-    succeeded(staging.deploy(pinned()).await.ending);
+    succeeded(&staging.deploy(pinned()).await);
     let promotion = staging.process().promotion(None).await.unwrap();
     // Production is described with tags.
     let mut wanted = spec("1.0.0", "latest");
     hosted::promotion::pin(&promotion, &mut wanted).unwrap();
     let request = DeployRequest::promote(promotion, wanted).unwrap();
     let report = production.process().deploy(request).join().await.unwrap();
-    succeeded(report.ending);
+    succeeded(&report);
     assert!(matches!(report.kind, Some(Kind::Promotion { .. })));
     for slot in ["api", "web"] {
         let reference = format!("shop/{slot}@{DIGEST}");
@@ -72,12 +73,12 @@ async fn the_commit_that_was_proven_is_promoted() {
     staging.services = vec!["api"];
     let mut production = Lab::new(Manners::default());
     production.services = vec!["api"];
-    succeeded(staging.deploy(described(COMMIT)).await.ending);
+    succeeded(&staging.deploy(described(COMMIT)).await);
     let promotion = staging.process().promotion(None).await.unwrap();
     let mut wanted = described("0123456789012345678901234567890123456789");
     hosted::promotion::pin(&promotion, &mut wanted).unwrap();
     let request = DeployRequest::promote(promotion, wanted).unwrap();
-    succeeded(production.process().deploy(request).join().await.unwrap().ending);
+    succeeded(&production.process().deploy(request).join().await.unwrap());
     let release = production.releases.current().await.unwrap().unwrap();
     let release = production.releases.get(&release).await.unwrap();
     assert_eq!(release.services[&name("api")].config["commit"], COMMIT);
