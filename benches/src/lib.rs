@@ -35,6 +35,7 @@ pub fn shop(version: &str) -> ReleaseSpec {
                 reference: IMAGE.to_owned(),
                 build: None,
                 pull: PullPolicy::Missing,
+                ..ImageSpec::default()
             }),
             config: json!({
                 "version": version,

@@ -20,7 +20,7 @@ use ultrai_deploy_core::{
     release_backup::ReleaseSource,
     release_store::ReleaseStore,
     secret::Secret,
-    spec::{ImageSpec, PullPolicy, ReleaseSpec, ServiceSpec},
+    spec::{ImageSpec, ReleaseSpec, ServiceSpec},
     verification::NoProbes,
     version::Version,
 };
@@ -62,7 +62,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     .build()?;
 
     let reference = format!("{image}:{version}");
-    let image = ImageSpec { reference, build: None, pull: PullPolicy::default() };
+    let image = ImageSpec::new(reference);
     let config = json!({ "variables": { "APP_VERSION": version } });
     let spec = ReleaseSpec::new(project, Version::parse(version)?)
         .with_service(name, ServiceSpec { image: Some(image), config, ..ServiceSpec::default() });

@@ -333,14 +333,37 @@ pub(crate) async fn bad(journal: &dyn Journal) -> Result<BTreeMap<ReleaseId, Bad
 
 /// Whether a run has proven `release`.
 pub(crate) async fn is_proven(journal: &dyn Journal, release: &ReleaseId) -> Result<bool> {
+    Ok(proving_run(journal, release).await?.is_some())
+}
+
+/// The last run that has proven `release`.
+pub(crate) async fn proving_run(
+    journal: &dyn Journal,
+    release: &ReleaseId,
+) -> Result<Option<RunId>> {
     let mut runs = journal.runs().await?;
     while let Some(run) = runs.pop() {
         let Some((state, _)) = read(journal, &run).await? else { continue };
         if Success::of(&run, &state).is_some_and(|success| success.release == *release) {
-            return Ok(true);
+            return Ok(Some(run));
         }
     }
-    Ok(false)
+    Ok(None)
+}
+
+/// The newest run whose state is meant, and where it is.
+pub(crate) async fn last_run(
+    journal: &dyn Journal,
+    is_meant: impl Fn(&State) -> bool,
+) -> Result<Option<(RunId, String)>> {
+    let mut runs = journal.runs().await?;
+    while let Some(run) = runs.pop() {
+        let Some((state, _)) = read(journal, &run).await? else { continue };
+        if is_meant(&state) {
+            return Ok(Some((run, state.phase().describe())));
+        }
+    }
+    Ok(None)
 }
 
 /// The releases that a run has proven, newest proof first, each once.

@@ -103,6 +103,7 @@ pub mod observer;
 pub mod pipeline;
 pub mod plan;
 pub mod preview;
+pub mod promotion;
 pub mod readiness;
 pub mod redact;
 pub mod release;

@@ -332,7 +332,12 @@ mod tests {
     }
 
     fn spec() -> ReleaseSpec {
-        let image = ImageSpec { reference: "web:1".into(), build: None, pull: PullPolicy::Missing };
+        let image = ImageSpec {
+            reference: "web:1".into(),
+            build: None,
+            pull: PullPolicy::Missing,
+            ..ImageSpec::default()
+        };
         ReleaseSpec::new(ProjectName::new("p").unwrap(), Version::parse("1.0.0").unwrap())
             .with_service(
                 name("web"),

@@ -350,13 +350,21 @@ impl fmt::Display for Report {
         let version = self.version.as_ref().map_or("an unknown version", Version::as_str);
         let what = match &self.kind {
             Some(Kind::Rollback { .. }) => "rollback to",
+            Some(Kind::Promotion { .. }) => "promotion of",
             _ => "deploy of",
+        };
+        let from = match &self.kind {
+            Some(Kind::Promotion { from, .. }) => format!(" from {from}"),
+            _ => String::new(),
         };
         let target = self.target.as_ref().map(ToString::to_string).unwrap_or_default();
         let ending = self.ending.as_ref().map_or("unfinished", Ending::as_str);
         let ending = if self.held_until.is_some() { "held" } else { ending };
         let took = Seconds(self.millis);
-        writeln!(f, "{what} {version} to {target}: {ending} ({took}, run {})", self.run)?;
+        writeln!(f, "{what} {version}{from} to {target}: {ending} ({took}, run {})", self.run)?;
+        if let Some(Kind::Promotion { from, release, run }) = &self.kind {
+            writeln!(f, "  release {release} of {from}, which run {run} has proven there")?;
+        }
         for stage in &self.stages {
             let mark = match stage.status {
                 StageStatus::Done => "ok",

@@ -9,6 +9,7 @@ use crate::{
     flag::FlagState,
     migration::Migration,
     name::{ProjectName, SecretName, ServiceName},
+    release::Image,
     verification::Verification,
     version::Version,
 };
@@ -104,7 +105,7 @@ pub struct ServiceSpec {
 }
 
 /// The image of a service, before it is resolved.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ImageSpec {
     /// The reference, for example `redis:6.2-alpine`.
     pub reference: String,
@@ -114,6 +115,21 @@ pub struct ImageSpec {
     /// When to pull it.
     #[serde(default)]
     pub pull: PullPolicy,
+    /// Under which reference it is pushed to a registry once it is built; nothing when it stays
+    /// where it was built.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub push: Option<String>,
+    /// The very image, where it is known already: it is neither built nor looked for by its
+    /// reference.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exact: Option<Image>,
+}
+
+impl ImageSpec {
+    /// An image that is pulled when it is missing.
+    pub fn new(reference: impl Into<String>) -> Self {
+        Self { reference: reference.into(), ..Self::default() }
+    }
 }
 
 /// When an image is pulled.

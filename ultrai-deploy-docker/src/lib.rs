@@ -78,6 +78,7 @@ mod plan;
 mod preflight;
 mod probe;
 mod record;
+pub mod registry;
 mod snapshot;
 pub mod spec;
 mod support;

@@ -86,6 +86,7 @@ fn service_spec(project: &Project, key: &str, service: &Service) -> Result<Servi
             Some(PullPolicy::Never | PullPolicy::Build) => Pull::Never,
             _ => Pull::Missing,
         },
+        ..ImageSpec::default()
     };
     let data: Vec<&str> = service
         .labels

@@ -53,7 +53,12 @@ impl Bench {
 
     fn spec(&self, mut build: serde_json::Value) -> ImageSpec {
         build["context"] = json!(self.directory.path());
-        ImageSpec { reference: self.reference(), build: Some(build), pull: PullPolicy::Missing }
+        ImageSpec {
+            reference: self.reference(),
+            build: Some(build),
+            pull: PullPolicy::Missing,
+            ..ImageSpec::default()
+        }
     }
 
     async fn build(&self, build: serde_json::Value) -> Result<Image> {
@@ -179,7 +184,12 @@ async fn a_build_ends_with_its_deadline_and_with_a_cancellation() {
 #[tokio::test]
 async fn an_image_that_nobody_has_is_told_with_what_to_do() {
     let bench = Bench::new().await;
-    let spec = |reference: &str, pull| ImageSpec { reference: reference.into(), build: None, pull };
+    let spec = |reference: &str, pull| ImageSpec {
+        reference: reference.into(),
+        build: None,
+        pull,
+        ..ImageSpec::default()
+    };
     let resolve = async |reference: &str, pull| {
         bench.store.resolve(&bench.cx, &spec(reference, pull), &NoOutput).await
     };
@@ -212,7 +222,8 @@ async fn an_image_on_the_engine_is_not_pulled() {
         (id.as_str(), PullPolicy::Missing),
         (id.as_str(), PullPolicy::Always),
     ] {
-        let spec = ImageSpec { reference: reference.into(), build: None, pull };
+        let spec =
+            ImageSpec { reference: reference.into(), build: None, pull, ..ImageSpec::default() };
         let image = bench.store.resolve(&bench.cx, &spec, &NoOutput).await.unwrap();
         assert_eq!(image, Image { reference: reference.into(), id: id.clone(), digest: None });
     }

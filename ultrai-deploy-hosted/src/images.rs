@@ -34,9 +34,26 @@ impl ImageStore for Images {
         image: &ImageSpec,
         _output: &dyn TaskOutput,
     ) -> Result<Image> {
+        if let Some(exact) = &image.exact {
+            return Ok(exact.clone());
+        }
         let reference = image.reference.clone();
         let digest = reference::digest(&reference).map(str::to_owned);
         Ok(Image { id: digest.clone().unwrap_or_else(|| reference.clone()), reference, digest })
+    }
+
+    async fn push(
+        &self,
+        _cx: &Context,
+        service: &ServiceName,
+        _spec: &ImageSpec,
+        _image: &Image,
+        _output: &dyn TaskOutput,
+    ) -> Result<Image> {
+        let message = format!("the image of {service} cannot be pushed from here");
+        Err(Error::new(ErrorKind::Unsupported, "push an image", message)
+            .with_advice("push it before, and name the image that was pushed")
+            .without_effect())
     }
 
     /// Nobody but the platform knows: it tells when it goes back.

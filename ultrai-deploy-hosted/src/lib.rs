@@ -25,6 +25,7 @@ mod note;
 mod plan;
 pub mod platform;
 mod probe;
+pub mod promotion;
 mod reference;
 mod snapshot;
 

@@ -103,6 +103,7 @@ pub enum Method {
     Delete,
     Build,
     Resolve,
+    Push,
     IsObtainable,
     Run,
     Clean,

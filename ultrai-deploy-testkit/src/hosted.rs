@@ -28,7 +28,7 @@ use ultrai_deploy_core::{
     pipeline::{Backoff, DeployRequest, Pipeline, Policy, RollbackRequest},
     report::Report,
     secret::Secret,
-    spec::{ImageSpec, PullPolicy, ReleaseSpec, ServiceSpec},
+    spec::{ImageSpec, ReleaseSpec, ServiceSpec},
     verification::NoProbes,
     version::Version,
 };
@@ -355,7 +355,7 @@ pub fn spec(version: &str, tags: [&str; 2]) -> ReleaseSpec {
     let mut spec = ReleaseSpec::new(ok(ProjectName::new("shop")), ok(Version::parse(version)));
     for (name, tag) in SERVICES.into_iter().zip(tags) {
         let reference = format!("shop/{name}:{tag}");
-        let image = ImageSpec { reference, build: None, pull: PullPolicy::default() };
+        let image = ImageSpec::new(reference);
         let variables = json!({ "VERSION": version, own_variable(version): "x" });
         let secret = ok(SecretName::new("SECRET"));
         let config = json!({ "variables": variables, "secret_variables": { "SECRET": secret } });

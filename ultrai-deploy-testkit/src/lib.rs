@@ -1,6 +1,7 @@
 //! What the writer of a backend of ultrai-deploy tests with: [`conformance`] suites for the seams,
 //! [`faulty`] wrappers, [`hosted`] platforms driven through the whole pipeline, processes that die where they are told to ([`crash`]), a canned HTTP
-//! [`server`] to speak to, a [`vault`] with a memory, and servers of others as [`peer`]s. `docs/write-a-backend.md` in the repository goes through one from its
+//! [`server`] to speak to, a [`vault`] with a memory, a [`mod@registry`] for images, and servers of
+//! others as [`peer`]s. `docs/write-a-backend.md` in the repository goes through one from its
 //! layout to its tests.
 //!
 //! A backend proves itself by running the suite of its seam, which panics at the first case that
@@ -24,6 +25,7 @@ pub mod crash;
 pub mod faulty;
 pub mod hosted;
 pub mod peer;
+pub mod registry;
 pub mod server;
 pub mod trace;
 pub mod vault;

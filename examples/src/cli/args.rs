@@ -46,6 +46,8 @@ pub enum Command {
     /// Show, check, compare and document what environments are configured with.
     #[command(subcommand)]
     Config(ConfigCommand),
+    /// Deploy what is proven in one environment to another one, without building anything.
+    Promote(Promote),
     /// Return to a release that was proven before, or take back a run that is held or unfinished.
     Rollback(Rollback),
     /// List backups.
@@ -98,6 +100,9 @@ pub struct Plan {
     /// Which versions may be deployed all the same.
     #[command(flatten)]
     pub allowances: Allowances,
+    /// Push built images to this registry, in place of the one in the configuration.
+    #[arg(long, value_name = "URL")]
+    pub registry: Option<String>,
     /// Write the plan to a file, for `ultrai deploy --plan`.
     #[arg(long, value_name = "FILE")]
     pub save: Option<PathBuf>,
@@ -125,6 +130,9 @@ pub struct Deploy {
     /// Build no images.
     #[arg(long)]
     pub skip_build: bool,
+    /// Push built images to this registry, in place of the one in the configuration.
+    #[arg(long, value_name = "URL")]
+    pub registry: Option<String>,
     /// Exit with 5 when an earlier run is unfinished, in place of finishing it first.
     #[arg(long)]
     pub no_resume: bool,
@@ -218,6 +226,51 @@ pub struct Allowances {
     /// Deploy a pre-release where the environment wants none.
     #[arg(long)]
     pub allow_pre_release: bool,
+}
+
+/// Options of `promote`.
+#[derive(Debug, Args)]
+pub struct Promote {
+    /// The environment where the release is proven.
+    #[arg(long, value_name = "E")]
+    pub from: String,
+    /// The environment that it is deployed to.
+    #[arg(long, value_name = "E")]
+    pub to: String,
+    /// The compose file, or its directory; the working directory when left out.
+    #[arg(long, value_name = "F")]
+    pub compose: Option<PathBuf>,
+    /// The version, which has to be proven there; when left out, the one that serves there.
+    #[arg(long, value_name = "V")]
+    pub tag: Option<String>,
+    /// Set a variable of the configuration over all other layers; not a secret.
+    #[arg(long = "set", value_name = "NAME=VALUE")]
+    pub set: Vec<String>,
+    /// Run no pre- and post-deploy tests.
+    #[arg(long)]
+    pub skip_tests: bool,
+    /// Exit with 5 when an earlier run is unfinished, in place of finishing it first.
+    #[arg(long)]
+    pub no_resume: bool,
+    /// Wait at most so many seconds for another run to end.
+    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(..=MOST_WAIT))]
+    pub wait: Option<u64>,
+    /// Deploy this version although it failed and was rolled back.
+    #[arg(long, value_name = "VERSION")]
+    pub allow_failed: Option<String>,
+    /// Which versions may be deployed all the same.
+    #[command(flatten)]
+    pub allowances: Allowances,
+    /// Why, for the history.
+    #[arg(long, value_name = "TEXT")]
+    pub reason: Option<String>,
+}
+
+impl Promote {
+    /// One of the two environments.
+    pub fn at(&self, environment: &str) -> Where {
+        Where { environment: environment.to_owned(), compose: self.compose.clone() }
+    }
 }
 
 /// Options of `rollback`.
@@ -325,11 +378,11 @@ pub struct Abandon {
 }
 
 impl Command {
-    /// Where the command works, if it works on an environment.
+    /// Where the command works, if it works on one environment.
     pub fn at(&self) -> Option<&Where> {
         match self {
             Self::Config(ConfigCommand::Show(show)) => Some(&show.at),
-            Self::Quickstart | Self::DemoApp | Self::Config(_) => None,
+            Self::Quickstart | Self::DemoApp | Self::Config(_) | Self::Promote(_) => None,
             Self::Plan(plan) => Some(&plan.at),
             Self::Deploy(deploy) => Some(&deploy.at),
             Self::Rollback(rollback) => Some(&rollback.at),

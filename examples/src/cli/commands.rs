@@ -39,7 +39,8 @@ pub(super) async fn deploy(
     let planned = saved.as_ref().map(|plan| plan.version().as_str());
     let tag = args.tag.as_deref().or(planned);
     let mut setup = setup::deploy(cli, &args.at, around, tag, &args.set).await?;
-    let Some(spec) = setup.spec.take() else { return Err(setup::invalid("nothing to deploy")) };
+    let Some(mut spec) = setup.spec.take() else { return Err(setup::invalid("nothing to deploy")) };
+    setup.push_to(args.registry.as_deref(), &mut spec)?;
     let allow_failed = allowed(args.allow_failed.as_deref(), Some(&spec.version))?;
     let mut request = DeployRequest::new(spec);
     if let Some(plan) = saved {
@@ -95,7 +96,7 @@ pub(super) async fn rollback(
 }
 
 /// The version of `--allow-failed`, which is the one that is asked for where that is known already.
-fn allowed(named: Option<&str>, asked: Option<&Version>) -> Result<Option<Version>> {
+pub(super) fn allowed(named: Option<&str>, asked: Option<&Version>) -> Result<Option<Version>> {
     let Some(named) = named.map(Version::parse).transpose()? else { return Ok(None) };
     if let Some(asked) = asked.filter(|asked| **asked != named) {
         return Err(invalid(&format!("--allow-failed names {named}, and {asked} is asked for"))

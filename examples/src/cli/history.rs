@@ -7,6 +7,7 @@ use ultrai_deploy_core::{
     Error, ErrorKind, Result,
     ending::Ending,
     history::{Entry, Outcome, Query},
+    journal::Kind,
     name::ReleaseId,
     version::Version,
 };
@@ -55,10 +56,14 @@ fn line(entry: &Entry) -> String {
         (None, None) => "unfinished".to_owned(),
     };
     let user = entry.user.as_deref().unwrap_or("-");
+    let from = match &entry.kind {
+        Some(Kind::Promotion { from, .. }) => format!("from {from} "),
+        _ => String::new(),
+    };
     let reason = entry.reason.as_deref().unwrap_or("");
     let _infallible = writeln!(
         line,
-        "{started}  {version:<12} {release:<16} {ending:<26} {user} {reason}  {}",
+        "{started}  {version:<12} {release:<16} {ending:<26} {user} {from}{reason}  {}",
         entry.run
     );
     line

@@ -10,6 +10,7 @@ mod next;
 mod output;
 mod plan;
 mod progress;
+mod promote;
 mod quickstart;
 mod setup;
 mod signal;
@@ -65,6 +66,7 @@ async fn dispatch(cli: &Cli, around: &Surroundings, output: &Output) -> Result<u
         Command::Plan(args) => plan::run(cli, args, around, output).await,
         Command::Deploy(args) => commands::deploy(cli, args, around, output).await,
         Command::Config(command) => config::run(cli, command, around, *output).await,
+        Command::Promote(args) => promote::run(cli, args, around, output).await,
         Command::Rollback(args) => commands::rollback(cli, args, around, output).await,
         Command::Backups(at) => commands::backups(cli, at, around, output).await,
         Command::Verify(at) => commands::verify(cli, at, around, output).await,

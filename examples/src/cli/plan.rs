@@ -35,7 +35,8 @@ pub(super) async fn run(
     output: &Output,
 ) -> Result<u8> {
     let mut setup = setup::deploy(cli, &args.at, around, args.tag.as_deref(), &args.set).await?;
-    let Some(spec) = setup.spec.take() else { return Err(setup::invalid("nothing to plan")) };
+    let Some(mut spec) = setup.spec.take() else { return Err(setup::invalid("nothing to plan")) };
+    setup.push_to(args.registry.as_deref(), &mut spec)?;
     let mut request = DeployRequest::new(spec);
     request.allow_downgrade = args.allowances.allow_downgrade;
     request.allow_pre_release = args.allowances.allow_pre_release;

@@ -190,7 +190,7 @@ pub(super) fn read(
     }
 }
 
-fn engine_address(text: &str) -> Result<String> {
+pub(super) fn engine_address(text: &str) -> Result<String> {
     let known = ["unix:///", "tcp://", "http://"];
     if known.iter().any(|scheme| text.len() > scheme.len() && text.starts_with(scheme)) {
         return Ok(text.to_owned());

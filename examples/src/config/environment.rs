@@ -6,13 +6,15 @@ use ultrai_deploy_core::{
     name::{EnvironmentName, SecretName, ServiceName},
     pipeline::PreReleases,
 };
+use ultrai_deploy_docker::registry::Destination;
 use ultrai_deploy_http::address::HttpUrl;
 
 use super::{
-    backend::Kind,
+    backend::{Kind, engine_address},
     files,
     hosted::{self, railway, render},
     reader::{Field, Table},
+    registries,
     source::Place,
 };
 
@@ -31,6 +33,10 @@ pub struct Environment {
     pub base_url: Option<HttpUrl>,
     /// Whether a pre-release may be deployed there.
     pub pre_releases: PreReleases,
+    /// Where images that are built for it are pushed, where that differs.
+    pub registry: Option<Destination>,
+    /// The engine's address, where it differs.
+    pub docker_host: Option<String>,
     /// Where it is declared, if it is.
     pub(super) place: Option<Place>,
     /// The platform's own names or ids of services, where they differ here.
@@ -106,6 +112,9 @@ fn read(
         environment.pre_releases =
             if allowed { PreReleases::Allowed } else { PreReleases::Refused };
     }
+    environment.registry = registries::destination(kind, &mut table);
+    environment.docker_host = Kind::take_own(kind, &mut table, "docker_host", &[Kind::Compose])
+        .and_then(|field| field.parse(engine_address));
     if let Some(field) = Kind::take_own(kind, &mut table, "railway", &[Kind::Railway]) {
         environment.railway = railway::At::read(&field);
     }

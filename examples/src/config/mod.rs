@@ -31,6 +31,7 @@ mod policy;
 mod problem;
 mod read;
 mod reader;
+mod registries;
 mod secret_source;
 mod service;
 mod source;
@@ -57,12 +58,14 @@ use ultrai_deploy_core::{
     verification::Verification,
     version::Version,
 };
+use ultrai_deploy_docker::registry::Destination;
 use ultrai_deploy_secrets::Chain;
 
 pub use self::{
     backend::Backend,
     environment::Environment,
     problem::{Problem, Problems},
+    registries::Login,
     secret_source::SecretSource,
     service::{Port, Service},
     source::Place,
@@ -94,6 +97,10 @@ pub struct Config {
     pub version: Option<Version>,
     /// What releases run on.
     pub backend: Backend,
+    /// Where built images are pushed, in environments that say nothing else.
+    pub registry: Option<Destination>,
+    /// Who logs in to registries, by their names.
+    pub registries: BTreeMap<String, Login>,
     /// Where journal, releases and backups are kept; absolute.
     pub state: Option<PathBuf>,
     /// All names whose values are secret.

@@ -22,7 +22,7 @@ use super::{
     migration::{self, Migration},
     policy,
     reader::{Field, Reader, Table},
-    secret_source, service,
+    registries, secret_source, service,
     source::Source,
     test::{self, Test},
     variables::Declared,
@@ -88,6 +88,8 @@ fn read(reader: &Reader<'_>, file: &Path, document: &DeTable<'_>) -> Config {
         table.take("template").and_then(|field| template(&field, &root)).unwrap_or_default();
 
     let kind = Kind::take(&mut table);
+    let registry = registries::destination(kind, &mut table);
+    let registries = registries::logins(kind, &mut table);
     let environments = table
         .take("environments")
         .map(|field| environment::read_all(&field, kind, &root, &listed))
@@ -154,6 +156,7 @@ fn read(reader: &Reader<'_>, file: &Path, document: &DeTable<'_>) -> Config {
     }
     let mut secrets: BTreeSet<SecretName> = backend.secrets().into_iter().cloned().collect();
     secrets.extend(checks.iter().flat_map(Check::secrets).cloned());
+    secrets.extend(registries.values().map(|login| login.password.clone()));
     secrets.extend(listed);
     let mut declaration = declared.declaration;
     for secret in &secrets {
@@ -164,6 +167,8 @@ fn read(reader: &Reader<'_>, file: &Path, document: &DeTable<'_>) -> Config {
         project,
         version,
         backend,
+        registry,
+        registries,
         state,
         secrets,
         declaration,

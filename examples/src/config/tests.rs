@@ -5,6 +5,7 @@ mod flags;
 mod hosted;
 mod migrations;
 mod problems;
+mod registries;
 mod right;
 mod secret_source;
 mod variables;

@@ -16,6 +16,7 @@ mod history;
 mod hold;
 mod migrations;
 mod plan;
+mod promote;
 mod readiness;
 mod signal;
 mod story;

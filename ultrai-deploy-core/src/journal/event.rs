@@ -13,7 +13,7 @@ use crate::{
     health::{Role, Verdict},
     lease::{Fence, Holder},
     migration::Status,
-    name::{BackupId, ReleaseId, RunId, ServiceName, Target},
+    name::{BackupId, EnvironmentName, ReleaseId, RunId, ServiceName, Target},
     plan::Plan,
     readiness::Readiness,
     release::Image,
@@ -305,6 +305,15 @@ pub enum Event {
 pub enum Kind {
     /// Brings a new release.
     Deploy,
+    /// Brings what is proven in another environment.
+    Promotion {
+        /// Which environment.
+        from: EnvironmentName,
+        /// The release there.
+        release: ReleaseId,
+        /// The run that has proven it there.
+        run: RunId,
+    },
     /// Brings back a stored one.
     Rollback {
         /// Which.

@@ -19,6 +19,7 @@ use crate::{
     journal::{Event, Initiator},
     name::RunId,
     preview::SavedPlan,
+    promotion::Promotion,
     report::Report,
     stage::Stage,
     state::{Next, Phase, State},
@@ -65,6 +66,14 @@ impl Driver {
     pub(super) fn expected(&self) -> Option<&SavedPlan> {
         match &self.job {
             Some(Job::Deploy(request)) => request.plan.as_ref(),
+            _ => None,
+        }
+    }
+
+    /// What the run promotes from another environment, if it does.
+    pub(super) fn promotion(&self) -> Option<&Promotion> {
+        match &self.job {
+            Some(Job::Deploy(request)) => request.promotion.as_ref(),
             _ => None,
         }
     }

@@ -103,6 +103,7 @@ impl Pipeline {
                     NewImage::Known(_) => continue,
                     NewImage::Built { .. } => "its image is built anew",
                     NewImage::Pulled { .. } => "its image is pulled",
+                    NewImage::Pushed { .. } => "its image is pushed",
                 };
                 why.clone_into(&mut change.reason);
             }
@@ -162,18 +163,24 @@ impl Parts {
         let all =
             || spec.services.iter().filter_map(|(name, one)| Some((name, one.image.as_ref()?)));
         let built: BTreeSet<&String> = all()
-            .filter(|(_, image)| image.build.is_some() && !skip_build)
+            .filter(|(_, image)| image.build.is_some() && image.exact.is_none() && !skip_build)
             .map(|(_, image)| &image.reference)
             .collect();
         for (name, wanted) in all() {
             let reference = wanted.reference.clone();
-            let image = if built.contains(&reference) {
+            let image = if let Some(exact) = &wanted.exact {
+                NewImage::Known(exact.clone())
+            } else if built.contains(&reference) {
                 NewImage::Built { reference }
             } else if wanted.build.is_none() && wanted.pull == PullPolicy::Always {
                 NewImage::Pulled { reference }
             } else {
                 let here = ImageSpec { pull: PullPolicy::Never, ..wanted.clone() };
                 match cx.bounded(images.resolve(cx, &here, &Silence)).await {
+                    // Its registry is to answer with a digest first.
+                    Ok(image) if wanted.push.is_some() && image.digest.is_none() => {
+                        NewImage::Pushed { reference }
+                    }
                     Ok(image) => NewImage::Known(image),
                     Err(error)
                         if error.kind() == ErrorKind::NotFound
@@ -251,7 +258,7 @@ impl NewImage {
     fn sealed(&self) -> Image {
         match self {
             Self::Known(image) => image.clone(),
-            Self::Built { reference } | Self::Pulled { reference } => {
+            Self::Built { reference } | Self::Pulled { reference } | Self::Pushed { reference } => {
                 Image { reference: reference.clone(), id: UNKNOWN_IMAGE.to_owned(), digest: None }
             }
         }

@@ -16,6 +16,7 @@ use crate::{
     lease::Wait,
     name::{ReleaseId, RunId},
     preview::SavedPlan,
+    promotion::Promotion,
     report::Report,
     spec::ReleaseSpec,
     stage::Stage,
@@ -46,6 +47,8 @@ pub struct DeployRequest {
     /// The plan that it applies; the run is refused, with nothing touched, when anything has
     /// changed since it was made.
     pub plan: Option<SavedPlan>,
+    /// What it promotes from another environment, if it does.
+    pub promotion: Option<Promotion>,
 }
 
 /// A rollback, as asked for.
@@ -87,7 +90,22 @@ impl DeployRequest {
             wait: Wait::No,
             unfinished: OnUnfinished::Finish,
             plan: None,
+            promotion: None,
         }
+    }
+
+    /// A promotion: `spec`, that of this environment, with what is proven in another one. Nothing is
+    /// built, and no reference is looked up.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Conflict`] when the services of both are not the same, naming them.
+    pub fn promote(mut promotion: Promotion, mut spec: ReleaseSpec) -> Result<Self> {
+        promotion.pin(&mut spec)?;
+        let why = format!("promoted from {}", promotion.from());
+        let mut request = Self::new(spec);
+        request.skips.push(Skip { stage: Stage::Build, why });
+        request.promotion = Some(promotion);
+        Ok(request)
     }
 
     /// Applies exactly `plan`, with the images that it was made with.
@@ -194,7 +212,9 @@ impl Pipeline {
 impl Job {
     pub(super) fn kind(&self) -> Kind {
         match self {
-            Self::Deploy(_) => Kind::Deploy,
+            Self::Deploy(request) => {
+                request.promotion.as_ref().map_or(Kind::Deploy, Promotion::kind)
+            }
             Self::Rollback(request) => Kind::Rollback { to: request.to.clone() },
         }
     }

@@ -111,6 +111,11 @@ pub enum NewImage {
         /// The name.
         reference: String,
     },
+    /// The one that has this name here, and is pushed to a registry: known by its digest then.
+    Pushed {
+        /// The name.
+        reference: String,
+    },
 }
 
 /// What a failed deploy goes back to.

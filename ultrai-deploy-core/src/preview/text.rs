@@ -83,6 +83,7 @@ impl fmt::Display for ImageChange {
             NewImage::Known(image) => write!(f, "image: {old} -> {}", exact(image)),
             NewImage::Built { reference } => write!(f, "image: {old} -> {reference}, built anew"),
             NewImage::Pulled { reference } => write!(f, "image: {old} -> {reference}, pulled"),
+            NewImage::Pushed { reference } => write!(f, "image: {old} -> {reference}, pushed"),
         }
     }
 }

@@ -83,7 +83,12 @@ pub(crate) fn faulty(lab: &Lab, rule: Rule) -> Parts {
 fn image(reference: &str, build: Option<Value>) -> ReleaseSpec {
     let mut spec = shop("1.1.0", json!({}));
     let web = spec.services.get_mut(&service("frontend")).unwrap();
-    web.image = Some(ImageSpec { reference: reference.into(), build, pull: PullPolicy::Missing });
+    web.image = Some(ImageSpec {
+        reference: reference.into(),
+        build,
+        pull: PullPolicy::Missing,
+        ..ImageSpec::default()
+    });
     spec
 }
 
@@ -430,6 +435,16 @@ impl ImageStore for Hanging {
         std::future::pending().await
     }
     async fn resolve(&self, _: &Context, _: &ImageSpec, _: &dyn TaskOutput) -> Result<Image> {
+        std::future::pending().await
+    }
+    async fn push(
+        &self,
+        _: &Context,
+        _: &ServiceName,
+        _: &ImageSpec,
+        _: &Image,
+        _: &dyn TaskOutput,
+    ) -> Result<Image> {
         std::future::pending().await
     }
     async fn is_obtainable(&self, _: &Context, _: &Image) -> Result<bool> {

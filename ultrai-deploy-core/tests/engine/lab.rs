@@ -302,7 +302,7 @@ pub(crate) fn image(version: &str, reference: &str, build: Option<Value>) -> Rel
     let mut spec = spec(version, &[("web", json!({}), &[])]);
     if let Some(web) = spec.services.get_mut(&service("web")) {
         let (reference, pull) = (reference.to_owned(), PullPolicy::Missing);
-        web.image = Some(ImageSpec { reference, build, pull });
+        web.image = Some(ImageSpec { reference, build, pull, ..ImageSpec::default() });
     }
     spec
 }

@@ -19,6 +19,8 @@ mod history;
 #[cfg(test)]
 mod hold;
 #[cfg(test)]
+mod images;
+#[cfg(test)]
 mod journals;
 #[cfg(test)]
 mod lab;
@@ -32,6 +34,8 @@ mod pause;
 mod plans;
 #[cfg(test)]
 mod policies;
+#[cfg(test)]
+mod promotion;
 #[cfg(test)]
 mod random;
 #[cfg(test)]

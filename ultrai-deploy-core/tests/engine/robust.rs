@@ -88,7 +88,12 @@ async fn what_a_builder_prints_is_redacted() {
     let mut spec = shop("1.0.0", json!({}));
     let build = Some(json!({ "says": format!("npm token {SECRET}") }));
     let web = spec.services.get_mut(&service("frontend")).unwrap();
-    web.image = Some(ImageSpec { reference: "app:2".into(), build, pull: PullPolicy::Missing });
+    web.image = Some(ImageSpec {
+        reference: "app:2".into(),
+        build,
+        pull: PullPolicy::Missing,
+        ..ImageSpec::default()
+    });
     assert_eq!(ended(&lab.deploy(spec).await), "succeeded");
 }
 

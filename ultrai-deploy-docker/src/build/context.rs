@@ -10,7 +10,7 @@ use ultrai_deploy_core::{
     error::{Error, ErrorKind, Result},
 };
 
-use super::ignore::Rules;
+use super::{bases::bases, ignore::Rules};
 
 const DOCKERIGNORE: &str = ".dockerignore";
 const DEFAULT_DOCKERFILE: &str = "Dockerfile";
@@ -89,6 +89,20 @@ impl BuildContext {
             Dockerfile::Inside(path) => path,
             Dockerfile::Added { name, .. } => name,
         }
+    }
+
+    /// The images that its builder pulls, as far as the Dockerfile tells.
+    pub(crate) fn bases(&self) -> Vec<String> {
+        let read;
+        let content = match &self.dockerfile {
+            Dockerfile::Added { content, .. } => content,
+            Dockerfile::Inside(path) => {
+                // One that cannot be read any more is the builder's to refuse.
+                read = std::fs::read(self.directory.join(path)).unwrap_or_default();
+                &read
+            }
+        };
+        bases(&String::from_utf8_lossy(content))
     }
 
     /// The ignore file to send in place of the context's own, if one has to be: the builder reads

@@ -1,6 +1,7 @@
 //! What an image is built from: the context, its ignore file, its Dockerfile.
 
 mod archive;
+mod bases;
 mod context;
 mod ignore;
 mod pattern;

@@ -245,6 +245,17 @@ impl Engine {
 /// Puts the version before the path of every request, once it is known.
 fn versioned(docker: Docker, prefix: Arc<OnceLock<String>>) -> Docker {
     docker.with_request_modifier(move |mut request| {
+        // The client library writes credentials in the standard alphabet of base64; the engine
+        // reads the one of URLs, and takes what it cannot read for none.
+        for name in ["x-registry-auth", "x-registry-config"] {
+            if let Some(value) = request.headers_mut().get_mut(name)
+                && let Ok(text) = value.to_str()
+                && let Ok(readable) = text.replace('+', "-").replace('/', "_").parse()
+            {
+                *value = readable;
+                value.set_sensitive(true);
+            }
+        }
         let uri = request.uri();
         if let (Some(prefix), Some(path)) = (prefix.get(), uri.path_and_query())
             && !path.as_str().starts_with("/v1.")

@@ -2,7 +2,7 @@
 //!
 //! It is the classic builder of API 1.41: no session, and so no secrets, ssh or further contexts.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use bollard::{
     body_try_stream,
@@ -14,9 +14,10 @@ use serde_json::json;
 use tokio::sync::oneshot;
 use ultrai_deploy_core::{
     context::Context,
-    error::{Error, ErrorKind, Result},
+    error::{Chain, Error, ErrorKind, Result},
     evidence::{Evidence, EvidenceKind},
     name::ServiceName,
+    redact::Redactor,
     release::Image,
     spec::ImageSpec,
     task::TaskOutput,
@@ -29,6 +30,7 @@ use crate::{
     engine::engine_error,
     labels,
     lines::{Lines, Tail},
+    registry::{Credentials, Redacted, host_of},
 };
 
 /// Refuses what the builder cannot carry out, naming it.
@@ -78,10 +80,11 @@ pub(super) async fn build(
     let build = parse(service, spec)?;
     check(service.as_str(), &build)?;
     let context = open(service, &build).await?;
+    let logins = logins(store, &cx, &context, output).await?;
     let detail = json!({ "service": service, "context": build.context });
     let options = options(&cx, service, spec, &build, context.dockerfile())?;
     let work = async {
-        let id = run(store, service, options, context, output).await?;
+        let id = run(store, service, options, context, &logins, output).await?;
         for tag in &build.tags {
             self::tag(store, &spec.reference, tag).await?;
         }
@@ -112,6 +115,31 @@ async fn open(service: &ServiceName, build: &Build) -> Result<BuildContext> {
         )
     });
     opened.await.map_err(broke_off)?
+}
+
+/// What the builder may need to pull what the image begins from.
+async fn logins(
+    store: &Store,
+    cx: &Context,
+    context: &BuildContext,
+    output: &dyn TaskOutput,
+) -> Result<Vec<Credentials>> {
+    let bases = context.bases();
+    let references = bases.iter().filter_map(|base| Reference::parse(base));
+    let registries: BTreeSet<_> =
+        references.map(|reference| host_of(reference.repository)).collect();
+    let mut logins = Vec::new();
+    for registry in registries {
+        match cx.bounded(store.registries.credentials(&registry)).await {
+            Ok(login) => logins.extend(login),
+            // The engine may have the image, and most are public: the builder tells when it is not.
+            Err(error) => {
+                cx.check()?;
+                output.line(&format!("warning: no login for {registry}: {}", Chain(&error)));
+            }
+        }
+    }
+    Ok(logins)
 }
 
 fn options(
@@ -169,8 +197,16 @@ async fn run(
     service: &ServiceName,
     options: BuildImageOptions,
     context: BuildContext,
+    logins: &[Credentials],
     output: &dyn TaskOutput,
 ) -> Result<Option<String>> {
+    let mut redactor = Redactor::default();
+    for login in logins {
+        redactor.extend(login.redactor());
+    }
+    let output = Redacted { output, redactor: &redactor };
+    let credentials =
+        logins.iter().map(|login| (login.server().to_owned(), login.to_docker())).collect();
     let client = store.engine.patient_client(LONGEST).await?;
     let (sent, mut all_sent) = oneshot::channel();
     let (pieces, reader) = context.send(move |all| {
@@ -187,7 +223,7 @@ async fn run(
         output.line(line);
         tail.push(line);
     };
-    let mut progress = client.build_image(options, None, Some(body));
+    let mut progress = client.build_image(options, Some(credentials), Some(body));
     let ended = loop {
         match progress.next().await {
             None => break Ok(()),
@@ -209,16 +245,13 @@ async fn run(
         (Err(_), Err(error)) if error.kind() != ErrorKind::Unavailable => Err(error),
         (Err(source), _) => {
             let error = engine_error("build an image", service.as_str(), source).without_effect();
-            Err(error.with_evidence([Evidence::new(
-                EvidenceKind::Log,
-                service.as_str(),
-                tail.into_text(),
-            )]))
+            let log = Evidence::new(EvidenceKind::Log, service.as_str(), tail.into_text());
+            Err(redactor.error(error.with_evidence([log])))
         }
     }
 }
 
-async fn tag(store: &Store, image: &str, tag: &str) -> Result<()> {
+pub(super) async fn tag(store: &Store, image: &str, tag: &str) -> Result<()> {
     let reference = Reference::parse(tag)
         .filter(|reference| reference.digest.is_none())
         .ok_or_else(|| invalid(format!("`{tag}` in `build.tags` is no tag")))?;

@@ -5,9 +5,11 @@
 
 mod build;
 mod pull;
+mod push;
 mod reference;
+mod trouble;
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use bollard::models::ImageInspect;
@@ -21,9 +23,11 @@ use ultrai_deploy_core::{
     task::TaskOutput,
 };
 
-pub(crate) use self::build::check as check_build;
-use self::reference::Reference;
-use crate::engine::{Engine, ignore_missing};
+pub(crate) use self::{build::check as check_build, reference::Reference};
+use crate::{
+    engine::{Engine, ignore_missing},
+    registry::Registries,
+};
 
 /// Longest build or pull where the context sets no earlier deadline.
 const LONGEST: Duration = Duration::from_hours(1);
@@ -32,18 +36,68 @@ const LONGEST: Duration = Duration::from_hours(1);
 #[derive(Clone, Debug)]
 pub struct Store {
     engine: Engine,
+    registries: Arc<Registries>,
 }
 
 impl Store {
-    /// The images of `engine`.
+    /// The images of `engine`, and of registries that want no login.
     pub fn new(engine: Engine) -> Self {
-        Self { engine }
+        Self { engine, registries: Arc::default() }
+    }
+
+    /// Logs in to registries with these.
+    pub fn with_registries(mut self, registries: Registries) -> Self {
+        self.registries = Arc::new(registries);
+        self
     }
 
     /// The image behind `reference` if the engine has it.
     async fn local(&self, reference: &str) -> Result<Option<Image>> {
         let found = ignore_missing(self.engine.image(reference).await.map(Some))?;
         Ok(found.and_then(|inspect| image(reference, &inspect)))
+    }
+
+    /// The very image of a release: the engine has it, or it is pulled by its digest. No tag is
+    /// looked at.
+    async fn exactly(
+        &self,
+        cx: &Context,
+        wanted: &Image,
+        output: &dyn TaskOutput,
+    ) -> Result<Image> {
+        if self.local(&wanted.id).await?.is_some() {
+            return Ok(wanted.clone());
+        }
+        let Some(pinned) = pinned(wanted) else {
+            let message = format!(
+                "the engine has no image {} of {}, and no registry's digest of it is known",
+                wanted.id, wanted.reference
+            );
+            return Err(absent(message).with_advice(
+                "`docker load` it, or deploy it once more with a `registry` in deploy.toml, \
+                 to which it is pushed",
+            ));
+        };
+        if let Some(remote) = Reference::parse(&pinned) {
+            pull::pull(self, cx, &pinned, &remote, output).await?;
+        }
+        let found = self.local(&pinned).await?;
+        let found = found.ok_or_else(|| absent(format!("the engine has no image {pinned}")))?;
+        Ok(Image { id: found.id, ..wanted.clone() })
+    }
+
+    /// The image that a spec's build was last tagged with; as it was pushed, if it was.
+    async fn built(&self, spec: &ImageSpec) -> Result<Option<Image>> {
+        let Some(found) = self.engine.image(&spec.reference).await.map(Some).or_else(|error| {
+            if error.kind() == ErrorKind::NotFound { Ok(None) } else { Err(error) }
+        })?
+        else {
+            return Ok(None);
+        };
+        let pushed = spec.push.as_ref().and_then(|to| image(to, &found));
+        Ok(pushed
+            .filter(|pushed| pushed.digest.is_some())
+            .or_else(|| image(&spec.reference, &found)))
     }
 }
 
@@ -65,6 +119,9 @@ impl ImageStore for Store {
         image: &ImageSpec,
         output: &dyn TaskOutput,
     ) -> Result<Image> {
+        if let Some(wanted) = &image.exact {
+            return Box::pin(self.exactly(cx, wanted, output)).await;
+        }
         let reference = image.reference.as_str();
         // An image that is built here is never looked for in a registry: its name there may be
         // somebody else's. An id is in no registry at all.
@@ -83,7 +140,8 @@ impl ImageStore for Store {
                 pull::pull(self, cx, reference, &remote, output).await?;
             }
         }
-        self.local(reference).await?.ok_or_else(|| {
+        let found = if built { self.built(image).await? } else { self.local(reference).await? };
+        found.ok_or_else(|| {
             let advice = if built {
                 "it is built here: deploy once without `--skip-build`"
             } else {
@@ -94,11 +152,32 @@ impl ImageStore for Store {
         })
     }
 
-    /// Only the very image counts: one that was pulled again under another id is not what the
-    /// release was proven with.
-    async fn is_obtainable(&self, _cx: &Context, image: &Image) -> Result<bool> {
-        Ok(self.local(&image.id).await?.is_some())
+    async fn push(
+        &self,
+        cx: &Context,
+        _service: &ServiceName,
+        spec: &ImageSpec,
+        image: &Image,
+        output: &dyn TaskOutput,
+    ) -> Result<Image> {
+        Box::pin(push::push(self, cx, spec, image, output)).await
     }
+
+    /// Only the very image counts: one that was built or tagged again under another id is not what
+    /// the release was proven with. The registry has it when it has its digest.
+    async fn is_obtainable(&self, cx: &Context, image: &Image) -> Result<bool> {
+        if self.local(&image.id).await?.is_some() {
+            return Ok(true);
+        }
+        let Some(pinned) = pinned(image) else { return Ok(false) };
+        Ok(pull::digest(self, cx, &pinned).await?.is_some())
+    }
+}
+
+/// How its registry is asked for exactly this image; nothing where no digest is known.
+fn pinned(image: &Image) -> Option<String> {
+    let (reference, digest) = (Reference::parse(&image.reference)?, image.digest.as_ref()?);
+    Some(format!("{}@{digest}", reference.repository))
 }
 
 /// What the engine tells about an image, in the form that releases keep; nothing without an id.

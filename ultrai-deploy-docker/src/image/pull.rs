@@ -1,15 +1,17 @@
-//! Pulling, without credentials.
+//! Pulling, and asking a registry what it has.
 
-use bollard::{errors::Error as Bollard, query_parameters::CreateImageOptionsBuilder};
+use bollard::query_parameters::CreateImageOptionsBuilder;
 use futures_util::StreamExt;
 use serde_json::json;
 use ultrai_deploy_core::{
     context::Context,
-    error::{Error, ErrorKind, Result},
+    error::{ErrorKind, Result},
+    redact::Redactor,
     task::TaskOutput,
 };
 
-use super::{LONGEST, Reference, Store};
+use super::{LONGEST, Reference, Store, trouble::Trouble};
+use crate::registry::{Credentials, Redacted, host_of};
 
 /// Pulls one image.
 pub(super) async fn pull(
@@ -20,15 +22,22 @@ pub(super) async fn pull(
     output: &dyn TaskOutput,
 ) -> Result<()> {
     let cx = cx.clone().with_timeout(LONGEST);
+    let login = login(store, &cx, remote).await?;
+    let redactor = redactor(login.as_ref());
+    let output = Redacted { output, redactor: &redactor };
     let options = CreateImageOptionsBuilder::default()
         .from_image(remote.repository)
         .tag(remote.version())
         .build();
     let work = async {
         let client = store.engine.patient_client(LONGEST).await?;
-        let mut progress = client.create_image(Some(options), None, None);
+        let credentials = login.as_ref().map(Credentials::to_docker);
+        let mut progress = client.create_image(Some(options), None, credentials);
         while let Some(report) = progress.next().await {
-            let report = report.map_err(|source| failed(reference, source))?;
+            let report = report.map_err(|source| {
+                let trouble = Trouble::of(&source);
+                redactor.error(trouble.error("pull an image", reference, login.is_some(), source))
+            })?;
             // Those with figures come many times a second.
             let counts = report.progress_detail.is_some_and(|detail| detail.current.is_some());
             if let Some(status) = report.status.filter(|_| !counts) {
@@ -43,62 +52,36 @@ pub(super) async fn pull(
     cx.effect("pull an image", reference, json!({}), cx.bounded(work)).await
 }
 
-/// What a failed pull means. What the registry answered reaches us only as the engine's status;
-/// for all that is neither "not there" nor "not allowed" the engine answers 500.
-fn failed(reference: &str, source: Bollard) -> Error {
-    let (kind, message, advice) = match &source {
-        Bollard::DockerResponseServerError { status_code: 400, .. } => (
-            ErrorKind::Invalid,
-            format!("{reference} is no image reference"),
-            "write it as [registry/]repository[:tag]",
-        ),
-        Bollard::DockerResponseServerError { status_code: 401 | 403, .. } => (
-            ErrorKind::Denied,
-            format!("the registry does not give {reference} to the public"),
-            "`docker pull` it on this engine first: credentials are not used yet",
-        ),
-        Bollard::DockerResponseServerError { status_code: 404, .. } => (
-            ErrorKind::NotFound,
-            format!("the registry has no image {reference}, or shows it only to those logged in"),
-            "correct the name, `docker pull` or `docker load` it on this engine first, \
-             or give the service a `build`",
-        ),
-        Bollard::RequestTimeoutError => (
-            ErrorKind::Timeout,
-            format!("the registry does not answer for {reference}"),
-            "try again",
-        ),
-        _ => (
-            ErrorKind::Unavailable,
-            format!("{reference} could not be fetched from its registry"),
-            "check the engine's way to the registry, or `docker load` the image first",
-        ),
+/// The digest that the registry has behind `reference`; nothing when it has no such image.
+pub(super) async fn digest(store: &Store, cx: &Context, reference: &str) -> Result<Option<String>> {
+    let Some(remote) = Reference::parse(reference) else { return Ok(None) };
+    let login = login(store, cx, &remote).await?;
+    // Without any, the engine would take the header that is missing for a fault.
+    let credentials = login.as_ref().map(Credentials::to_docker).unwrap_or_default();
+    let client = store.engine.client().await?;
+    let asked = async {
+        client.inspect_registry_image(reference, Some(credentials)).await.map_err(|source| {
+            let trouble = Trouble::of(&source);
+            let error = trouble.error("ask the registry", reference, login.is_some(), source);
+            redactor(login.as_ref()).error(error)
+        })
     };
-    let error = Error::new(kind, "pull an image", message).with_advice(advice).without_effect();
-    let error = match kind {
-        ErrorKind::Unavailable | ErrorKind::Timeout => error.retryable(),
-        _ => error,
-    };
-    error.with_source(source)
+    match cx.bounded(asked).await {
+        Ok(found) => Ok(found.descriptor.digest),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+/// What to log in with, for the registry of `remote`.
+pub(super) async fn login(
+    store: &Store,
+    cx: &Context,
+    remote: &Reference<'_>,
+) -> Result<Option<Credentials>> {
+    cx.bounded(store.registries.credentials(&host_of(remote.repository))).await
+}
 
-    #[test]
-    fn the_status_decides_and_nothing_has_changed() {
-        for (status_code, kind, retryable) in [
-            (400, ErrorKind::Invalid, false),
-            (401, ErrorKind::Denied, false),
-            (404, ErrorKind::NotFound, false),
-            (500, ErrorKind::Unavailable, true),
-        ] {
-            let source = Bollard::DockerResponseServerError { status_code, message: "m".into() };
-            let error = failed("a:1", source);
-            assert_eq!((error.kind(), error.is_retryable()), (kind, retryable));
-            assert_eq!(error.effect(), ultrai_deploy_core::Effect::None);
-            assert!(error.message().contains("a:1") && error.advice().is_some());
-        }
-    }
+pub(super) fn redactor(login: Option<&Credentials>) -> Redactor {
+    login.map(Credentials::redactor).unwrap_or_default()
 }

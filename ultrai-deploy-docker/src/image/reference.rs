@@ -2,18 +2,18 @@
 
 /// A reference, taken apart.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Reference<'a> {
+pub(crate) struct Reference<'a> {
     /// Registry and repository.
-    pub(super) repository: &'a str,
+    pub(crate) repository: &'a str,
     /// The tag, if any.
-    pub(super) tag: Option<&'a str>,
+    pub(crate) tag: Option<&'a str>,
     /// The digest (`sha256:…`), if any.
-    pub(super) digest: Option<&'a str>,
+    pub(crate) digest: Option<&'a str>,
 }
 
 impl<'a> Reference<'a> {
     /// Takes a reference apart; nothing for an image's id.
-    pub(super) fn parse(text: &'a str) -> Option<Self> {
+    pub(crate) fn parse(text: &'a str) -> Option<Self> {
         if text.starts_with("sha256:") {
             return None;
         }
@@ -30,12 +30,12 @@ impl<'a> Reference<'a> {
     }
 
     /// What is pulled: the digest, or the tag, or `latest`; never all tags.
-    pub(super) fn version(&self) -> &'a str {
+    pub(crate) fn version(&self) -> &'a str {
         self.digest.or(self.tag).unwrap_or("latest")
     }
 
     /// Whether both name the same repository, however Docker Hub is written.
-    pub(super) fn is_of(&self, other: &Self) -> bool {
+    pub(crate) fn is_of(&self, other: &Self) -> bool {
         familiar(self.repository) == familiar(other.repository)
     }
 }

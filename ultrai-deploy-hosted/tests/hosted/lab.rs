@@ -148,6 +148,7 @@ pub fn spec(version: &str, api: &str) -> ReleaseSpec {
             reference: format!("shop/{service}:{tag}"),
             build: None,
             pull: PullPolicy::default(),
+            ..ImageSpec::default()
         };
         let service_spec = ServiceSpec {
             image: Some(image),

@@ -13,4 +13,5 @@ mod heirs;
 mod hostile;
 mod lab;
 mod pipeline;
+mod promotion;
 mod town;

@@ -220,6 +220,7 @@ async fn what_cannot_work_is_refused_before() {
         reference: "web:1".into(),
         build: None,
         pull: ultrai_deploy_core::spec::PullPolicy::Missing,
+        ..ultrai_deploy_core::spec::ImageSpec::default()
     };
     let with_image = spec(&[])
         .with_service(name("a"), ServiceSpec { image: Some(image), ..ServiceSpec::default() });

@@ -30,6 +30,17 @@ impl<S: ImageStore + ?Sized> ImageStore for Faulty<S> {
         self.ask(Method::Resolve, self.inner.resolve(cx, image, output)).await
     }
 
+    async fn push(
+        &self,
+        cx: &Context,
+        service: &ServiceName,
+        spec: &ImageSpec,
+        image: &Image,
+        output: &dyn TaskOutput,
+    ) -> Result<Image> {
+        self.ask(Method::Push, self.inner.push(cx, service, spec, image, output)).await
+    }
+
     async fn is_obtainable(&self, cx: &Context, image: &Image) -> Result<bool> {
         self.ask(Method::IsObtainable, self.inner.is_obtainable(cx, image)).await
     }

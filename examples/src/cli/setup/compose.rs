@@ -1,15 +1,18 @@
 //! Docker, from a compose file.
 
-use std::{path::PathBuf, sync::Arc};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use ultrai_deploy_core::{
-    Error, Result, memory,
+    Error, Result,
     name::{ProjectName, SecretName, Target},
     observer::Observer,
     release_store::ReleaseStore,
     secret::SecretSource,
 };
-use ultrai_deploy_docker::{self as docker, Engine, compose};
+use ultrai_deploy_docker::{self as docker, Engine, compose, registry::Registries};
 
 use super::{Plan, Setup};
 use crate::cli::progress::{Progress, say};
@@ -53,6 +56,11 @@ impl Plan<'_> {
                 release.migrations = self.config.migrations();
                 release.flags = self.flags();
                 self.config.require_services(release.services.keys())?;
+                if let Some(registry) =
+                    self.environment.registry.as_ref().or(self.config.registry.as_ref())
+                {
+                    registry.push(&mut release);
+                }
                 if self.config.file.is_file() {
                     release.sources.push(self.config.file.clone());
                 }
@@ -65,24 +73,43 @@ impl Plan<'_> {
         let target = Target::new(project, self.environment_name.clone());
         let state = self.open_state(&target)?;
         let releases: Arc<dyn ReleaseStore> = Arc::clone(&state.releases) as _;
-        let host = docker_host.or_else(|| self.around.env.get("DOCKER_HOST").cloned());
+        let host = self.environment.docker_host.clone().or(docker_host);
+        let host = host.or_else(|| self.around.env.get("DOCKER_HOST").cloned());
         let boot_deadline = self.config.health_deadline;
         let settings = docker::Config { host, boot_deadline, ..docker::Config::default() };
         let engine = Engine::new(&settings);
         let observer: Arc<dyn Observer> = Arc::new(Progress::default());
         let deployer = Arc::new(docker::Deployer::connect(settings.clone(), Arc::clone(&releases)));
-        let images = docker::image::Store::new(engine.clone());
         let tasks =
             docker::task::Runner::new(engine.clone(), Arc::clone(&releases), settings.clone());
-        let containers = docker::backup::ProjectSource::new(engine, releases);
-        let secrets: Arc<dyn SecretSource> = Arc::new(memory::Secrets::new(secrets));
+        let containers = docker::backup::ProjectSource::new(engine.clone(), releases);
+        let secrets = self.variables.source(secrets);
+        let registries = self.registries(&secrets);
+        let images = docker::image::Store::new(engine).with_registries(registries);
         let pipeline = self
             .builder(&state, Arc::clone(&deployer) as _, secrets, observer)?
             .images(Arc::new(images))
             .tasks(Arc::new(tasks))
             .source(Arc::new(containers))
             .build()?;
-        Ok(Setup { pipeline, state, deployer, spec, _packed: Vec::new() })
+        Ok(Setup { pipeline, state, deployer, spec, is_hosted: false, _packed: Vec::new() })
+    }
+
+    /// What is logged in to registries with: what deploy.toml says, then what Docker knows.
+    fn registries(&self, secrets: &Arc<dyn SecretSource>) -> Registries {
+        let env = &self.around.env;
+        let directory = |name: &str| env.get(name).filter(|value| !value.is_empty()).map(Path::new);
+        let mut registries =
+            Registries::new().with_secrets(Arc::clone(secrets)).with_env(env.clone());
+        let (own, home) = (directory("DOCKER_CONFIG"), directory("HOME"));
+        if let Some(file) = Registries::default_config_file(own, home) {
+            registries = registries.with_config_file(file);
+        }
+        for (host, login) in &self.config.registries {
+            let password = login.password.clone();
+            registries = registries.with_login(host, login.username.as_str(), password);
+        }
+        registries
     }
 }
 

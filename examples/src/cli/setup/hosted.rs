@@ -15,7 +15,7 @@ use ultrai_deploy_core::{
     observer::Observer,
     release_store::ReleaseStore,
     secret::Secret,
-    spec::{ImageSpec, PullPolicy, ReleaseSpec, ServiceSpec},
+    spec::{ImageSpec, ReleaseSpec, ServiceSpec},
     task::TaskRunner,
     version::Version,
 };
@@ -132,7 +132,7 @@ impl Plan<'_> {
             builder = builder.backups(Arc::new(backups::BackupStore::new(files, snapshots)));
         }
         let pipeline = builder.build()?;
-        Ok(Setup { pipeline, state, deployer, spec, _packed: packed })
+        Ok(Setup { pipeline, state, deployer, spec, is_hosted: true, _packed: packed })
     }
 
     fn hosted_release(
@@ -255,7 +255,7 @@ fn service_spec(service: &Service, slot: &str, filled: &Filled) -> ServiceSpec {
     match &filled.artifact {
         Artifact::Image(reference) => {
             let reference = reference.clone();
-            spec.image = Some(ImageSpec { reference, build: None, pull: PullPolicy::default() });
+            spec.image = Some(ImageSpec::new(reference));
         }
         Artifact::Commit(commit) => definition.commit = Some(commit.clone()),
         Artifact::Source(_) => {}

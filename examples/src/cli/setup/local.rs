@@ -52,7 +52,7 @@ impl Plan<'_> {
             .builder(&state, Arc::clone(&deployer) as _, secrets, observer)?
             .tasks(Arc::new(tasks))
             .build()?;
-        Ok(Setup { pipeline, state, deployer, spec, _packed: Vec::new() })
+        Ok(Setup { pipeline, state, deployer, spec, is_hosted: false, _packed: Vec::new() })
     }
 
     fn local_service(

@@ -15,7 +15,6 @@ use ultrai_deploy_core::{
     Error, ErrorKind, Result,
     file::{self, State},
     flag::FlagState,
-    memory,
     migration::Migration,
     name::{EnvironmentName, ProjectName, Target},
     observer::Observer,
@@ -27,6 +26,7 @@ use ultrai_deploy_core::{
     verification::ProbeSource,
     version::Version,
 };
+use ultrai_deploy_docker::registry::Destination;
 use ultrai_deploy_http as http;
 
 use self::variables::{Given, Variables};
@@ -44,8 +44,23 @@ pub(super) struct Setup {
     pub(super) deployer: Arc<dyn ultrai_deploy_core::Deployer>,
     /// What to deploy; nothing for commands that deploy nothing.
     pub(super) spec: Option<ReleaseSpec>,
+    /// Whether a platform runs the services itself.
+    pub(super) is_hosted: bool,
     /// Archives of sources that the spec names; they are removed with this.
     _packed: Vec<tempfile::TempPath>,
+}
+
+impl Setup {
+    /// Has the images of `spec` that are built pushed to the registry that a flag names.
+    pub(super) fn push_to(&self, flag: Option<&str>, spec: &mut ReleaseSpec) -> Result<()> {
+        let Some(registry) = flag.map(Destination::parse).transpose()? else { return Ok(()) };
+        if self.deployer.name() != "docker" {
+            return Err(invalid("--registry is for images that are built here")
+                .with_advice("leave it out: only the compose backend builds images"));
+        }
+        registry.push(spec);
+        Ok(())
+    }
 }
 
 /// Sets an environment up for a command that deploys nothing.
@@ -164,7 +179,7 @@ impl Plan<'_> {
 
     /// The secrets of the configuration.
     fn secrets(&self) -> Result<Arc<dyn SecretSource>> {
-        Ok(Arc::new(memory::Secrets::new(self.variables.secrets()?)))
+        Ok(self.variables.source(self.variables.secrets()?))
     }
 
     /// Fills texts of the configuration in.

@@ -3,16 +3,18 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
+use async_trait::async_trait;
 use ultrai_deploy_config::{Configuration, Layers, Value};
 use ultrai_deploy_core::{
     Result,
     name::{EnvironmentName, SecretName, Target},
-    secret::Secret,
+    secret::{Secret, SecretSource},
     version::Version,
 };
-use ultrai_deploy_secrets::Found;
+use ultrai_deploy_secrets::{Chain, Found};
 
 use super::{absolute, invalid};
 use crate::{
@@ -78,7 +80,7 @@ impl Given<'_> {
         for warning in &configuration.warnings {
             say(&format!("warning: {warning}"));
         }
-        let variables = Variables { configuration, process: around.env.clone() };
+        let variables = Variables { configuration, process: around.env.clone(), later: None };
         progress::hide(&variables.secrets()?);
         Ok(variables)
     }
@@ -93,7 +95,12 @@ impl Given<'_> {
     ) -> Result<Variables> {
         let layers = self.without_sources(config, name, around)?;
         let configuration = layers.glance(&config.declaration);
-        let variables = Variables { configuration, process: around.env.clone() };
+        // Where a token is missing, whoever needs a secret is told that there is none.
+        let later = config.project.clone().and_then(|project| {
+            config.secret_sources(name).next()?;
+            config.secret_chain(&Target::new(project, name.clone()), &around.env).ok()
+        });
+        let variables = Variables { configuration, process: around.env.clone(), later };
         progress::hide(&variables.secrets()?);
         Ok(variables)
     }
@@ -141,9 +148,34 @@ pub(super) struct Variables {
     configuration: Configuration,
     /// The variables of the process, which texts may refer to, too.
     process: BTreeMap<String, String>,
+    /// Sources of secrets that were not asked yet, and are only when one is needed.
+    later: Option<Chain>,
+}
+
+/// Secrets that are known, and sources for others.
+#[derive(Debug)]
+struct Secrets {
+    known: BTreeMap<SecretName, Secret>,
+    later: Option<Chain>,
+}
+
+#[async_trait]
+impl SecretSource for Secrets {
+    async fn get(&self, name: &SecretName) -> Result<Option<Secret>> {
+        match (self.known.get(name), &self.later) {
+            (Some(known), _) => Ok(Some(known.clone())),
+            (None, Some(later)) => later.get(name).await,
+            (None, None) => Ok(None),
+        }
+    }
 }
 
 impl Variables {
+    /// A source of `known` secrets, and of those that are found when somebody asks for them.
+    pub(super) fn source(&self, known: BTreeMap<SecretName, Secret>) -> Arc<dyn SecretSource> {
+        Arc::new(Secrets { known, later: self.later.clone() })
+    }
+
     /// What texts may refer to: variables of the process, those of the configuration over them.
     pub(super) fn all(&self) -> BTreeMap<String, String> {
         let mut all = self.process.clone();

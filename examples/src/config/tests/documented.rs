@@ -74,6 +74,7 @@ fn every_field_is_documented() {
         "",
         "[environments.x]",
         "[variables.X]",
+        "[registries.\"r.io\"]",
         "[policy]",
         "[flags.X]",
         "[policy.deadlines]",

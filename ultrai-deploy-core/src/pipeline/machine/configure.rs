@@ -38,6 +38,10 @@ impl Driver {
             }
         }
         seal.sources = self.parts.releases.put_files(&named(&spec.sources)).await?;
+        let told = self.promotion().map(|from| from.differences(&seal.sources, &seal.files));
+        for message in told.unwrap_or_default() {
+            self.note(message).await?;
+        }
         self.draft = Draft { seal, secrets };
         Ok(())
     }

@@ -9,6 +9,7 @@ use crate::{
     name::{ReleaseId, Target},
     pipeline::{DeployRequest, Driver, Parts, driver::Job, version_rules::refuse_pre_release},
     preview::SavedPlan,
+    promotion,
     spec::ReleaseSpec,
 };
 
@@ -46,6 +47,13 @@ impl Driver {
         refuse_pre_release(&self.parts.policy, request)?;
         self.parts.check_spec(&request.spec)?;
         self.secrets_of(cx, &request.spec).await?;
+        if let (Some(promotion), Some(images)) = (&request.promotion, &self.parts.images) {
+            for (name, image) in promotion.images() {
+                if !cx.bounded(images.is_obtainable(cx, image)).await? {
+                    return Err(promotion::unobtainable(promotion, name, image));
+                }
+            }
+        }
         cx.bounded(self.parts.deployer.preflight(cx, &request.spec)).await
     }
 
