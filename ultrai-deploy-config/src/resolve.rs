@@ -2,12 +2,11 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    io::ErrorKind as Io,
     path::Path,
 };
 
 use indexmap::IndexMap;
-use ultrai_deploy_core::{name::SecretName, secret::Secret};
+use ultrai_deploy_core::{Chain, name::SecretName, secret::Secret};
 
 use crate::{
     configuration::{Configuration, Setting, Value},
@@ -20,6 +19,9 @@ use crate::{
     problem::Problem,
     suggest, template,
 };
+
+/// The most bytes of a file that are read: 4 MiB.
+const LONGEST: usize = 4 * 1024 * 1024;
 
 /// What one layer says of a variable.
 struct Candidate {
@@ -113,27 +115,28 @@ impl<'a> Resolving<'a> {
     }
 
     fn read_file(&mut self, source: &Source) -> Option<(String, Option<private::Exposed>)> {
-        let contents = match private::read(&source.path) {
+        let private::Contents { bytes, exposed } = match private::read(&source.path, LONGEST) {
             Ok(contents) => contents,
-            Err(error) if error.kind() == Io::NotFound && !source.must_exist => return None,
+            Err(private::Unreadable::Missing) if !source.must_exist => return None,
             Err(error) => {
-                let remedy = match error.kind() {
-                    Io::NotFound => "create it, or take it out of the list",
+                let remedy = match &error {
+                    private::Unreadable::Missing => "create it, or take it out of the list",
+                    private::Unreadable::TooLong(_) => "name another one",
                     _ => "make it a readable file",
                 };
-                self.broken(source, format!("it cannot be read: {error}"), remedy);
+                self.broken(source, Chain(&error).to_string(), remedy);
                 return None;
             }
         };
-        let text = match String::from_utf8(contents.bytes) {
-            Ok(text) => text,
-            Err(error) => {
-                let spot = Spot::line(&source.path, private::line_of_fault(&error));
+        let text = match std::str::from_utf8(&bytes) {
+            Ok(text) => text.to_owned(),
+            Err(fault) => {
+                let spot = Spot::line(&source.path, private::line_of_fault(&bytes, fault));
                 self.problem(Some(spot), "", "it is not UTF-8", "save the file as UTF-8");
                 return None;
             }
         };
-        Some((text, contents.exposed))
+        Some((text, exposed))
     }
 
     fn file(&mut self, file: &File<'_>) {

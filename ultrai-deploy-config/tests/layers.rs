@@ -297,8 +297,8 @@ fn files_that_cannot_be_used_are_named() {
     let text = problems.join("\n");
     assert!(text.contains(".env:2: the quote that begins the value of B is not closed"), "{text}");
     assert!(text.contains("env.staging:2: it is not UTF-8"), "{text}");
-    assert!(text.contains(".env.staging: it cannot be read: it is no regular file"), "{text}");
-    assert!(text.contains("gone.env: it cannot be read"), "{text}");
+    assert!(text.contains(".env.staging: it is a directory and no file"), "{text}");
+    assert!(text.contains("gone.env: it does not exist"), "{text}");
     assert!(text.contains("create it, or take it out of the list"), "{text}");
     assert!(!text.contains("hunter2"), "{text}");
     assert_eq!(problems.len(), 4, "{text}");

@@ -1,14 +1,11 @@
-//! Files that hold secrets: opened once, looked at through the descriptor, read up to a bound.
+//! Files that hold secrets, read in time.
 
 use std::{
-    fs::{File, Metadata, OpenOptions},
-    io::{ErrorKind as IoKind, Read},
-    os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt},
     path::{Path, PathBuf},
     time::Duration,
 };
 
-use rustix::fs::OFlags;
+use ultrai_deploy_config::private::{self, Contents, Unreadable};
 use ultrai_deploy_core::{Error, ErrorKind, Result};
 use zeroize::Zeroizing;
 
@@ -75,72 +72,34 @@ impl SecretFile {
     }
 
     fn read_now(&self) -> Result<Option<Zeroizing<Vec<u8>>>> {
-        let flags = OFlags::NONBLOCK | OFlags::NOCTTY;
-        let flags = i32::try_from(flags.bits()).unwrap_or_default();
-        // Nobody writes into a pipe that waits there: without this flag, opening it would not end.
-        let opened = OpenOptions::new().read(true).custom_flags(flags).open(&self.path);
-        let file = match opened {
-            Ok(file) => file,
-            Err(error) if error.kind() == IoKind::NotFound => return Ok(None),
-            Err(error) => {
-                let kind = match error.kind() {
-                    IoKind::PermissionDenied => ErrorKind::Denied,
-                    _ => ErrorKind::Io,
-                };
-                return Err(self.error(kind, "it cannot be opened").with_source(error));
-            }
+        let Contents { bytes, exposed } = match private::read(&self.path, self.limit) {
+            Ok(contents) => contents,
+            Err(Unreadable::Missing) => return Ok(None),
+            Err(error) => return Err(self.unreadable(error)),
         };
-        let meta = file.metadata().map_err(|error| self.io(error))?;
-        self.check(&meta, rustix::process::geteuid().as_raw())?;
-        self.read_open(file, &meta).map(Some)
+        match exposed.filter(|_| self.access == Access::Private) {
+            None => Ok(Some(bytes)),
+            Some(exposed) => Err(self
+                .error(ErrorKind::Denied, &exposed.what())
+                .with_advice(exposed.remedy(&self.path))),
+        }
     }
 
-    fn read_open(&self, file: File, meta: &Metadata) -> Result<Zeroizing<Vec<u8>>> {
-        let length = usize::try_from(meta.len()).unwrap_or(usize::MAX);
-        if length > self.limit {
-            return Err(self.too_long());
+    fn unreadable(&self, error: Unreadable) -> Error {
+        let kind = match &error {
+            Unreadable::Denied(_) => ErrorKind::Denied,
+            Unreadable::NoFile(_) | Unreadable::TooLong(_) => ErrorKind::Invalid,
+            Unreadable::Grows => ErrorKind::Conflict,
+            _ => ErrorKind::Io,
+        };
+        let is_passing = matches!(error, Unreadable::Grows);
+        let message = error.to_string();
+        let outer = self.error(kind, &message);
+        let outer = if is_passing { outer.retryable() } else { outer };
+        match error {
+            Unreadable::Denied(source) | Unreadable::Io(source) => outer.with_source(source),
+            _ => outer,
         }
-        // With room for all that is read: growing would leave copies behind.
-        let mut bytes = Zeroizing::new(Vec::with_capacity(self.limit.min(length.max(4096)) + 1));
-        let most = bytes.capacity() as u64;
-        file.take(most).read_to_end(&mut bytes).map_err(|error| self.io(error))?;
-        if bytes.len() > self.limit {
-            return Err(self.too_long());
-        }
-        if bytes.len() as u64 == most {
-            return Err(self.error(ErrorKind::Conflict, "it grows while it is read").retryable());
-        }
-        Ok(bytes)
-    }
-
-    fn check(&self, meta: &Metadata, own: u32) -> Result<()> {
-        let kind = meta.file_type();
-        if !kind.is_file() {
-            let what = match kind {
-                kind if kind.is_dir() => "a directory",
-                kind if kind.is_fifo() => "a pipe",
-                kind if kind.is_socket() => "a socket",
-                _ => "a device",
-            };
-            return Err(self.error(ErrorKind::Invalid, &format!("it is {what} and no file")));
-        }
-        if self.access == Access::Any {
-            return Ok(());
-        }
-        if meta.uid() != 0 && meta.uid() != own {
-            let message = format!("it belongs to user {}, who can change it", meta.uid());
-            return Err(self
-                .error(ErrorKind::Denied, &message)
-                .with_advice(format!("make it your own: chown {own} {}", self.quoted())));
-        }
-        let mode = meta.mode() & 0o7777;
-        if mode & 0o077 != 0 {
-            let message = format!("others than its owner may use it (mode {mode:04o})");
-            return Err(self
-                .error(ErrorKind::Denied, &message)
-                .with_advice(format!("chmod 600 {}", self.quoted())));
-        }
-        Ok(())
     }
 
     pub(crate) fn error(&self, kind: ErrorKind, message: &str) -> Error {
@@ -149,20 +108,6 @@ impl SecretFile {
 
     pub(crate) fn missing(&self) -> Error {
         self.error(ErrorKind::NotFound, "it does not exist")
-    }
-
-    fn io(&self, error: std::io::Error) -> Error {
-        self.error(ErrorKind::Io, "it cannot be read").with_source(error)
-    }
-
-    fn too_long(&self) -> Error {
-        let message = format!("it is longer than {} bytes", self.limit);
-        self.error(ErrorKind::Invalid, &message)
-    }
-
-    /// As a shell takes it.
-    fn quoted(&self) -> String {
-        quoted(&self.path)
     }
 }
 
@@ -188,15 +133,6 @@ fn at(path: &Path, kind: ErrorKind, message: &str) -> Error {
         .without_effect()
 }
 
-fn quoted(path: &Path) -> String {
-    let text = path.display().to_string();
-    let is_plain = |c: char| c.is_ascii_alphanumeric() || "/._-+,@%:".contains(c);
-    if !text.is_empty() && !text.starts_with('-') && text.chars().all(is_plain) {
-        return text;
-    }
-    format!("-- '{}'", text.replace('\'', "'\\''"))
-}
-
 /// `text` without the one line end that ends it: editors and `echo` write it, and it is no part of
 /// the value. Further ones are.
 pub(crate) fn without_line_end(text: &str) -> &str {
@@ -210,61 +146,20 @@ mod tests {
 
     use super::*;
 
-    fn written(mode: u32) -> (tempfile::TempDir, SecretFile) {
+    #[tokio::test]
+    async fn only_the_owner_may_use_a_private_file() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("s");
         fs::write(&path, "hunter2\n").unwrap();
-        fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
-        (directory, SecretFile::new(path, Access::Private))
-    }
-
-    #[test]
-    fn only_the_owner_may_use_a_private_file() {
-        for (mode, is_fine) in [
-            (0o600, true),
-            (0o400, true),
-            (0o700, true),
-            (0o640, false),
-            (0o604, false),
-            (0o620, false),
-            (0o611, false),
-            (0o644, false),
-        ] {
-            let (_directory, file) = written(mode);
-            let meta = fs::metadata(&file.path).unwrap();
-            let checked = file.check(&meta, meta.uid());
-            assert_eq!(checked.is_ok(), is_fine, "{mode:o}");
-            if let Err(error) = checked {
-                assert_eq!(error.kind(), ErrorKind::Denied);
-                let advice = format!("chmod 600 {}", file.path.display());
-                assert_eq!(error.advice(), Some(advice.as_str()));
-            }
-            let any = SecretFile { access: Access::Any, ..file };
-            any.check(&meta, meta.uid()).unwrap();
-        }
-    }
-
-    #[test]
-    fn a_file_of_somebody_else_is_refused_and_one_of_root_is_not() {
-        let (_directory, file) = written(0o600);
-        let meta = fs::metadata(&file.path).unwrap();
-        let refused = file.check(&meta, meta.uid() + 1);
-        assert_eq!(refused.is_ok(), meta.uid() == 0, "root's own is everybody's to use");
-        if meta.uid() == 0 {
-            std::os::unix::fs::chown(&file.path, Some(4711), None).unwrap();
-            let meta = fs::metadata(&file.path).unwrap();
-            let error = file.check(&meta, 0).unwrap_err();
-            assert!(error.to_string().contains("user 4711"), "{error}");
-            assert!(error.advice().unwrap().starts_with("make it your own: chown 0 /"), "{error}");
-        }
-    }
-
-    #[test]
-    fn the_command_that_mends_it_can_be_pasted() {
-        assert_eq!(quoted(Path::new("/srv/.env")), "/srv/.env");
-        assert_eq!(quoted(Path::new("it's a.env")), r"-- 'it'\''s a.env'");
-        assert_eq!(quoted(Path::new("-rf")), "-- '-rf'");
-        assert_eq!(quoted(Path::new("$(x)")), "-- '$(x)'");
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).unwrap();
+        let private = SecretFile::new(&path, Access::Private);
+        let error = private.read().await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Denied);
+        assert_eq!(error.advice(), Some(format!("run chmod 600 {}", path.display()).as_str()));
+        let any = SecretFile { access: Access::Any, ..private.clone() };
+        assert!(any.read().await.unwrap().is_some());
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
+        assert!(private.read().await.unwrap().is_some());
     }
 
     #[test]
