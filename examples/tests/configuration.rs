@@ -199,3 +199,12 @@ fn the_reference_has_every_variable() {
         "{text}"
     );
 }
+
+/// The reference beside the example is what `config docs` prints.
+#[test]
+fn the_reference_of_the_example_is_current() {
+    let project = Project::new();
+    let output = project.run(&["config", "docs"], &[]);
+    let kept = Path::new(env!("CARGO_MANIFEST_DIR")).join("configuration/variables.md");
+    assert_eq!(String::from_utf8(output.stdout).unwrap(), fs::read_to_string(kept).unwrap());
+}

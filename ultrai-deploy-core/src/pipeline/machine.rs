@@ -17,13 +17,14 @@
 //!                                Ended(Stuck) ◄───────────── Ended(Stuck | RolledBack)
 //! ```
 //!
-//! A stuck run can be retried (back to Undoing) or abandoned; every other ending is final.
+//! A stuck run can be retried (back to Undoing) or abandoned; every other ending is final. Where only
+//! migrations were run, Undoing is left out.
 //!
 //! Read it from the top: the [`Stage`]s in their order, the [`Phase`]s that a run can be in,
 //! [`State::next`], which says what a driver does in each of them, and [`State::apply`], which says
 //! where each event leads. What a stage does is in the file of its name beside this one, as its
-//! [`Definition`]; the steps that a stage takes on the platform, and what is known of them, are in
-//! `steps`. A new stage is a line in each list of [`Stage`] here and a file with its definition.
+//! [`Definition`]; the steps that it takes on the platform are in `steps`. A new stage is a line in
+//! each list of [`Stage`] here and a file with its definition.
 
 mod backup;
 mod build;
@@ -536,14 +537,6 @@ impl State {
             Event::Note { .. } => true,
             Event::Ended { ending } => self.end(ending),
         }
-    }
-
-    /// What only migrations were run of left the platform as it was: there is nothing to undo, and it
-    /// has to be proven all the same.
-    fn turn_back(&mut self, cause: Failure, to: Option<ReleaseId>) {
-        let is_as_before = self.steps.is_empty() && self.inherited.is_none();
-        self.phase =
-            if is_as_before { Phase::Proving { cause, to } } else { Phase::Undoing { cause, to } };
     }
 
     fn go_to_next(&mut self, stage: Stage) -> bool {

@@ -1,6 +1,7 @@
 //! The migrations that a run has begun, and what is known of each.
 
-use crate::migration::Status;
+use super::{Phase, State};
+use crate::{error::Failure, migration::Status, name::ReleaseId};
 
 /// All of them, in their order. Only the last one can be open.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -43,5 +44,15 @@ impl Migrations {
             }
             _ => false,
         }
+    }
+}
+
+impl State {
+    /// What only migrations were run of left the platform as it was: there is nothing to undo, and it
+    /// has to be proven all the same.
+    pub(super) fn turn_back(&mut self, cause: Failure, to: Option<ReleaseId>) {
+        let is_as_before = self.steps.is_empty() && self.inherited.is_none();
+        self.phase =
+            if is_as_before { Phase::Proving { cause, to } } else { Phase::Undoing { cause, to } };
     }
 }
