@@ -1,5 +1,4 @@
-//! The whole state machine of a run: pure, made from events alone, the same for a live run and for
-//! replay.
+//! The state machine of a run: pure, made from events alone, the same for a live run and for replay.
 //!
 //! ```text
 //! Ready(stage) ──StageStarted──► Running(stage) ──StageFinished, FailureIgnored──► Ready(next)
