@@ -111,6 +111,8 @@ pub struct Config {
     pub template: Template,
     /// The known environments.
     pub environments: BTreeMap<EnvironmentName, Environment>,
+    /// Files of a release in which `{{NAME}}` is filled in, each with where it is named.
+    pub rendered_files: Vec<(PathBuf, Place)>,
     /// What the engine does differently from its defaults, in every environment.
     pub policy: Policy,
     /// Longest wait for the first success of a check that sets no deadline of its own.

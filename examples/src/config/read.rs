@@ -88,6 +88,7 @@ fn read(reader: &Reader<'_>, file: &Path, document: &DeTable<'_>) -> Config {
         table.take("template").and_then(|field| template(&field, &root)).unwrap_or_default();
 
     let kind = Kind::take(&mut table);
+    let rendered_files = rendered_files(&mut table, kind, &root);
     let registry = registries::destination(kind, &mut table);
     let registries = registries::logins(kind, &mut table);
     let environments = table
@@ -173,6 +174,7 @@ fn read(reader: &Reader<'_>, file: &Path, document: &DeTable<'_>) -> Config {
         secrets,
         declaration,
         template,
+        rendered_files,
         environments,
         policy,
         health_deadline,
@@ -275,6 +277,17 @@ fn refuse_missing_base(
         let problem = no_base_url(check, &format!("environment {}", without.join(", ")));
         reader.problem_at(problem.place, problem.field, problem.what, problem.remedy);
     }
+}
+
+/// Files in which variables are filled in.
+fn rendered_files(
+    table: &mut Table<'_>,
+    kind: Option<Kind>,
+    root: &files::Root,
+) -> Vec<(PathBuf, Place)> {
+    let field = Kind::take_own(kind, table, "rendered_files", &[Kind::Compose, Kind::Local]);
+    let items = field.map(|field| field.items("[\"nginx.conf\"]")).unwrap_or_default();
+    items.iter().filter_map(|item| Some((root.existing_file(item)?, item.place()))).collect()
 }
 
 /// The template of a dotenv file; `false` for none at all.

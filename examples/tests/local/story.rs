@@ -121,3 +121,40 @@ fn the_later_one_of_two_env_files_wins() {
     app.configure(ULTRAI, &web, "APP_VERSION = \"1.0.0\"", more);
     app.deploy("1.0.0", 0);
 }
+
+#[test]
+fn a_file_of_the_release_is_filled_in_and_goes_back_with_it() {
+    let app = App::new();
+    fs::write(app.path("page.conf"), "greeting={{GREETING}}\nkept=${x} $y\n").unwrap();
+    app.configure(ULTRAI, "port = \"auto\"\nfiles = [\"page.conf\"]", "", "");
+    let text = fs::read_to_string(app.path("deploy.toml")).unwrap();
+    fs::write(app.path("deploy.toml"), format!("rendered_files = [\"page.conf\"]\n{text}"))
+        .unwrap();
+    app.write_env(".env", "GREETING=first {{x}}\n");
+    app.expect(0, &["deploy", "--tag", "1.0.0"]);
+    let page = || {
+        let current = app.path("state/shop/production/current");
+        let release: serde_json::Value =
+            serde_json::from_slice(&fs::read(current.join("release.json")).unwrap()).unwrap();
+        let files = &release["release"]["services"]["web"]["files"];
+        let digest = files["page.conf"].as_str().unwrap_or_else(|| panic!("{release}")).to_owned();
+        fs::read_to_string(app.path("state/shop/production/files").join(digest)).unwrap()
+    };
+    assert_eq!(page(), "greeting=first {{x}}\nkept=${x} $y\n");
+    app.write_env(".env", "GREETING=second\n");
+    app.expect(0, &["deploy", "--tag", "1.1.0"]);
+    assert_eq!(page(), "greeting=second\nkept=${x} $y\n");
+    app.expect(0, &["rollback"]);
+    assert_eq!(page(), "greeting=first {{x}}\nkept=${x} $y\n");
+
+    fs::write(app.path("page.conf"), "a={{TOKEN}}\nb={{NOT_SET}}\n").unwrap();
+    app.write_env(".env.api_keys", "TOKEN=hunter2-hunter2\n");
+    let refused = app.expect(2, &["deploy", "--tag", "1.2.0"]).to_string();
+    for problem in [
+        "page.conf:1:5: TOKEN: it is a secret, and the file would be kept with the release",
+        "page.conf:2:5: NOT_SET: it has no value; set it in .env.",
+    ] {
+        assert!(refused.contains(problem), "{problem}: {refused}");
+    }
+    assert!(!refused.contains("hunter2"), "{refused}");
+}

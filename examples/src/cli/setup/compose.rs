@@ -46,6 +46,7 @@ impl Plan<'_> {
         };
         let mut secrets = self.variables.secrets()?;
         let mut spec = None;
+        let mut rendered = Vec::new();
         if let Some(loaded) = loaded {
             for warning in &loaded.warnings {
                 say(&format!("warning: {warning}"));
@@ -64,6 +65,7 @@ impl Plan<'_> {
                 if self.config.file.is_file() {
                     release.sources.push(self.config.file.clone());
                 }
+                rendered = self.fill_files_in(&mut release)?;
                 spec = Some(release);
             }
             for (name, value) in loaded.secrets {
@@ -92,7 +94,7 @@ impl Plan<'_> {
             .tasks(Arc::new(tasks))
             .source(Arc::new(containers))
             .build()?;
-        Ok(Setup { pipeline, state, deployer, spec, is_hosted: false, _packed: Vec::new() })
+        Ok(Setup { pipeline, state, deployer, spec, is_hosted: false, _packed: rendered })
     }
 
     /// What is logged in to registries with: what deploy.toml says, then what Docker knows.

@@ -27,6 +27,7 @@ impl Plan<'_> {
         let state = self.open_state(&target)?;
         let releases: Arc<dyn ReleaseStore> = Arc::clone(&state.releases) as _;
         let mut spec = None;
+        let mut rendered = Vec::new();
         if let Some(version) = &self.version {
             let mut release = ReleaseSpec::new(project, version.clone());
             let mut env = self.with_known(|known| self.config.filled_env(services, known))?;
@@ -41,6 +42,7 @@ impl Plan<'_> {
             if self.config.file.is_file() {
                 release.sources.push(self.config.file.clone());
             }
+            rendered = self.fill_files_in(&mut release)?;
             spec = Some(release);
         }
         let observer: Arc<dyn Observer> = Arc::new(Progress::default());
@@ -52,7 +54,7 @@ impl Plan<'_> {
             .builder(&state, Arc::clone(&deployer) as _, secrets, observer)?
             .tasks(Arc::new(tasks))
             .build()?;
-        Ok(Setup { pipeline, state, deployer, spec, is_hosted: false, _packed: Vec::new() })
+        Ok(Setup { pipeline, state, deployer, spec, is_hosted: false, _packed: rendered })
     }
 
     fn local_service(

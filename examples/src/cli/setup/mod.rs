@@ -3,6 +3,7 @@
 mod compose;
 mod hosted;
 mod local;
+mod rendered;
 pub(super) mod variables;
 
 use std::{
