@@ -12,5 +12,6 @@ mod conformance;
 mod heirs;
 mod hostile;
 mod lab;
+mod lost;
 mod pipeline;
 mod town;
