@@ -18,3 +18,4 @@ mod plan;
 mod signal;
 mod story;
 mod stuck;
+mod travel;
