@@ -7,7 +7,7 @@ use ultrai_deploy_core::{
     Error, ErrorKind, Result,
     ending::Ending,
     history::{Entry, Outcome, Query},
-    name::ReleaseId,
+    name::{ReleaseId, SecretName},
     version::Version,
 };
 
@@ -56,9 +56,14 @@ fn line(entry: &Entry) -> String {
     };
     let user = entry.user.as_deref().unwrap_or("-");
     let reason = entry.reason.as_deref().unwrap_or("");
+    let secrets: Vec<_> = entry.secrets_changed.iter().map(SecretName::as_str).collect();
+    let secrets = match &secrets[..] {
+        [] => String::new(),
+        names => format!("  new value of {}", names.join(", ")),
+    };
     let _infallible = writeln!(
         line,
-        "{started}  {version:<12} {release:<16} {ending:<26} {user} {reason}  {}",
+        "{started}  {version:<12} {release:<16} {ending:<26} {user} {reason}  {}{secrets}",
         entry.run
     );
     line

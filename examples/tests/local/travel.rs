@@ -9,7 +9,7 @@ use std::{
 
 use ultrai_deploy_testkit::server::{Answer, Server};
 
-use crate::app::{App, ULTRAI, free_port};
+use crate::app::{App, ULTRAI, free_port, said};
 
 /// The variables of the process that serves, but for what differs from process to process, and the
 /// file beside it.
@@ -168,6 +168,13 @@ async fn a_check_has_the_secret_of_the_release_that_it_looks_at() {
     assert_eq!(front.last_key().as_deref(), Some("hunter2-one"));
     assert_eq!(app.processes(), before);
     app.expect(0, &["verify"]);
+
+    // The two releases of a version are told apart, in the history, too.
+    let history = app.expect(0, &["history"]);
+    assert_eq!(history[0]["secrets_changed"], serde_json::json!(["TOKEN"]), "{history}");
+    let words = ["history", "-e", "production", "--format", "text"];
+    let text = said(&app.ultrai(&words));
+    assert_eq!(text.matches("new value of TOKEN").count(), 1, "{text}");
 
     // Taken, it is a release like any other; and so is the way back on request.
     front.accept("hunter2-two");
