@@ -60,4 +60,17 @@ pub struct Running {
     /// backend's own form. Only what the definition does not tell, such as anonymous volumes.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub takes_over: Vec<String>,
+    /// Names of what is set there whose values nobody can read and no release knows, so that one
+    /// that is overwritten is lost: sealed variables.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unreadable: Vec<String>,
+    /// Whether nobody knows which image it is, only the tag that it was found behind, and a tag may
+    /// move.
+    #[serde(default, skip_serializing_if = "is_not")]
+    pub is_by_tag: bool,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for it")]
+fn is_not(is: &bool) -> bool {
+    !*is
 }

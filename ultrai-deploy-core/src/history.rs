@@ -19,7 +19,7 @@ use crate::{
     ending::Ending,
     error::{Error, ErrorKind, Failure, Result},
     journal::{Journal, Kind, Record},
-    name::{ReleaseId, RunId},
+    name::{ReleaseId, RunId, SecretName},
     pipeline::Pipeline,
     report::Report,
     state::State,
@@ -80,6 +80,11 @@ pub struct Entry {
     pub version: Option<Version>,
     /// The release that was to run.
     pub release: Option<ReleaseId>,
+    /// The secrets that have another value in that release than in the one that served before; none
+    /// where one of the two is not stored any more. It is what tells two releases of a version
+    /// apart after a secret was rotated.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub secrets_changed: Vec<SecretName>,
     /// Who started it.
     pub user: Option<String>,
     /// Why, in the user's words.
@@ -123,6 +128,7 @@ impl Entry {
             kind: report.kind,
             version: report.version,
             release: report.release,
+            secrets_changed: Vec::new(),
             ending: report.ending,
             held_until: report.held_until,
             damage: None,
@@ -155,7 +161,7 @@ impl Pipeline {
     /// limit lets the query look: nobody can say that it was not meant.
     ///
     /// # Errors
-    /// When the journals cannot be reached.
+    /// When the journals or the releases cannot be reached.
     pub async fn history(&self, query: &Query) -> Result<Vec<Entry>> {
         let journal = self.parts.journal.as_ref();
         let (mut entries, mut left) = (Vec::new(), query.limit.unwrap_or(usize::MAX));
@@ -165,8 +171,12 @@ impl Pipeline {
         {
             match read(journal, &run).await {
                 Ok(Some((_, records))) => {
-                    let entry = Entry::new(Report::from_records(&run, &records));
+                    let report = Report::from_records(&run, &records);
+                    let previous = report.previous.clone();
+                    let mut entry = Entry::new(report);
                     if query.asks_for(&entry) {
+                        entry.secrets_changed =
+                            self.changed_secrets(previous.as_ref(), entry.release.as_ref()).await?;
                         entries.push(entry);
                         left -= 1;
                     }
@@ -181,6 +191,31 @@ impl Pipeline {
             }
         }
         Ok(entries)
+    }
+
+    async fn changed_secrets(
+        &self,
+        from: Option<&ReleaseId>,
+        to: Option<&ReleaseId>,
+    ) -> Result<Vec<SecretName>> {
+        let (Some(from), Some(to)) = (from, to) else { return Ok(Vec::new()) };
+        if from == to {
+            return Ok(Vec::new());
+        }
+        let store = &self.parts.releases;
+        match (store.get(from).await, store.get(to).await) {
+            (Ok(from), Ok(to)) => Ok(to.secrets_changed_since(&from)),
+            // What is gone or damaged hides a detail, and not what happened.
+            (Err(error), _) | (_, Err(error))
+                if matches!(
+                    error.kind(),
+                    ErrorKind::NotFound | ErrorKind::Corrupt | ErrorKind::Unsupported
+                ) =>
+            {
+                Ok(Vec::new())
+            }
+            (Err(error), _) | (_, Err(error)) => Err(error),
+        }
     }
 
     /// The report of a run of the past.

@@ -208,6 +208,18 @@ impl Release {
         of_services.chain(self.check_secrets.keys()).collect()
     }
 
+    /// The secrets that have another value than in `former`, of those that both use.
+    pub(crate) fn secrets_changed_since(&self, former: &Self) -> Vec<SecretName> {
+        let (is, was) = (self.fingerprints(), former.fingerprints());
+        let differs = |name: &&&SecretName| was.get(*name).is_some_and(|was| *was != is[*name]);
+        is.keys().filter(differs).copied().cloned().collect()
+    }
+
+    fn fingerprints(&self) -> BTreeMap<&SecretName, &Fingerprint> {
+        let of_services = self.services.values().flat_map(|service| &service.secrets);
+        of_services.chain(&self.check_secrets).collect()
+    }
+
     /// Whether the id is that of the content: false for a file that was changed by hand.
     pub fn is_intact(&self) -> bool {
         self.content_id().is_ok_and(|id| id == self.id)

@@ -90,5 +90,6 @@ fn running(group: &[&Container], completes: bool) -> Running {
             .map(|(_, address)| address.to_string())
             .collect(),
         takes_over: takes_over.collect(),
+        ..Running::default()
     }
 }

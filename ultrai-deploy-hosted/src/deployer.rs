@@ -31,6 +31,7 @@ use ultrai_deploy_core::{
 
 use crate::{
     definition::{self, Definition, SOURCE},
+    kept::Kind,
     note::Note,
     plan,
     platform::{Artifact, Platform, Seen, Slot},
@@ -225,8 +226,17 @@ impl Seam for Deployer {
                     } else {
                         Vec::new()
                     },
+                    unreadable: self.platform.sealed(cx, slot).await?.into_iter().collect(),
+                    is_by_tag: matches!(live.artifact, Some(Artifact::Image { digest: None, .. })),
                 },
             );
+        }
+        if let Some(release) = marked.as_deref().filter(|one| runs_as_marked(&services, one)) {
+            for (name, running) in &mut services {
+                let definition = Definition::read(name, &definition::of(release, name)?.config)?;
+                let known: BTreeSet<_> = definition.names(Kind::Variable).collect();
+                running.unreadable.retain(|name| !known.contains(name));
+            }
         }
         let serving = match marked {
             _ if services.is_empty() => Serving::Nothing,
@@ -239,7 +249,7 @@ impl Seam for Deployer {
     }
 
     fn plan(&self, current: &Current, release: &Release) -> Result<Plan> {
-        Ok(plan::plan(current, release))
+        plan::plan(current, release)
     }
 
     async fn prepare(&self, cx: &Context, step: Step, work: &Work<'_>) -> Result<StepRecord> {

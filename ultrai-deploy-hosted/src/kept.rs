@@ -20,6 +20,9 @@ pub(crate) enum Kind {
 /// What a setting is kept as.
 pub(crate) const SETTING: &str = "setting";
 
+/// What it is kept as that a variable had a value which nobody can read; without the value.
+pub(crate) const SEALED: &str = "sealed";
+
 impl Kind {
     /// What it is kept as.
     pub(crate) fn as_str(self) -> &'static str {

@@ -3,7 +3,11 @@
 mod artifact;
 mod order;
 
-use std::{collections::BTreeMap, fmt, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+    time::Duration,
+};
 
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
@@ -44,6 +48,11 @@ pub trait Platform: fmt::Debug + Send + Sync + 'static {
     /// The variables that are set, references of the platform's own unresolved. A value that it does
     /// not give back is not among them.
     async fn variables(&self, cx: &Context, slot: &Slot) -> Result<BTreeMap<String, Secret>>;
+
+    /// The names of the variables that are set and whose values it does not give back.
+    async fn sealed(&self, _cx: &Context, _slot: &Slot) -> Result<BTreeSet<String>> {
+        Ok(BTreeSet::new())
+    }
 
     /// Sets and removes variables, and leaves all others alone. Deploys nothing. May be repeated.
     async fn change_variables(&self, cx: &Context, slot: &Slot, change: &Change) -> Result<()>;

@@ -73,12 +73,12 @@ impl Seam for Deployer {
                 up: one.is_up(),
                 started_at: one.started_at(),
                 status: self.host.instances.status(&one),
-                takes_over: Vec::new(),
                 addresses: one
                     .port
                     .map(|port| ports::address(port).to_string())
                     .into_iter()
                     .collect(),
+                ..Running::default()
             };
             services.insert(name, running);
         }

@@ -3,7 +3,11 @@
 mod config;
 mod starting;
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
 
 use async_trait::async_trait;
 use tokio::sync::OnceCell;
@@ -156,6 +160,12 @@ impl Seam for Platform {
         let variables = self.client.variables(cx, &of).await?.0.into_iter();
         // A sealed one cannot be read: it is set anew each time.
         Ok(variables.filter_map(|(name, value)| Some((name, value?))).collect())
+    }
+
+    async fn sealed(&self, cx: &Context, slot: &Slot) -> Result<BTreeSet<String>> {
+        let of = VariablesOf::from(self.at(cx, slot).await?);
+        let variables = self.client.variables(cx, &of).await?.0.into_iter();
+        Ok(variables.filter(|(_, value)| value.is_none()).map(|(name, _)| name).collect())
     }
 
     async fn change_variables(&self, cx: &Context, slot: &Slot, change: &Change) -> Result<()> {

@@ -8,7 +8,7 @@ use ultrai_deploy_core::{
     ending::Ending,
     history::{Entry, Outcome, Query},
     journal::Kind,
-    name::ReleaseId,
+    name::{ReleaseId, SecretName},
     version::Version,
 };
 
@@ -61,9 +61,14 @@ fn line(entry: &Entry) -> String {
         _ => String::new(),
     };
     let reason = entry.reason.as_deref().unwrap_or("");
+    let secrets: Vec<_> = entry.secrets_changed.iter().map(SecretName::as_str).collect();
+    let secrets = match &secrets[..] {
+        [] => String::new(),
+        names => format!("  new value of {}", names.join(", ")),
+    };
     let _infallible = writeln!(
         line,
-        "{started}  {version:<12} {release:<16} {ending:<26} {user} {from}{reason}  {}",
+        "{started}  {version:<12} {release:<16} {ending:<26} {user} {from}{reason}  {}{secrets}",
         entry.run
     );
     line

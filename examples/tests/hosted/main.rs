@@ -15,3 +15,4 @@ mod platform;
 mod refusals;
 mod shop;
 mod story;
+mod travel;

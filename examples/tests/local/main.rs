@@ -22,3 +22,4 @@ mod signal;
 mod story;
 mod stuck;
 mod versions;
+mod travel;

@@ -325,9 +325,7 @@ impl Scene<'_> {
     }
 
     fn verification(&self) -> Vec<preview::KeyChange> {
-        self.old().map_or_else(Vec::new, |old| {
-            preview::of_verification(&old.verification, &self.release.verification)
-        })
+        self.old().map_or_else(Vec::new, |old| preview::of_verification(old, self.release))
     }
 }
 

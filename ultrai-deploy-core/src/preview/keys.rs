@@ -133,8 +133,8 @@ pub(crate) fn of_values(old: &Value, new: &Value, secrecy: &Secrecy<'_>) -> Vec<
         .collect()
 }
 
-/// The checks and tests that change, by name.
-pub(crate) fn of_verification(old: &Verification, new: &Verification) -> Vec<KeyChange> {
+/// The checks and tests that change, by name, and the secrets that only checks use.
+pub(crate) fn of_verification(old: &Release, new: &Release) -> Vec<KeyChange> {
     let checks = |of: &Verification| -> BTreeMap<String, String> {
         let checks = of.checks.iter().map(|one| (one.name.clone(), digest::json(one)));
         checks.map(|(name, value)| (name, digest::of_json(&value))).collect()
@@ -143,8 +143,10 @@ pub(crate) fn of_verification(old: &Verification, new: &Verification) -> Vec<Key
         let tasks = of.tasks.iter().map(|one| (one.name.clone(), digest::json(one)));
         tasks.map(|(name, value)| (name, digest::of_json(&value))).collect()
     };
-    let mut changes = names_only("check", &checks(old), &checks(new));
-    changes.extend(names_only("test", &tasks(old), &tasks(new)));
+    let (before, after) = (&old.verification, &new.verification);
+    let mut changes = names_only("check", &checks(before), &checks(after));
+    changes.extend(names_only("test", &tasks(before), &tasks(after)));
+    changes.extend(names_only("secret", &old.check_secrets, &new.check_secrets));
     changes
 }
 
@@ -249,6 +251,22 @@ mod tests {
             release(&[("PASSWORD", "c")], new.services.values().next().unwrap().config.clone());
         let [change] = changes(&new, &other, &redactor).try_into().unwrap();
         assert_eq!((change.key.as_str(), change.edit), ("secret PASSWORD", Edit::Changed));
+        assert_eq!((change.old, change.new), (None, None));
+    }
+
+    #[test]
+    fn a_secret_that_only_checks_use_is_told_by_its_name() {
+        let with = |print: &str| {
+            let mut release = release(&[], json!({}));
+            let key = FingerprintKey::new([1; 32]);
+            let name = SecretName::new("KEY").unwrap();
+            let print = key.fingerprint(&name, &Secret::new(print));
+            release.check_secrets.insert(name, print);
+            release
+        };
+        assert_eq!(of_verification(&with("a"), &with("a")), []);
+        let [change] = of_verification(&with("a"), &with("b")).try_into().unwrap();
+        assert_eq!((change.key.as_str(), change.edit), ("secret KEY", Edit::Changed));
         assert_eq!((change.old, change.new), (None, None));
     }
 }

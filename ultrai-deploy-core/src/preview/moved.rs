@@ -92,7 +92,7 @@ impl SavedPlan {
         }
         let shared = keys::of_values(&planned.resources, &release.resources, &secrecy);
         moved.extend(shared.iter().map(named));
-        let checks = keys::of_verification(&planned.verification, &release.verification);
+        let checks = keys::of_verification(planned, release);
         moved.extend(checks.iter().map(named));
         if moved.is_empty() {
             let comparable = release.clone().with_images_of(planned, &self.basis().unknown)?;

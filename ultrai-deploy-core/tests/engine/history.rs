@@ -12,6 +12,7 @@ use ultrai_deploy_core::{
     lease::Fence,
     name::{ReleaseId, RunId},
     pipeline::{DeployRequest, Policy},
+    release_store::ReleaseStore as _,
     report::Report,
     verification::When,
     version::Version,
@@ -189,4 +190,30 @@ impl Journal for Sticky {
     async fn runs(&self) -> Result<Vec<RunId>> {
         self.0.runs().await
     }
+}
+
+/// Two releases of a version that differ in a secret are told apart by its name, as long as both are
+/// stored.
+#[tokio::test(start_paused = true)]
+async fn a_secret_that_was_rotated_is_named() {
+    let lab = Lab::new();
+    let mut reports = Vec::new();
+    for secret in ["hunter2-one", "hunter2-one", "hunter2-two"] {
+        let pipeline = lab.parts().build_as(target(), secret).unwrap();
+        let request = DeployRequest::new(shop("1.0.0", json!({})));
+        reports.push(pipeline.deploy(request).join().await.unwrap());
+    }
+    assert_ne!(reports[0].release, reports[2].release, "{}", reports[2]);
+    let names = async || {
+        let entries = lab.process().history(&Query::default()).await.unwrap();
+        let names = entries.iter().map(|entry| entry.secrets_changed.clone());
+        let text = serde_json::to_string(&entries).unwrap();
+        assert!(!text.contains("hunter2"), "{text}");
+        names
+            .map(|names| names.iter().map(ToString::to_string).collect::<Vec<_>>().join(","))
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(names().await, ["TOKEN", "", ""]);
+    lab.releases.remove(reports[0].release.as_ref().unwrap()).await.unwrap();
+    assert_eq!(names().await, ["", "", ""]);
 }

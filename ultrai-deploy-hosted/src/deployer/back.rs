@@ -63,6 +63,8 @@ impl<'a> Back<'a> {
         for name in self.touched(kind) {
             let (is, was) = (now.get(name), before.of_kind(kind).get(name));
             match was {
+                // It was there: with another value it may still be of use.
+                None if kept.was_sealed(&before.slot, name)? => {}
                 None if is.is_some() => change.remove.push(name.clone()),
                 Some(was) if is.map(|is| kept.print.of(is)).as_ref() != Some(was) => {
                     let value = kept.value(&before.slot, kind.as_str(), name, was)?;
@@ -85,6 +87,18 @@ impl<'a> Back<'a> {
             })
         };
         self.touched(Kind::Variable).into_iter().filter(is_lost).map(String::as_str).collect()
+    }
+
+    /// The variables that may have been overwritten while nobody could read them.
+    pub(super) fn sealed(&self) -> Result<Vec<&str>> {
+        let Scene { before, kept, .. } = self.scene;
+        let mut found = Vec::new();
+        for name in self.touched(Kind::Variable) {
+            if kept.was_sealed(&before.slot, name)? {
+                found.push(name.as_str());
+            }
+        }
+        Ok(found)
     }
 
     /// What a setting was; nothing where nobody knows it any more.

@@ -154,13 +154,22 @@ impl Deployer {
         now: &BTreeMap<String, Secret>,
     ) -> Result<()> {
         let lost = back.lost(now);
-        if lost.is_empty() {
-            return Ok(());
+        if !lost.is_empty() {
+            let (slot, names) = (&slot.name, lost.join(", "));
+            let told =
+                format!("{slot} had other values before that nobody knows any more: {names}");
+            cx.note(&told).await?;
         }
-        let names = lost.join(", ");
-        let told =
-            format!("{} had other values before that nobody knows any more: {names}", slot.name);
-        cx.note(&told).await
+        let sealed = back.sealed()?;
+        if !sealed.is_empty() {
+            let (slot, names) = (&slot.name, sealed.join(", "));
+            let told = format!(
+                "{slot} had sealed values before, which nobody can read: {names}; look whether they \
+                 are what they were, or set them again"
+            );
+            cx.note(&told).await?;
+        }
+        Ok(())
     }
 
     /// Nothing served: nothing shall serve, with the variables that were there.

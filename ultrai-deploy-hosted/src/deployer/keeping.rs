@@ -37,10 +37,30 @@ impl Deployer {
             .filter(|name| !known.contains(name))
             .filter_map(|name| Some((name, now.get(name)?)))
             .collect();
-        if lost.is_empty() {
-            return Ok(());
+        self.keep_with(cx, to, slot, kind.as_str(), &lost).await?;
+        let unread = |name: &&String| !known.contains(name) && !now.contains_key(*name);
+        let unread: Vec<_> = change.set.keys().filter(unread).collect();
+        match kind {
+            Kind::Variable if !unread.is_empty() => self.mark_sealed(cx, to, slot, &unread).await,
+            _ => Ok(()),
         }
-        self.keep_with(cx, to, slot, kind.as_str(), &lost).await
+    }
+
+    /// Remembers those of `names` that have a value which cannot be kept, so that a rollback tells of
+    /// them.
+    async fn mark_sealed(
+        &self,
+        cx: &Context,
+        to: &Release,
+        slot: &Slot,
+        names: &[&String],
+    ) -> Result<()> {
+        let sealed = self.platform.sealed(cx, slot).await?;
+        // No value of anything is hidden for being equal to it.
+        let mark = Secret::new("");
+        let marks: Vec<_> = names.iter().filter(|name| sealed.contains(**name)).collect();
+        let marks: Vec<_> = marks.into_iter().map(|name| (*name, &mark)).collect();
+        self.keep_with(cx, to, slot, kept::SEALED, &marks).await
     }
 
     /// Keeps values with a release of the run.
@@ -124,6 +144,16 @@ pub(super) struct Kept {
 }
 
 impl Kept {
+    /// Whether a variable whose value nobody could read may have been overwritten.
+    pub(super) fn was_sealed(&self, slot: &Slot, name: &str) -> Result<bool> {
+        for run in &self.runs {
+            if self.values.contains_key(&kept::key(run, &slot.id, kept::SEALED, name)?) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
     pub(super) fn value(
         &self,
         slot: &Slot,

@@ -12,6 +12,7 @@ mod conformance;
 mod heirs;
 mod hostile;
 mod lab;
+mod lost;
 mod pipeline;
 mod promotion;
 mod town;

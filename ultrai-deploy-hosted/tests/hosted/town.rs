@@ -1,7 +1,7 @@
 //! A hosted platform in memory: deploys that take their time, answers that tell little.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::{Arc, Mutex, MutexGuard},
     time::Duration,
 };
@@ -76,6 +76,8 @@ struct Place {
     holds_on: u32,
     /// Nothing is deployed any more.
     is_locked: bool,
+    /// Variables whose values are not given back.
+    sealed: BTreeSet<String>,
 }
 
 /// What is set in a slot, and what a deploy runs with.
@@ -197,6 +199,11 @@ impl Town {
         let mut slots = self.slots();
         let set = &mut slots.get_mut(slot).unwrap().set;
         set.variables.insert(name.to_owned(), value.to_owned());
+    }
+
+    /// Somebody seals a variable: nobody can read it any more.
+    pub fn seal(&self, slot: &str, name: &str) {
+        self.slots().get_mut(slot).unwrap().sealed.insert(name.to_owned());
     }
 
     pub fn set_up_by_hand(&self, slot: &str, setting: Setting, value: &str) {
@@ -368,7 +375,15 @@ impl Platform for Town {
     }
 
     async fn variables(&self, _: &Context, slot: &Slot) -> Result<BTreeMap<String, Secret>> {
-        Ok(self.at(slot, |place| secret(&place.set.variables)))
+        Ok(self.at(slot, |place| {
+            let mut variables = secret(&place.set.variables);
+            variables.retain(|name, _| !place.sealed.contains(name));
+            variables
+        }))
+    }
+
+    async fn sealed(&self, _: &Context, slot: &Slot) -> Result<BTreeSet<String>> {
+        Ok(self.at(slot, |place| place.sealed.clone()))
     }
 
     async fn change_variables(&self, _: &Context, slot: &Slot, change: &Change) -> Result<()> {

@@ -193,3 +193,34 @@ async fn a_rollback_that_is_refused_is_a_deploy_of_the_same() {
         assert!(lab.records(&failed).await.contains("is deployed again"), "{code}");
     }
 }
+
+/// Nobody can read a sealed variable: the plan says so, and so does the report of a run that went
+/// back. Railway brings it back itself as long as it has the former image.
+#[tokio::test]
+async fn a_sealed_variable_that_is_overwritten_is_planned_and_told() {
+    for forgets in [false, true] {
+        let lab = Lab::new(Railway::with(Manners { forgets, ..Manners::default() }).await);
+        {
+            let mut world = lab.fake.world();
+            world.set_variable("api", "KEY", "hunter2-by-a-person");
+            world.service("api").sealed.insert("KEY".to_owned());
+        }
+        lab.deploy("1.0.0").await;
+        let variables = json!({ "VERSION": "1.1.0", "KEY": "of the release" });
+        let mut spec = with("1.1.0", "variables", variables);
+        let web = spec.services.get_mut(&hosted::service("web")).unwrap();
+        web.image.as_mut().unwrap().reference = "shop/web:sick".to_owned();
+        let failed = lab.deploy_spec(spec).await;
+        assert_eq!(ended(&failed), "rolled back", "{failed}");
+
+        let planned = &failed.plan.as_ref().unwrap().not_undoable;
+        let lost = "the value of KEY of api, which is sealed".to_owned();
+        assert!(planned.contains(&lost), "{planned:?}");
+        let told = "api had sealed values before, which nobody can read: KEY; look whether";
+        let told: Vec<_> = failed.notes.iter().filter(|note| note.starts_with(told)).collect();
+        assert_eq!(told.len(), 1, "{failed}");
+        assert!(!lab.records(&failed).await.contains("hunter2-by-a-person"));
+        let value = if forgets { "of the release" } else { "hunter2-by-a-person" };
+        assert_eq!(lab.fake.world().inside("api").started_with["KEY"], value);
+    }
+}

@@ -6,7 +6,7 @@ mod calls;
 mod document;
 
 use std::{
-    collections::{BTreeMap, VecDeque},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     time::Duration,
 };
 
@@ -108,6 +108,8 @@ pub struct Service {
     pub history: History,
     /// The variables that are set.
     pub variables: Lagged<BTreeMap<String, String>>,
+    /// Those of them that nobody can read any more, by name.
+    pub sealed: BTreeSet<String>,
     /// Whether pushes deploy it.
     pub auto_deploy: bool,
     /// Its other settings.
@@ -220,6 +222,7 @@ impl Default for Service {
             source: Lagged::default(),
             history: History::new(WORDS),
             variables: Lagged::default(),
+            sealed: BTreeSet::new(),
             auto_deploy: false,
             settings: serde_json::Map::new(),
             next: VecDeque::new(),

@@ -75,7 +75,15 @@ impl World {
                     shown
                 })))
             }
-            "variables" => Ok(json!(service.variables.seen(now, lag))),
+            "variables" => {
+                let mut shown = json!(service.variables.seen(now, lag));
+                for name in &service.sealed {
+                    if let Some(value) = shown.get_mut(name) {
+                        *value = Value::Null;
+                    }
+                }
+                Ok(shown)
+            }
             "serviceInstanceUpdate" => {
                 if let Some(image) = field.input("source")["image"].as_str() {
                     service.source.set(now, image.to_owned());
