@@ -107,6 +107,8 @@ pub struct Ground {
     root: PathBuf,
     may: fn(&Path) -> bool,
     runs: AtomicUsize,
+    /// What was searched, and has not changed since.
+    seen: search::Seen,
     pub bytes: AtomicUsize,
     pub files: AtomicUsize,
 }
@@ -117,6 +119,13 @@ pub struct Started {
     words: String,
     out: PathBuf,
     err: PathBuf,
+}
+
+impl Started {
+    /// SIGKILL.
+    pub fn kill(&mut self) {
+        self.child.kill().unwrap();
+    }
 }
 
 /// What came of a command.
@@ -131,7 +140,14 @@ impl Ground {
     /// `may` tells what below `state` may hold secrets.
     pub fn new(root: &Path, may: fn(&Path) -> bool) -> Self {
         let root = root.to_owned();
-        Self { root, may, runs: 0.into(), bytes: 0.into(), files: 0.into() }
+        Self {
+            root,
+            may,
+            runs: 0.into(),
+            seen: search::Seen::default(),
+            bytes: 0.into(),
+            files: 0.into(),
+        }
     }
 
     pub fn path(&self, name: &str) -> PathBuf {
@@ -196,7 +212,7 @@ impl Ground {
     /// Searches all files; gives those that may hold secrets and do.
     #[track_caller]
     pub fn search(&self) -> Vec<PathBuf> {
-        let searched = search::below(&self.path("state"), self.may);
+        let searched = search::below(&self.path("state"), &self.seen, self.may);
         self.files.fetch_add(searched.files, Ordering::Relaxed);
         for entry in fs::read_dir(&self.root).unwrap().flatten() {
             let name = entry.file_name();
@@ -205,7 +221,10 @@ impl Ground {
             }
             let path = entry.path();
             if path.is_dir() {
-                self.files.fetch_add(search::below(&path, |_| false).files, Ordering::Relaxed);
+                self.files.fetch_add(
+                    search::below(&path, &self.seen, |_| false).files,
+                    Ordering::Relaxed,
+                );
             } else {
                 search::assert_clean(&path.display().to_string(), &fs::read(&path).unwrap());
             }

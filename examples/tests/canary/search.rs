@@ -1,10 +1,11 @@
 //! Looks for secret values in texts, in files with their modes, and in what processes run as.
 
 use std::{
+    collections::HashMap,
     fs,
-    os::unix::fs::PermissionsExt,
+    os::unix::fs::{MetadataExt, PermissionsExt},
     path::{Path, PathBuf},
-    sync::LazyLock,
+    sync::{LazyLock, Mutex},
 };
 
 use crate::values::{Needle, needles};
@@ -35,6 +36,22 @@ pub fn assert_clean(what: &str, bytes: &[u8]) {
     panic!("{what} has {all:?}{}", around.collect::<String>());
 }
 
+/// What was found in files of the past, so that one is read again only when it has changed. Modes
+/// and places are looked at every time.
+#[derive(Default)]
+pub struct Seen(Mutex<HashMap<Is, Vec<&'static str>>>);
+
+/// A file, and a content of it: inode, bytes, seconds and nanoseconds of the last change.
+#[derive(PartialEq, Eq, Hash)]
+struct Is([i128; 4]);
+
+impl Is {
+    fn of(metadata: &fs::Metadata) -> Self {
+        let (inode, size) = (metadata.ino().into(), metadata.size().into());
+        Self([inode, size, metadata.ctime().into(), metadata.ctime_nsec().into()])
+    }
+}
+
 /// What was searched below a directory.
 #[derive(Debug, Default)]
 pub struct Searched {
@@ -47,7 +64,7 @@ pub struct Searched {
 /// allows it by its path relative to `directory`. What is allowed is readable by its owner only,
 /// and so is every directory from `directory` down to it.
 #[track_caller]
-pub fn below(directory: &Path, may: impl Fn(&Path) -> bool) -> Searched {
+pub fn below(directory: &Path, seen: &Seen, may: impl Fn(&Path) -> bool) -> Searched {
     let mut searched = Searched::default();
     let mut all = Vec::new();
     collect(directory, &mut all);
@@ -62,14 +79,23 @@ pub fn below(directory: &Path, may: impl Fn(&Path) -> bool) -> Searched {
             assert_clean("a link", target.as_os_str().as_encoded_bytes());
             continue;
         }
-        let Ok(bytes) = fs::read(&path) else { continue };
         searched.files += 1;
-        let what = found(&bytes);
+        let is = Is::of(&metadata);
+        let known = seen.0.lock().unwrap().get(&is).cloned();
+        let what = match known {
+            Some(what) => what,
+            None => {
+                let Ok(bytes) = fs::read(&path) else { continue };
+                let what = found(&bytes);
+                seen.0.lock().unwrap().insert(is, what.clone());
+                what
+            }
+        };
         if what.is_empty() {
             continue;
         }
         if !may(&relative) {
-            assert_clean(&path.display().to_string(), &bytes);
+            assert_clean(&path.display().to_string(), &fs::read(&path).unwrap());
         }
         assert_private(directory, &relative, &what);
         searched.holders.push(relative);
@@ -121,7 +147,8 @@ fn a_planted_value_is_found_in_every_form() {
             assert!(all.iter().any(|what| what.starts_with(canary.name)), "{form}: {all:?}");
             let file = directory.path().join("report.json");
             fs::write(&file, &text).unwrap();
-            let caught = std::panic::catch_unwind(|| below(directory.path(), |_| false));
+            let caught =
+                std::panic::catch_unwind(|| below(directory.path(), &Seen::default(), |_| false));
             assert!(caught.is_err(), "{} as {form} in a file", canary.name);
             planted += 1;
         }
@@ -144,7 +171,7 @@ fn what_may_hold_values_may_be_read_by_its_owner_only() {
         set(&file, file_mode);
         set(&root.join("releases"), directory_mode);
         set(&root, 0o700);
-        let searched = std::panic::catch_unwind(|| below(&root, |_| true));
+        let searched = std::panic::catch_unwind(|| below(&root, &Seen::default(), |_| true));
         assert_eq!(searched.is_ok(), is_fine, "{file_mode:o} in {directory_mode:o}");
     }
 }

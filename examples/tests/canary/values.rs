@@ -42,8 +42,8 @@ pub const SPECIAL: Canary = canary(
 pub const HEADER: Canary = canary("HEADER", "Bearer Kheader0Cn6Xs", &["Kheader0Cn6Xs"]);
 /// Printed by tests and migrations.
 pub const TASK: Canary = canary("TASK", "Ktask4Ye1Kh9Dr", &["Ktask4Ye1Kh9Dr"]);
-/// The token of a platform, or the password of a registry.
-pub const TOKEN: Canary = canary("TOKEN", "Ktoken8Ai5Fw2Bu", &["Ktoken8Ai5Fw2Bu"]);
+/// The token of a platform.
+pub const TOKEN: Canary = canary("TOKEN", "hunter2-hunter2-token", &["hunter2-hunter2-token"]);
 
 pub const ALL: [Canary; 11] =
     [DECLARED, API_KEY, SOURCED, COMMANDED, PROCESS, PASSWORD, PEM, SPECIAL, HEADER, TASK, TOKEN];
