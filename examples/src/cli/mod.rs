@@ -53,6 +53,7 @@ pub async fn run(cli: Cli, around: &Surroundings) -> u8 {
     match dispatch(&cli, around, &output).await {
         Ok(code) => code,
         Err(error) => {
+            let error = redactor().current().error(error);
             output.error(&error);
             exit::of_error(&error)
         }

@@ -2,6 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    fmt,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -55,6 +56,8 @@ impl Given<'_> {
                 .with_advice("write `project` into deploy.toml")
         })?;
         let chain = config.secret_chain(&Target::new(project, name.clone()), &around.env)?;
+        // A source that fails may tell what it was given, and programs get the whole environment.
+        progress::hide(&secrets_of(&layers.glance(&config.declaration)));
         for secret in &config.secrets {
             let found = match finds_all {
                 true => chain.find(secret).await?,
@@ -62,6 +65,7 @@ impl Given<'_> {
                 false => chain.first(secret).await?,
             };
             if let Some(Found { value, label, shadowed, .. }) = found {
+                progress::hide(&[(secret.clone(), value.clone())].into());
                 layers = layers.with_secret(secret.as_str(), value, &label, &shadowed);
             }
         }
@@ -142,14 +146,29 @@ impl Given<'_> {
     }
 }
 
-/// What is known of the variables of an environment.
-#[derive(Debug)]
+/// The secrets of a configuration, but for those whose names no secret can have.
+fn secrets_of(configuration: &Configuration) -> BTreeMap<SecretName, Secret> {
+    let secrets = configuration.secrets();
+    secrets.filter_map(|(name, value)| Some((SecretName::new(name).ok()?, value.clone()))).collect()
+}
+
+/// What is known of the variables of an environment. `Debug` shows no values of the process.
 pub(super) struct Variables {
     configuration: Configuration,
     /// The variables of the process, which texts may refer to, too.
     process: BTreeMap<String, String>,
     /// Sources of secrets that were not asked yet, and are only when one is needed.
     later: Option<Chain>,
+}
+
+impl fmt::Debug for Variables {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Variables")
+            .field("configuration", &self.configuration)
+            .field("process", &self.process.keys())
+            .field("later", &self.later)
+            .finish()
+    }
 }
 
 /// Secrets that are known, and sources for others.
@@ -204,5 +223,18 @@ impl Variables {
     pub(super) fn secrets(&self) -> Result<BTreeMap<SecretName, Secret>> {
         let secrets = self.configuration.secrets();
         secrets.map(|(name, value)| Ok((SecretName::new(name)?, value.clone()))).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_of_the_process_are_not_shown() {
+        let process = [("RENDER_API_KEY".to_owned(), "hunter2".to_owned())].into();
+        let variables = Variables { configuration: Configuration::default(), process, later: None };
+        let shown = format!("{variables:?}");
+        assert!(shown.contains("RENDER_API_KEY") && !shown.contains("hunter2"), "{shown}");
     }
 }
