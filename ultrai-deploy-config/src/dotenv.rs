@@ -88,6 +88,19 @@ pub struct Reading {
     pub entries: IndexMap<String, Entry>,
     /// What is wrong, in the order of the file. Empty when the file is as it should be.
     pub errors: Vec<DotenvError>,
+    /// References to variables that are not set and have no default: nothing takes their place.
+    pub blanks: Vec<Blank>,
+}
+
+/// A reference to a variable that is not set and has no default.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Blank {
+    /// The variable whose value refers to it.
+    pub of: String,
+    /// The variable that is not set.
+    pub name: String,
+    /// The line of the value, from 1.
+    pub line: usize,
 }
 
 impl Reading {
@@ -156,6 +169,7 @@ impl fmt::Debug for Outside<'_> {
 pub fn read(text: &str, outside: &Outside<'_>) -> Reading {
     let (statements, mut errors) = statements(text);
     let mut scope = Scope::new(outside);
+    let mut blanks = Vec::new();
     for Statement { name, line, written } in statements {
         let expanded = match written {
             Written::Inherited => match scope.inherited(&name) {
@@ -163,8 +177,13 @@ pub fn read(text: &str, outside: &Outside<'_>) -> Reading {
                 None => continue,
             },
             Written::Literal(value) => Ok((value.clone(), value)),
-            Written::Interpolated(text) => expand(&text, &|name| scope.real(name))
-                .and_then(|real| Ok((real, expand(&text, &|name| scope.shown(name))?))),
+            Written::Interpolated(text) => {
+                let mut unset = |blank: &str| {
+                    blanks.push(Blank { of: name.clone(), name: blank.to_owned(), line });
+                };
+                expand_hearing(&text, &|name| scope.real(name), &mut unset)
+                    .and_then(|real| Ok((real, expand(&text, &|name| scope.shown(name))?)))
+            }
         };
         let set = expanded
             .map_err(|what| format!("in the value of {name}, {what}"))
@@ -174,7 +193,8 @@ pub fn read(text: &str, outside: &Outside<'_>) -> Reading {
         }
     }
     errors.sort_by_key(|error| error.line);
-    Reading { entries: scope.entries, errors }
+    blanks.dedup();
+    Reading { entries: scope.entries, errors, blanks }
 }
 
 /// Fills the variables into a value.
@@ -182,7 +202,16 @@ pub fn read(text: &str, outside: &Outside<'_>) -> Reading {
 /// # Errors
 /// What is wrong, without any value: neither of a variable nor of the text itself.
 pub(crate) fn expand(text: &str, lookup: &dyn Fn(&str) -> Option<Value>) -> Result<String, String> {
-    interpolate(text, lookup, &mut |_| {}).map_err(|failure| match failure {
+    expand_hearing(text, lookup, &mut |_| {})
+}
+
+/// The same; `unset` hears of variables that are not set and have no default.
+fn expand_hearing(
+    text: &str,
+    lookup: &dyn Fn(&str) -> Option<Value>,
+    unset: &mut dyn FnMut(&str),
+) -> Result<String, String> {
+    interpolate(text, lookup, unset).map_err(|failure| match failure {
         Failure::Required { name, .. } => {
             // The message of a `:?` is the file's own; the variables in it are named.
             let named = |name: &str| {

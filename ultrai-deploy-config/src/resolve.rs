@@ -48,6 +48,8 @@ pub(crate) struct Resolving<'a> {
     found: BTreeMap<String, Vec<Candidate>>,
     /// What the template fills in, and where.
     inserted: Vec<(String, Spot)>,
+    /// References in files to what was not set there.
+    blanks: Vec<(dotenv::Blank, Spot)>,
     problems: Vec<Problem>,
     warnings: Vec<String>,
 }
@@ -60,6 +62,7 @@ impl<'a> Resolving<'a> {
             kept: BTreeSet::new(),
             found: BTreeMap::new(),
             inserted: Vec::new(),
+            blanks: Vec::new(),
             problems: Vec::new(),
             warnings: Vec::new(),
         }
@@ -80,6 +83,7 @@ impl<'a> Resolving<'a> {
         for file in &files {
             self.file(file);
         }
+        self.tell_blanks();
         self.template();
         self.refuse_undeclared();
         self.above();
@@ -154,7 +158,11 @@ impl<'a> Resolving<'a> {
                 earlier: &self.below(),
             },
         );
-        let dotenv::Reading { entries, errors } = reading;
+        let dotenv::Reading { entries, errors, blanks } = reading;
+        self.blanks.extend(blanks.into_iter().map(|blank| {
+            let spot = Spot::line(path, blank.line);
+            (blank, spot)
+        }));
         for error in errors {
             self.problem(Some(Spot::line(path, error.line)), "", &error.message, "");
         }
@@ -170,6 +178,33 @@ impl<'a> Resolving<'a> {
                 shown: entry.shown,
                 origin,
             });
+        }
+    }
+
+    /// Tells of what refers to a variable that is not set yet, for which Compose takes nothing. Of
+    /// a secret that only a later line sets, that would make a value without it, and it is refused.
+    fn tell_blanks(&mut self) {
+        for (blank, spot) in std::mem::take(&mut self.blanks) {
+            let dotenv::Blank { of, name, line: _ } = blank;
+            let later = self.found.get(&name).and_then(|candidates| candidates.last());
+            let later = later.and_then(|later| later.origin.spot()).cloned();
+            match later {
+                Some(later) if self.holds_secret(&name) => {
+                    let what = format!("it refers to {name}, which is set only later, at {later}");
+                    let remedy = format!("move it behind that line, or write ${{{name}:-}}");
+                    self.problem(Some(spot), &of, &what, &remedy);
+                }
+                later => {
+                    let where_set = match later {
+                        Some(later) => format!("set only later, at {later}"),
+                        None => "not set".to_owned(),
+                    };
+                    self.warnings.push(format!(
+                        "{spot}: {of} refers to {name}, which is {where_set}; nothing takes its \
+                         place"
+                    ));
+                }
+            }
         }
     }
 

@@ -402,3 +402,43 @@ fn what_is_wrong_with_a_template_is_told_with_its_lines() {
         ]
     );
 }
+
+#[test]
+fn a_value_is_not_made_without_a_secret_that_only_a_later_file_sets() {
+    let files = directory(&[
+        (".env", "URL=redis://:${PASSWORD}@redis\nFINE=${PASSWORD:-}\n"),
+        (".env.api_keys", "PASSWORD=canary\nOWN=redis://:${PASSWORD}@redis\n"),
+    ]);
+    let layers = Layers::new("staging").with_files(files.path(), []);
+    let declaration = Declaration::default();
+    assert_eq!(
+        refused(&layers, &declaration, files.path()),
+        [
+            ".env:1: URL: it refers to PASSWORD, which is set only later, at .env.api_keys:1; move \
+             it behind that line, or write ${PASSWORD:-}"
+        ]
+    );
+    // What is above all files is no matter of their order.
+    let layers = layers.with_process(map(&[("PASSWORD", "above")]));
+    let resolved = layers.resolve(&declaration).unwrap();
+    assert_eq!(resolved.get("URL").unwrap().expose(), "redis://:above@redis");
+    assert_eq!(resolved.warnings, [""; 0]);
+}
+
+#[test]
+fn what_refers_to_nothing_is_told() {
+    let files = directory(&[(".env", "A=a${B}$NOWHERE$NOWHERE\nB=1\nC=${NOWHERE:-c}\n")]);
+    let layers = Layers::new("staging").with_files(files.path(), []);
+    let resolved = layers.resolve(&Declaration::default()).unwrap();
+    assert_eq!(resolved.get("A").unwrap().expose(), "a");
+    let prefix = format!("{}/", files.path().display());
+    let warnings: Vec<_> =
+        resolved.warnings.iter().map(|text| text.replace(&prefix, "")).collect();
+    assert_eq!(
+        warnings,
+        [
+            ".env:1: A refers to B, which is set only later, at .env:2; nothing takes its place",
+            ".env:1: A refers to NOWHERE, which is not set; nothing takes its place",
+        ]
+    );
+}

@@ -279,9 +279,9 @@ pub struct Rollback {
     /// Where.
     #[command(flatten)]
     pub at: Where,
-    /// The version to return to; when left out, what served before a run that is held or
-    /// unfinished, else the last proven release before this one.
-    #[arg(long, value_name = "VERSION", conflicts_with = "backup")]
+    /// The version to return to, or the id of one of its releases; when left out, what served
+    /// before a run that is held or unfinished, else the last proven release before this one.
+    #[arg(long, value_name = "VERSION|ID", conflicts_with = "backup")]
     pub to: Option<String>,
     /// The backup to return to.
     #[arg(long, value_name = "ID")]

@@ -75,13 +75,17 @@ pub(super) async fn rollback(
     around: &Surroundings,
     output: &Output,
 ) -> Result<u8> {
-    let asked = args.to.as_deref().map(Version::parse).transpose()?;
-    let allow_failed = allowed(args.allow_failed.as_deref(), asked.as_ref())?;
+    let asked = args.to.as_deref().map(Returned::parse).transpose()?;
+    let version = match &asked {
+        Some(Returned::Version(version)) => Some(version),
+        Some(Returned::Release(_)) | None => None,
+    };
+    let allow_failed = allowed(args.allow_failed.as_deref(), version)?;
     let setup = setup::look(cli, &args.at, around).await?;
     let to = if let Some(id) = &args.backup {
         release_of_backup(&setup, id).await?
-    } else if let Some(version) = &asked {
-        setup.pipeline.release_of_version(version).await?
+    } else if let Some(asked) = asked {
+        asked.find(&setup).await?
     } else if let Some(code) = undo_unfinished(&setup, output).await? {
         return Ok(code);
     } else {
@@ -93,6 +97,35 @@ pub(super) async fn rollback(
     let report = signal::drive(setup.pipeline.rollback(request)).await?;
     output.result(&report);
     Ok(exit::of_report(&report))
+}
+
+/// What `--to` names.
+enum Returned {
+    Version(Version),
+    /// One of several releases of a version: with new secrets, the same version is another release.
+    Release(ReleaseId),
+}
+
+impl Returned {
+    fn parse(text: &str) -> Result<Self> {
+        let is_id = text.len() == 16 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+        if is_id {
+            return Ok(Self::Release(ReleaseId::new(text)?));
+        }
+        Ok(Self::Version(Version::parse(text)?))
+    }
+
+    /// The proven release that is meant.
+    async fn find(self, setup: &Setup) -> Result<ReleaseId> {
+        match self {
+            Self::Version(version) => setup.pipeline.release_of_version(&version).await,
+            Self::Release(id) if setup.pipeline.proven().await?.contains(&id) => Ok(id),
+            Self::Release(id) => {
+                let message = format!("release {id} was never proven in {}", setup.state.target);
+                Err(invalid(&message).with_advice("`ultrai history` lists those that were"))
+            }
+        }
+    }
 }
 
 /// The version of `--allow-failed`, which is the one that is asked for where that is known already.

@@ -49,3 +49,26 @@ fn a_pre_release_is_for_other_environments_than_production() {
     configure(&app, "1.0.0");
     app.deploy("1.0.0", 0);
 }
+
+/// The same version with new secrets is another release, and a rollback by version cannot tell them
+/// apart.
+#[test]
+fn one_of_several_releases_of_a_version_is_returned_to_by_its_id() {
+    let app = App::new();
+    let env = "APP_VERSION = \"1.0.0\"";
+    let web = "port = \"auto\"\nsecrets = [\"PASSWORD\"]";
+    app.configure(ULTRAI, web, env, "");
+    let mut releases = Vec::new();
+    for password in ["first", "second", "third"] {
+        app.write_env(".env.api_keys", &format!("PASSWORD={password}\n"));
+        releases.push(app.deploy("1.0.0", 0)["release"].as_str().unwrap().to_owned());
+    }
+    let serves = || app.expect(0, &["status"]).to_string();
+    app.expect(0, &["rollback", "--to", &releases[0]]);
+    assert!(serves().contains(&releases[0]), "{}", serves());
+    app.expect(0, &["rollback", "--to", &releases[2]]);
+    assert!(serves().contains(&releases[2]), "{}", serves());
+
+    let refused = app.expect(2, &["rollback", "--to", "0123456789abcdef"]).to_string();
+    assert!(refused.contains("release 0123456789abcdef was never proven"), "{refused}");
+}
