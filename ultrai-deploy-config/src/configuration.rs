@@ -51,7 +51,7 @@ pub struct Setting {
 }
 
 /// The variables of one environment.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Configuration {
     /// The environment.
     pub environment: String,

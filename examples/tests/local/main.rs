@@ -21,5 +21,5 @@ mod readiness;
 mod signal;
 mod story;
 mod stuck;
-mod versions;
 mod travel;
+mod versions;
