@@ -81,7 +81,7 @@ impl Given<'_> {
             say(&format!("warning: {warning}"));
         }
         let variables = Variables { configuration, process: around.env.clone(), later: None };
-        progress::hide(&variables.secrets()?);
+        progress::hide(&variables.secrets());
         Ok(variables)
     }
 
@@ -101,7 +101,7 @@ impl Given<'_> {
             config.secret_chain(&Target::new(project, name.clone()), &around.env).ok()
         });
         let variables = Variables { configuration, process: around.env.clone(), later };
-        progress::hide(&variables.secrets()?);
+        progress::hide(&variables.secrets());
         Ok(variables)
     }
 
@@ -197,12 +197,11 @@ impl Variables {
         declared.chain(self.configuration.secrets().map(|(name, _)| name.to_owned())).collect()
     }
 
-    /// All secrets that have a value.
-    ///
-    /// # Errors
-    /// For a name that no secret can have.
-    pub(super) fn secrets(&self) -> Result<BTreeMap<SecretName, Secret>> {
+    /// All secrets that have a value. Those with a name that no secret can have are left out: a
+    /// deploy is refused for them, and whoever deploys nothing must go on.
+    pub(super) fn secrets(&self) -> BTreeMap<SecretName, Secret> {
         let secrets = self.configuration.secrets();
-        secrets.map(|(name, value)| Ok((SecretName::new(name)?, value.clone()))).collect()
+        let named = secrets.map(|(name, value)| Some((SecretName::new(name).ok()?, value.clone())));
+        named.flatten().collect()
     }
 }
