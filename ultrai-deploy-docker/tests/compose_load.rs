@@ -37,6 +37,13 @@ fn refuse(text: &str) -> String {
 }
 
 #[test]
+fn options_show_no_values() {
+    let env = BTreeMap::from([("TOKEN".to_owned(), "canary".to_owned())]);
+    let shown = format!("{:?}", Options { env, ..Options::default() });
+    assert!(shown.contains("TOKEN") && !shown.contains("canary"), "{shown}");
+}
+
+#[test]
 fn the_application_of_the_pipeline_plan_loads() {
     let app = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/app");
     let mut options = options(&app);

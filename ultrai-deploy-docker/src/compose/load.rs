@@ -2,6 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    fmt,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -20,8 +21,8 @@ use super::{
     yaml::Position,
 };
 
-/// What to load, and what is known.
-#[derive(Clone, Debug, Default)]
+/// What to load, and what is known. `Debug` shows no values of variables: some are secret.
+#[derive(Clone, Default)]
 pub struct Options {
     /// The compose file, or the directory that it is looked for in.
     pub path: PathBuf,
@@ -33,6 +34,19 @@ pub struct Options {
     pub env_files: Vec<PathBuf>,
     /// Names of variables whose values are secret: placeholders take their place.
     pub secrets: BTreeSet<String>,
+}
+
+impl fmt::Debug for Options {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { path, project_name, env, env_files, secrets } = self;
+        f.debug_struct("Options")
+            .field("path", path)
+            .field("project_name", project_name)
+            .field("env", &env.keys())
+            .field("env_files", env_files)
+            .field("secrets", secrets)
+            .finish()
+    }
 }
 
 /// A loaded project.

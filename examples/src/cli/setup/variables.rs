@@ -2,6 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    fmt,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -142,8 +143,8 @@ impl Given<'_> {
     }
 }
 
-/// What is known of the variables of an environment.
-#[derive(Debug)]
+/// What is known of the variables of an environment. `Debug` shows no values of the process's own:
+/// some are tokens.
 pub(super) struct Variables {
     configuration: Configuration,
     /// The variables of the process, which texts may refer to, too.
@@ -167,6 +168,16 @@ impl SecretSource for Secrets {
             (None, Some(later)) => later.get(name).await,
             (None, None) => Ok(None),
         }
+    }
+}
+
+impl fmt::Debug for Variables {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Variables")
+            .field("configuration", &self.configuration)
+            .field("process", &self.process.keys())
+            .field("later", &self.later)
+            .finish()
     }
 }
 
