@@ -199,3 +199,20 @@ fn the_reference_has_every_variable() {
         "{text}"
     );
 }
+
+/// What a CI system makes of a secret that it does not have.
+#[test]
+fn an_empty_variable_hides_no_secret() {
+    let project = Project::new();
+    for name in ["JWT_SECRET", "ULTRAI_JWT_SECRET"] {
+        let show = ["config", "show", "-e", "staging"];
+        let (code, shown) = project.json(&show, &[(name, ""), ("LOG_LEVEL", "")]);
+        let rows = shown["variables"].as_array().unwrap();
+        let secret = rows.iter().find(|row| row["name"] == "JWT_SECRET").unwrap();
+        let origin = secret["origin"].as_str().unwrap();
+        assert!(origin.ends_with(".env.api_keys:5"), "{name}: {origin}");
+        // What is no secret is what it is set to, which is nothing.
+        let level = rows.iter().find(|row| row["name"] == "LOG_LEVEL").unwrap();
+        assert_eq!((code, &level["origin"]), (0, &"process variable LOG_LEVEL".into()), "{shown}");
+    }
+}

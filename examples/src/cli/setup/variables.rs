@@ -8,7 +8,7 @@ use std::{
 };
 
 use async_trait::async_trait;
-use ultrai_deploy_config::{Configuration, Layers, Value};
+use ultrai_deploy_config::{Configuration, Layers, PREFIX, Value};
 use ultrai_deploy_core::{
     Result,
     name::{EnvironmentName, SecretName, Target},
@@ -113,7 +113,13 @@ impl Given<'_> {
         around: &Surroundings,
     ) -> Result<Layers> {
         let environment = config.environment(name)?;
-        let mut layers = config.layers(name, environment).with_process(around.env.clone());
+        let mut process = around.env.clone();
+        // A secret that a CI system does not have is an empty variable, and hides no other layer.
+        process.retain(|name, value| {
+            let name = name.strip_prefix(PREFIX).unwrap_or(name);
+            !(value.is_empty() && config.secrets.iter().any(|secret| secret.as_str() == name))
+        });
+        let mut layers = config.layers(name, environment).with_process(process);
         if let Some(directory) = self.compose_directory(config)? {
             layers = layers.with_weakest_file(directory.join(".env"));
         }
