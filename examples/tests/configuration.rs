@@ -216,3 +216,21 @@ fn an_empty_variable_hides_no_secret() {
         assert_eq!((code, &level["origin"]), (0, &"process variable LOG_LEVEL".into()), "{shown}");
     }
 }
+
+#[test]
+fn a_variable_names_the_file_of_a_secret_where_no_source_is_declared() {
+    let project = Project::new();
+    project.write("jwt", "canary-canary-canary-canary-file\n");
+    project.write(".env.api_keys", &KEYS.replace("JWT_SECRET", "# JWT_SECRET"));
+    let jwt = project.path("jwt");
+    let file = ("JWT_SECRET_FILE", jwt.to_str().unwrap());
+    let show = ["config", "show", "-e", "production"];
+    let said = project.said(&project.run(&show, &[file]));
+    assert!(said.contains("***  [secret source environment]"), "{said}");
+    assert!(!said.contains("canary"), "{said}");
+    assert_eq!(project.run(&["config", "check"], &[file]).status.code(), Some(0));
+    let both = project.run(&show, &[file, ("JWT_SECRET", "canary-canary-canary-canary-both")]);
+    let said = project.said(&both);
+    assert!(said.contains("JWT_SECRET and JWT_SECRET_FILE are both set"), "{said}");
+    assert_eq!(both.status.code(), Some(2), "{said}");
+}

@@ -49,6 +49,14 @@ impl Given<'_> {
     ) -> Result<Layers> {
         let mut layers = self.without_sources(config, name, around)?;
         if config.secret_sources(name).next().is_none() {
+            let process = ultrai_deploy_secrets::Environment::new(around.env.clone());
+            for secret in &config.secrets {
+                let value = process.get(secret).await?;
+                // Variables are a layer of their own; what is left are files that they name.
+                if let Some(value) = value.filter(|_| !layers.overrides(secret.as_str())) {
+                    layers = layers.with_secret(secret.as_str(), value, "environment", &[]);
+                }
+            }
             return Ok(layers);
         }
         let project = config.project.clone().ok_or_else(|| {
