@@ -413,10 +413,8 @@ fn a_value_is_not_made_without_a_secret_that_only_a_later_file_sets() {
     let declaration = Declaration::default();
     assert_eq!(
         refused(&layers, &declaration, files.path()),
-        [
-            ".env:1: URL: it refers to PASSWORD, which is set only later, at .env.api_keys:1; move \
-             it behind that line, or write ${PASSWORD:-}"
-        ]
+        [".env:1: URL: it refers to PASSWORD, which is set only later, at .env.api_keys:1; move \
+             it behind that line, or write ${PASSWORD:-}"]
     );
     // What is above all files is no matter of their order.
     let layers = layers.with_process(map(&[("PASSWORD", "above")]));
@@ -432,8 +430,7 @@ fn what_refers_to_nothing_is_told() {
     let resolved = layers.resolve(&Declaration::default()).unwrap();
     assert_eq!(resolved.get("A").unwrap().expose(), "a");
     let prefix = format!("{}/", files.path().display());
-    let warnings: Vec<_> =
-        resolved.warnings.iter().map(|text| text.replace(&prefix, "")).collect();
+    let warnings: Vec<_> = resolved.warnings.iter().map(|text| text.replace(&prefix, "")).collect();
     assert_eq!(
         warnings,
         [
