@@ -208,3 +208,38 @@ fn the_reference_of_the_example_is_current() {
     let kept = Path::new(env!("CARGO_MANIFEST_DIR")).join("configuration/variables.md");
     assert_eq!(String::from_utf8(output.stdout).unwrap(), fs::read_to_string(kept).unwrap());
 }
+
+/// What a CI system makes of a secret that it does not have.
+#[test]
+fn an_empty_variable_hides_no_secret() {
+    let project = Project::new();
+    for name in ["JWT_SECRET", "ULTRAI_JWT_SECRET"] {
+        let show = ["config", "show", "-e", "staging"];
+        let (code, shown) = project.json(&show, &[(name, ""), ("LOG_LEVEL", "")]);
+        let rows = shown["variables"].as_array().unwrap();
+        let secret = rows.iter().find(|row| row["name"] == "JWT_SECRET").unwrap();
+        let origin = secret["origin"].as_str().unwrap();
+        assert!(origin.ends_with(".env.api_keys:5"), "{name}: {origin}");
+        // What is no secret is what it is set to, which is nothing.
+        let level = rows.iter().find(|row| row["name"] == "LOG_LEVEL").unwrap();
+        assert_eq!((code, &level["origin"]), (0, &"process variable LOG_LEVEL".into()), "{shown}");
+    }
+}
+
+#[test]
+fn a_variable_names_the_file_of_a_secret_where_no_source_is_declared() {
+    let project = Project::new();
+    project.write("jwt", "canary-canary-canary-canary-file\n");
+    project.write(".env.api_keys", &KEYS.replace("JWT_SECRET", "# JWT_SECRET"));
+    let jwt = project.path("jwt");
+    let file = ("JWT_SECRET_FILE", jwt.to_str().unwrap());
+    let show = ["config", "show", "-e", "production"];
+    let said = project.said(&project.run(&show, &[file]));
+    assert!(said.contains("***  [secret source environment]"), "{said}");
+    assert!(!said.contains("canary"), "{said}");
+    assert_eq!(project.run(&["config", "check"], &[file]).status.code(), Some(0));
+    let both = project.run(&show, &[file, ("JWT_SECRET", "canary-canary-canary-canary-both")]);
+    let said = project.said(&both);
+    assert!(said.contains("JWT_SECRET and JWT_SECRET_FILE are both set"), "{said}");
+    assert_eq!(both.status.code(), Some(2), "{said}");
+}

@@ -141,6 +141,12 @@ impl Declaration {
         self.variables.entry(name.to_owned()).or_insert_with(undeclared).secret = true;
     }
 
+    /// Makes sure that `name` counts as declared. One that is only named is required nowhere.
+    pub fn add_optional(&mut self, name: &str) {
+        let undeclared = || Variable { required: Required::Nowhere, ..Variable::default() };
+        self.variables.entry(name.to_owned()).or_insert_with(undeclared);
+    }
+
     /// Whether the value of `name` is declared to be secret.
     pub fn is_secret(&self, name: &str) -> bool {
         self.variables.get(name).is_some_and(|variable| variable.secret)

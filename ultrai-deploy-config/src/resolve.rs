@@ -219,6 +219,13 @@ impl<'a> Resolving<'a> {
         };
         for statement in template.statements() {
             let spot = Spot::line(path, statement.line());
+            let is_literal = !statement.is_inherited()
+                && statement.inserted().chain(statement.interpolated()).next().is_none();
+            if is_literal && self.is_secret(statement.name()) {
+                let what = "its value, which is secret, stands in the template for everybody";
+                let remedy = format!("write {{{{{}}}}} in its place", statement.name());
+                self.problem(Some(spot.clone()), statement.name(), what, &remedy);
+            }
             let names = statement.inserted().map(|name| (name.to_owned(), spot.clone()));
             self.inserted.extend(names);
         }

@@ -439,3 +439,21 @@ fn what_refers_to_nothing_is_told() {
         ]
     );
 }
+
+#[test]
+fn no_secret_stands_in_a_template() {
+    let files = directory(&[(".env.template", "KEY=hunter2-hunter2\nOTHER={{KEY}}-x\n")]);
+    let at = files.path();
+    let mut declaration = Declaration::default();
+    declaration.add_secret("KEY");
+    let layers = Layers::new("staging")
+        .with_template(at.join(".env.template"))
+        .with_process(map(&[("KEY", "from-the-process")]));
+    assert_eq!(
+        refused(&layers, &declaration, at),
+        [
+            ".env.template:1: KEY: its value, which is secret, stands in the template for everybody; \
+          write {{KEY}} in its place"
+        ]
+    );
+}

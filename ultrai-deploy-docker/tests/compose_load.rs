@@ -37,6 +37,13 @@ fn refuse(text: &str) -> String {
 }
 
 #[test]
+fn options_show_no_values() {
+    let env = BTreeMap::from([("TOKEN".to_owned(), "canary".to_owned())]);
+    let shown = format!("{:?}", Options { env, ..Options::default() });
+    assert!(shown.contains("TOKEN") && !shown.contains("canary"), "{shown}");
+}
+
+#[test]
 fn the_application_of_the_pipeline_plan_loads() {
     let app = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/app");
     let mut options = options(&app);
@@ -260,4 +267,29 @@ fn a_broken_dotenv_file_is_named_without_its_values() {
     let message = compose::load(&options(directory.path())).unwrap_err().to_string();
     assert!(message.contains(".env:2:1"), "{message}");
     assert!(!message.contains("hunter2"), "{message}");
+}
+
+/// Who only looks, or goes back, needs the name and nothing else.
+#[test]
+fn the_name_is_told_where_a_dotenv_file_is_broken() {
+    let directory = tempfile::Builder::new().prefix("shop").tempdir().unwrap();
+    let write = |name: &str, text: &str| fs::write(directory.path().join(name), text).unwrap();
+    let options = Options { path: directory.path().to_owned(), ..Options::default() };
+    write("compose.yaml", "services: { web: { image: web } }");
+    write(".env", "COMPOSE_PROJECT_NAME=shop\nA=\"x\n");
+    assert_eq!(compose::project_name(&options).unwrap(), "shop");
+    write("compose.yaml", "name: store\nservices: { web: { image: web } }");
+    write(".env", "A=\"x\n");
+    assert_eq!(compose::project_name(&options).unwrap(), "store");
+    assert!(compose::load(&options).is_err());
+    // What is not understood may hold the name.
+    for (compose, env) in [
+        ("name: ${NAME}\nservices: {}", "A=\"x\nNAME=y\n"),
+        ("services: {}", "A=\"x\nCOMPOSE_PROJECT_NAME=y\n"),
+    ] {
+        write("compose.yaml", compose);
+        write(".env", env);
+        let error = compose::project_name(&options).unwrap_err().to_string();
+        assert!(error.contains(".env:1"), "{error}");
+    }
 }

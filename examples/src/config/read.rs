@@ -163,6 +163,9 @@ fn read(reader: &Reader<'_>, file: &Path, document: &DeTable<'_>) -> Config {
     for secret in &secrets {
         declaration.add_secret(secret.as_str());
     }
+    for flag in flags.keys() {
+        declaration.add_optional(flag);
+    }
     Config {
         file: file.to_owned(),
         project,

@@ -158,3 +158,19 @@ fn a_file_of_the_release_is_filled_in_and_goes_back_with_it() {
     }
     assert!(!refused.contains("hunter2"), "{refused}");
 }
+
+/// What a deploy is refused for is no reason to leave a bad release where it is.
+#[test]
+fn a_name_that_no_secret_can_have_stops_deploys_and_nothing_else() {
+    let app = App::new();
+    for version in ["1.0.0", "1.1.0"] {
+        app.configure(ULTRAI, AUTO, &format!("APP_VERSION = \"{version}\""), "");
+        app.deploy(version, 0);
+    }
+    app.write_env(".env.api_keys", "\u{c9}=canary\n");
+    let refused = app.deploy("1.1.0", 2).to_string();
+    assert!(refused.contains("a secret cannot have this name"), "{refused}");
+    app.expect(0, &["status"]);
+    app.expect(0, &["rollback"]);
+    assert_eq!(app.version(), "1.0.0");
+}

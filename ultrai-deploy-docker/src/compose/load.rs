@@ -2,6 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    fmt,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -20,8 +21,8 @@ use super::{
     yaml::Position,
 };
 
-/// What to load, and what is known.
-#[derive(Clone, Debug, Default)]
+/// What to load, and what is known. `Debug` shows no values of variables: some are secret.
+#[derive(Clone, Default)]
 pub struct Options {
     /// The compose file, or the directory that it is looked for in.
     pub path: PathBuf,
@@ -33,6 +34,19 @@ pub struct Options {
     pub env_files: Vec<PathBuf>,
     /// Names of variables whose values are secret: placeholders take their place.
     pub secrets: BTreeSet<String>,
+}
+
+impl fmt::Debug for Options {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { path, project_name, env, env_files, secrets } = self;
+        f.debug_struct("Options")
+            .field("path", path)
+            .field("project_name", project_name)
+            .field("env", &env.keys())
+            .field("env_files", env_files)
+            .field("secrets", secrets)
+            .finish()
+    }
 }
 
 /// A loaded project.
@@ -79,7 +93,8 @@ pub fn load(options: &Options) -> Result<Loaded, LoadError> {
     Ok(Loaded { project, warnings, secrets })
 }
 
-/// Only the name of a compose project. What else is wrong with the file does not matter.
+/// Only the name of a compose project. What else is wrong with the file, or with dotenv files, does
+/// not matter.
 ///
 /// # Errors
 /// When there is no file, or when its name cannot be told; with the place and what to write.
@@ -87,13 +102,19 @@ pub fn project_name(options: &Options) -> Result<String, LoadError> {
     let file = find::file(&options.path, &mut Vec::new())?;
     let directory = file.parent().map(Path::to_path_buf).unwrap_or_default();
     let file = Arc::new(file);
-    let variables = Variables::new(options, &directory)?;
+    let (variables, broken) = Variables::glance(options, &directory)?;
     let given = options.project_name.as_deref();
     if let Some(chosen) = name::chosen(given, &variables, &file)? {
         return Ok(chosen);
     }
     let tree = documents::combine(&find::read(&file)?, &file)?;
-    name::of_project(given, &variables, &Field::root(&tree, &file), &directory)
+    let root = Field::root(&tree, &file);
+    // Another name is another environment, of which nothing would be known.
+    let written = root.get("name").and_then(|field| field.text().ok()).unwrap_or_default();
+    match broken {
+        Some(broken) if broken.of_name || written.contains('$') => Err(broken.error),
+        _ => name::of_project(given, &variables, &root, &directory),
+    }
 }
 
 /// What services are read with.

@@ -21,6 +21,18 @@ use super::{
     yaml::Position,
 };
 
+/// The variable that names the project.
+pub(super) const PROJECT_NAME: &str = "COMPOSE_PROJECT_NAME";
+
+/// Dotenv files that are not understood as a whole.
+#[derive(Debug)]
+pub(super) struct Broken {
+    /// The first thing that is wrong.
+    pub(super) error: LoadError,
+    /// Whether the project's name may stand where nothing was understood.
+    pub(super) of_name: bool,
+}
+
 /// The variables of the process and of dotenv files.
 #[derive(Debug)]
 pub(super) struct Variables {
@@ -35,7 +47,24 @@ pub(super) struct Variables {
 
 impl Variables {
     /// The process's variables over those of `.env` beside the file and of further dotenv files.
+    ///
+    /// # Errors
+    /// The first thing that is wrong with a file.
     pub(super) fn new(options: &Options, directory: &Path) -> Result<Self, LoadError> {
+        match Self::glance(options, directory)? {
+            (variables, None) => Ok(variables),
+            (_, Some(broken)) => Err(broken.error),
+        }
+    }
+
+    /// The same as far as the files are understood, and the first thing that is wrong with them.
+    ///
+    /// # Errors
+    /// When a file cannot be read at all.
+    pub(super) fn glance(
+        options: &Options,
+        directory: &Path,
+    ) -> Result<(Self, Option<Broken>), LoadError> {
         let (secrets, plain): (BTreeMap<_, _>, BTreeMap<_, _>) =
             options.env.clone().into_iter().partition(|(name, _)| options.secrets.contains(name));
         let forged = |text: &str| text.contains([secret::OPEN, secret::CLOSE]);
@@ -55,14 +84,22 @@ impl Variables {
         }
         files.extend(options.env_files.iter().cloned());
         let mut found = IndexMap::new();
+        let mut broken: Option<Broken> = None;
         for path in files {
             let text = read(&path)?;
-            let parsed = variables.dotenv(&text, &|_| None, &|_| None, &found);
-            let parsed = parsed.map_err(|error| Problem {
-                position: Some(Position { line: error.line, column: 1 }),
-                ..Problem::of_file(&Arc::new(path.clone()), error.message)
-            })?;
-            found.extend(parsed);
+            let reading = variables.reading(&text, &|_| None, &|_| None, &found);
+            if let Some(error) = reading.errors.into_iter().next() {
+                let of_name =
+                    text.contains(PROJECT_NAME) && !reading.entries.contains_key(PROJECT_NAME);
+                let error = Problem {
+                    position: Some(Position { line: error.line, column: 1 }),
+                    ..Problem::of_file(&Arc::new(path.clone()), error.message)
+                };
+                let of_name = of_name || broken.as_ref().is_some_and(|broken| broken.of_name);
+                let first = broken.map_or_else(|| error.into(), |broken| broken.error);
+                broken = Some(Broken { error: first, of_name });
+            }
+            found.extend(reading.entries);
         }
         for (name, entry) in found {
             if variables.is_secret(&name) {
@@ -71,7 +108,7 @@ impl Variables {
                 variables.plain.entry(name).or_insert(entry.shown);
             }
         }
-        Ok(variables)
+        Ok((variables, broken))
     }
 
     /// Reads a dotenv file whose values may refer to these variables, then to what `real` and
@@ -83,13 +120,24 @@ impl Variables {
         shown: &dyn Fn(&str) -> Option<Value>,
         earlier: &IndexMap<String, Entry>,
     ) -> Result<IndexMap<String, Entry>, DotenvError> {
+        self.reading(text, real, shown, earlier).or_first_error()
+    }
+
+    /// The same, and all that is wrong with it.
+    fn reading(
+        &self,
+        text: &str,
+        real: &dyn Fn(&str) -> Option<String>,
+        shown: &dyn Fn(&str) -> Option<Value>,
+        earlier: &IndexMap<String, Entry>,
+    ) -> dotenv::Reading {
         let outside = Outside {
             real: &|name| self.real(name).or_else(|| real(name)),
             shown: &|name| self.lookup(name).or_else(|| shown(name)),
             is_secret: &|name| self.is_secret(name),
             earlier,
         };
-        dotenv::read(text, &outside).or_first_error()
+        dotenv::read(text, &outside)
     }
 
     pub(super) fn is_secret(&self, name: &str) -> bool {

@@ -44,7 +44,7 @@ impl Plan<'_> {
             (None, Some(loaded)) => ProjectName::new(loaded.project.name.as_str())?,
             (None, None) => ProjectName::new(compose::project_name(&options).map_err(advise)?)?,
         };
-        let mut secrets = self.variables.secrets()?;
+        let mut secrets = self.variables.secrets();
         let mut spec = None;
         let mut rendered = Vec::new();
         if let Some(loaded) = loaded {

@@ -112,7 +112,7 @@ impl Plan<'_> {
             Some(version) => Some(self.hosted_release(services, version, &mut packed)?),
             None => None,
         };
-        let secrets = self.secrets()?;
+        let secrets = self.secrets();
         let state = self.open_state(&Target::new(project, self.environment_name.clone()))?;
         let releases: Arc<dyn ReleaseStore> = Arc::clone(&state.releases) as _;
         let slot = |(name, service): (&ServiceName, &Service)| {

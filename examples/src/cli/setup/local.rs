@@ -22,7 +22,7 @@ use crate::{
 impl Plan<'_> {
     pub(super) fn local(self, services: &BTreeMap<ServiceName, Service>) -> Result<Setup> {
         let project = self.project()?;
-        let secrets = self.secrets()?;
+        let secrets = self.secrets();
         let target = Target::new(project.clone(), self.environment_name.clone());
         let state = self.open_state(&target)?;
         let releases: Arc<dyn ReleaseStore> = Arc::clone(&state.releases) as _;

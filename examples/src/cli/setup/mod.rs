@@ -179,8 +179,8 @@ impl Plan<'_> {
     }
 
     /// The secrets of the configuration.
-    fn secrets(&self) -> Result<Arc<dyn SecretSource>> {
-        Ok(self.variables.source(self.variables.secrets()?))
+    fn secrets(&self) -> Arc<dyn SecretSource> {
+        self.variables.source(self.variables.secrets())
     }
 
     /// Fills texts of the configuration in.

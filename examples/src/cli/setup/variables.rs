@@ -8,7 +8,7 @@ use std::{
 };
 
 use async_trait::async_trait;
-use ultrai_deploy_config::{Configuration, Layers, Value};
+use ultrai_deploy_config::{Configuration, Layers, PREFIX, Value};
 use ultrai_deploy_core::{
     Result,
     name::{EnvironmentName, SecretName, Target},
@@ -49,6 +49,14 @@ impl Given<'_> {
     ) -> Result<Layers> {
         let mut layers = self.without_sources(config, name, around)?;
         if config.secret_sources(name).next().is_none() {
+            let process = ultrai_deploy_secrets::Environment::new(around.env.clone());
+            for secret in &config.secrets {
+                let value = process.get(secret).await?;
+                // Variables are a layer of their own; what is left are files that they name.
+                if let Some(value) = value.filter(|_| !layers.overrides(secret.as_str())) {
+                    layers = layers.with_secret(secret.as_str(), value, "environment", &[]);
+                }
+            }
             return Ok(layers);
         }
         let project = config.project.clone().ok_or_else(|| {
@@ -85,7 +93,7 @@ impl Given<'_> {
             say(&format!("warning: {warning}"));
         }
         let variables = Variables { configuration, process: around.env.clone(), later: None };
-        progress::hide(&variables.secrets()?);
+        progress::hide(&variables.secrets());
         Ok(variables)
     }
 
@@ -105,7 +113,7 @@ impl Given<'_> {
             config.secret_chain(&Target::new(project, name.clone()), &around.env).ok()
         });
         let variables = Variables { configuration, process: around.env.clone(), later };
-        progress::hide(&variables.secrets()?);
+        progress::hide(&variables.secrets());
         Ok(variables)
     }
 
@@ -116,7 +124,13 @@ impl Given<'_> {
         around: &Surroundings,
     ) -> Result<Layers> {
         let environment = config.environment(name)?;
-        let mut layers = config.layers(name, environment).with_process(around.env.clone());
+        let mut process = around.env.clone();
+        // A secret that a CI system does not have is an empty variable, and hides no other layer.
+        process.retain(|name, value| {
+            let name = name.strip_prefix(PREFIX).unwrap_or(name);
+            !(value.is_empty() && config.secrets.iter().any(|secret| secret.as_str() == name))
+        });
+        let mut layers = config.layers(name, environment).with_process(process);
         if let Some(directory) = self.compose_directory(config)? {
             layers = layers.with_weakest_file(directory.join(".env"));
         }
@@ -161,16 +175,6 @@ pub(super) struct Variables {
     later: Option<Chain>,
 }
 
-impl fmt::Debug for Variables {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Variables")
-            .field("configuration", &self.configuration)
-            .field("process", &self.process.keys())
-            .field("later", &self.later)
-            .finish()
-    }
-}
-
 /// Secrets that are known, and sources for others.
 #[derive(Debug)]
 struct Secrets {
@@ -186,6 +190,16 @@ impl SecretSource for Secrets {
             (None, Some(later)) => later.get(name).await,
             (None, None) => Ok(None),
         }
+    }
+}
+
+impl fmt::Debug for Variables {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Variables")
+            .field("configuration", &self.configuration)
+            .field("process", &self.process.keys())
+            .field("later", &self.later)
+            .finish()
     }
 }
 
@@ -216,13 +230,10 @@ impl Variables {
         declared.chain(self.configuration.secrets().map(|(name, _)| name.to_owned())).collect()
     }
 
-    /// All secrets that have a value.
-    ///
-    /// # Errors
-    /// For a name that no secret can have.
-    pub(super) fn secrets(&self) -> Result<BTreeMap<SecretName, Secret>> {
-        let secrets = self.configuration.secrets();
-        secrets.map(|(name, value)| Ok((SecretName::new(name)?, value.clone()))).collect()
+    /// All secrets that have a value. Those with a name that no secret can have are left out: a
+    /// deploy is refused for them, and whoever deploys nothing must go on.
+    pub(super) fn secrets(&self) -> BTreeMap<SecretName, Secret> {
+        secrets_of(&self.configuration)
     }
 }
 

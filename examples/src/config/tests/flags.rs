@@ -1,5 +1,8 @@
 //! `[flags.NAME]`.
 
+use std::collections::BTreeMap;
+
+use ultrai_deploy_config::Layers;
 use ultrai_deploy_core::{
     flag::FlagState,
     pipeline::{Policy, ReadinessPolicy},
@@ -31,6 +34,21 @@ fn flags_are_for_the_environments_that_they_name() {
     );
     assert_eq!(parse("").flags(&environment("staging"), &lookup).len(), 0);
     assert!(!FlagState::Unclear.is_configured());
+}
+
+#[test]
+fn a_flag_is_a_variable_that_needs_no_other_declaration() {
+    let config = parse("[variables.A]\ndefault = \"x\"\n[flags.A]\n[flags.NEW_CART]\n");
+    let layers = Layers::new("staging").with_argument("NEW_CART", "on").with_argument("A", "no");
+    let found = layers.resolve(&config.declaration).unwrap();
+    assert_eq!(found.get("A").unwrap().expose(), "no");
+    assert_eq!(found.get("NEW_CART").unwrap().expose(), "on");
+    let found = Layers::new("staging").resolve(&config.declaration).unwrap();
+    assert_eq!(found.get("A").unwrap().expose(), "x", "its own declaration counts");
+    assert!(found.get("NEW_CART").is_none());
+    let process = BTreeMap::from([("ULTRAI_NEW_CART".to_owned(), "yes".to_owned())]);
+    let found = Layers::new("staging").with_process(process).resolve(&config.declaration).unwrap();
+    assert_eq!(found.get("NEW_CART").unwrap().expose(), "yes");
 }
 
 #[test]
