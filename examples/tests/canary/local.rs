@@ -330,9 +330,9 @@ fn configurations_that_are_refused() {
         "[variables.SPECIAL]\nsecret = true\ntype = \"json\"",
         "[variables.TASK]\nsecret = true\nvalues = [\"a\", \"b\"]",
         "[variables.PEM]\nsecret = true\ntype = \"url\"",
-        "[[secret_source]]\nkind = \"command\"\nname = \"x\"\nonly = [\"REGISTRY_PASSWORD\"]\n\
+        "[[secret_source]]\nkind = \"command\"\nname = \"x\"\nonly = [\"ELSEWHERE\"]\n\
          command = [\"sh\", \"-c\", \"tee /dev/stderr < keys/commanded; env >&2; exit 3\"]",
-        "[[secret_source]]\nkind = \"command\"\nname = \"x\"\nonly = [\"REGISTRY_PASSWORD\"]\n\
+        "[[secret_source]]\nkind = \"command\"\nname = \"x\"\nonly = [\"ELSEWHERE\"]\n\
          format = \"json\"\ncommand = [\"cat\", \"keys/directory/SPECIAL\"]",
         "[[secret_source]]\nkind = \"dotenv\"\nname = \"x\"\npath = \"keys/directory/SPECIAL\"",
         "[services.two]\ncommand = [\"echo\", \"${PASSWORD}\"]\nenv = { A = \"${DERIVED}\" }",
