@@ -265,7 +265,7 @@ fn runs_that_are_held_killed_cancelled_promoted() {
     app.configure("1.2.1", How { env: ", DO = \"sleep 60\"", ..GOOD });
     let deploy = app.ground.start(app.command(&["deploy", "--tag", "1.2.1", "-e", "production"]));
     let deadline = Instant::now() + Duration::from_secs(30);
-    while !app.ground.said_last().contains("  check echo") {
+    while !app.ground.said_last().contains(" after | ") {
         assert!(Instant::now() < deadline, "it does not get to its tests");
         thread::park_timeout(Duration::from_millis(10));
     }
