@@ -265,7 +265,7 @@ fn runs_that_are_held_killed_cancelled_promoted() {
     app.configure("1.2.1", How { env: ", DO = \"sleep 60\"", ..GOOD });
     let deploy = app.ground.start(app.command(&["deploy", "--tag", "1.2.1", "-e", "production"]));
     let deadline = Instant::now() + Duration::from_secs(30);
-    while !app.ground.said_last().contains("  check echo") {
+    while !app.ground.said_last().contains(" after | ") {
         assert!(Instant::now() < deadline, "it does not get to its tests");
         thread::park_timeout(Duration::from_millis(10));
     }
@@ -330,9 +330,9 @@ fn configurations_that_are_refused() {
         "[variables.SPECIAL]\nsecret = true\ntype = \"json\"",
         "[variables.TASK]\nsecret = true\nvalues = [\"a\", \"b\"]",
         "[variables.PEM]\nsecret = true\ntype = \"url\"",
-        "[[secret_source]]\nkind = \"command\"\nname = \"x\"\nonly = [\"REGISTRY_PASSWORD\"]\n\
+        "[[secret_source]]\nkind = \"command\"\nname = \"x\"\nonly = [\"ELSEWHERE\"]\n\
          command = [\"sh\", \"-c\", \"tee /dev/stderr < keys/commanded; env >&2; exit 3\"]",
-        "[[secret_source]]\nkind = \"command\"\nname = \"x\"\nonly = [\"REGISTRY_PASSWORD\"]\n\
+        "[[secret_source]]\nkind = \"command\"\nname = \"x\"\nonly = [\"ELSEWHERE\"]\n\
          format = \"json\"\ncommand = [\"cat\", \"keys/directory/SPECIAL\"]",
         "[[secret_source]]\nkind = \"dotenv\"\nname = \"x\"\npath = \"keys/directory/SPECIAL\"",
         "[services.two]\ncommand = [\"echo\", \"${PASSWORD}\"]\nenv = { A = \"${DERIVED}\" }",

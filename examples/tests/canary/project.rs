@@ -16,7 +16,8 @@ use std::{
 use crate::{
     search,
     values::{
-        API_KEY, COMMANDED, DECLARED, HEADER, PASSWORD, PEM, PROCESS, SOURCED, SPECIAL, TASK,
+        API_KEY, COMMANDED, DECLARED, HEADER, PASSWORD, PEM, PROCESS, REGISTRY_PASSWORD, SOURCED,
+        SPECIAL, TASK,
     },
 };
 
@@ -28,7 +29,7 @@ const APART: [&str; 2] = ["state", "said"];
 const PATIENCE: Duration = Duration::from_mins(2);
 
 /// The lines that deploy.toml begins with, tables behind them.
-pub const SECRETS: &str = r#"secrets = ["DECLARED", "SOURCED", "COMMANDED", "PROCESS", "PASSWORD", "SPECIAL", "HEADER", "TASK", "REGISTRY_PASSWORD"]
+pub const SECRETS: &str = r#"secrets = ["DECLARED", "SOURCED", "COMMANDED", "PROCESS", "PASSWORD", "SPECIAL", "HEADER", "TASK", "REGISTRY_PASSWORD", "ELSEWHERE"]
 "#;
 /// Where secrets come from besides dotenv files.
 pub const SOURCES: &str = r#"
@@ -55,7 +56,7 @@ pub fn write_secrets(root: &Path) {
     private(root, ".env", &dotenv);
     private(root, ".env.template", "TEMPLATED=redis://:{{PASSWORD}}@redis/1\n");
     private(root, ".env.api_keys", &format!("API_KEY={}\nPEM='{}'\n", API_KEY.value, PEM.value));
-    for canary in [SOURCED, SPECIAL, HEADER] {
+    for canary in [SOURCED, SPECIAL, HEADER, REGISTRY_PASSWORD] {
         private(root, &format!("keys/directory/{}", canary.name), &format!("{}\n", canary.value));
     }
     private(root, "keys/commanded", COMMANDED.value);
@@ -176,7 +177,8 @@ impl Ground {
     /// Waits for its end, looks at all processes meanwhile, and searches everything.
     #[track_caller]
     pub fn end(&self, mut started: Started) -> Ended {
-        let deadline = Instant::now() + PATIENCE;
+        let began = Instant::now();
+        let deadline = began + PATIENCE;
         let code = loop {
             search::processes();
             if let Some(status) = started.child.try_wait().unwrap() {
@@ -189,11 +191,13 @@ impl Ground {
             thread::park_timeout(Duration::from_millis(10));
         };
         search::processes();
+        let over = Instant::now();
         let [out, err] = [&started.out, &started.err].map(|path| fs::read(path).unwrap());
         search::assert_clean(&format!("what `{}` printed", started.words), &out);
         search::assert_clean(&format!("what `{}` logged", started.words), &err);
         self.bytes.fetch_add(out.len() + err.len(), Ordering::Relaxed);
         self.search();
+        println!("{:.1?} of {:.1?} to search: {}", over.elapsed(), began.elapsed(), started.words);
         let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
         Ended { code, out: text(out), err: text(err) }
     }
