@@ -23,6 +23,10 @@ use crate::{
 /// The most bytes of a file that are read: 4 MiB.
 const LONGEST: usize = 4 * 1024 * 1024;
 
+/// The shortest value of a secret that is looked for in others, in bytes: shorter ones are part of
+/// ordinary words.
+const SHORTEST: usize = 8;
+
 /// What one layer says of a variable.
 struct Candidate {
     real: String,
@@ -438,8 +442,9 @@ impl<'a> Resolving<'a> {
     }
 
     fn settings(&mut self) -> BTreeMap<String, Setting> {
-        let secret: BTreeSet<String> =
+        let mut secret: BTreeSet<String> =
             self.found.keys().filter(|name| self.holds_secret(name)).cloned().collect();
+        secret.extend(self.written_out(&secret));
         let mut settings = BTreeMap::new();
         for (name, mut candidates) in std::mem::take(&mut self.found) {
             let Some(winner) = candidates.pop() else { continue };
@@ -452,6 +457,17 @@ impl<'a> Resolving<'a> {
             settings.insert(name, Setting { value, origin: winner.origin, shadowed });
         }
         settings
+    }
+
+    /// Variables in which the value of a secret stands as it is: written out in a file or given by
+    /// the process, where nobody can tell it from another text by its form.
+    fn written_out(&self, secret: &BTreeSet<String>) -> Vec<String> {
+        let winner = |name: &String| Some(self.found.get(name)?.last()?.real.as_str());
+        let values: Vec<&str> = secret.iter().filter_map(winner).collect();
+        let is_known =
+            |text: &str| values.iter().any(|value| value.len() >= SHORTEST && text.contains(value));
+        let names = self.found.keys().filter(|name| !secret.contains(*name));
+        names.filter(|name| winner(name).is_some_and(is_known)).cloned().collect()
     }
 
     fn problem(&mut self, spot: Option<Spot>, name: &str, what: &str, remedy: &str) {

@@ -12,7 +12,8 @@ pub fn nearest<'a>(wrong: &str, known: impl IntoIterator<Item = &'a str>) -> Opt
             let begins = wrong.len().min(lower.len()) >= 3
                 && (lower.starts_with(&wrong) || wrong.starts_with(&lower));
             let distance = if begins { 1 } else { distance(&wrong, &lower) };
-            (distance <= most).then_some((distance, word))
+            // Of a word of one letter nothing would be left.
+            (distance <= most && distance < lower.chars().count()).then_some((distance, word))
         })
         .min()
         .map(|(_, word)| word)
@@ -57,6 +58,7 @@ mod tests {
     fn near_words_are_suggested_and_far_ones_are_not() {
         let known = ["timeout", "retries", "path", "production", "url"];
         assert_eq!(nearest("ARGUMENT", ["A"]), None);
+        assert_eq!(nearest("X", ["A"]), None);
         for (wrong, meant) in [
             ("timout", Some("timeout")),
             ("tiemout", Some("timeout")),

@@ -457,3 +457,15 @@ fn no_secret_stands_in_a_template() {
         ]
     );
 }
+
+#[test]
+fn a_secret_that_is_written_out_elsewhere_makes_that_one_secret() {
+    let files = directory(&[(".env.api_keys", "KEY=hunter2-hunter2\nSHORT=redis\n")]);
+    let process = map(&[("URL", "redis://:hunter2-hunter2@db"), ("HOST", "redis")]);
+    let mut declaration = Declaration::default().with("URL", optional()).with("HOST", optional());
+    declaration.undeclared = Undeclared::Allow;
+    let layers = Layers::new("staging").with_files(files.path(), []).with_process(process);
+    let found = layers.resolve(&declaration).unwrap();
+    assert!(found.get("URL").unwrap().is_secret());
+    assert_eq!(found.plain().collect::<Vec<_>>(), [("HOST", "redis")]);
+}
