@@ -36,6 +36,7 @@
 
 mod hosted;
 mod local;
+#[allow(dead_code, reason = "the other tests use more of it")]
 #[path = "../hosted/platform.rs"]
 mod platform;
 mod project;

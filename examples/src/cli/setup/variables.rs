@@ -239,12 +239,15 @@ impl Variables {
 
 #[cfg(test)]
 mod tests {
+    use ultrai_deploy_config::Declaration;
+
     use super::*;
 
     #[test]
     fn values_of_the_process_are_not_shown() {
         let process = [("RENDER_API_KEY".to_owned(), "hunter2".to_owned())].into();
-        let variables = Variables { configuration: Configuration::default(), process, later: None };
+        let configuration = Layers::new("production").glance(&Declaration::default());
+        let variables = Variables { configuration, process, later: None };
         let shown = format!("{variables:?}");
         assert!(shown.contains("RENDER_API_KEY") && !shown.contains("hunter2"), "{shown}");
     }
