@@ -22,12 +22,12 @@ const ULTRAI: &str = env!("CARGO_BIN_EXE_ultrai");
 /// A release's secrets, what its processes print, and a backup of a release.
 fn may(path: &Path) -> bool {
     let parts: Vec<_> = path.iter().map(|part| part.to_str().unwrap()).collect();
-    match parts[..] {
-        [_, _, "releases", _, "secrets.json"] => true,
-        [_, _, "instances", _, "output.log"] => true,
-        [_, _, "backups", _, "parts", _] => true,
-        _ => false,
-    }
+    matches!(
+        parts[..],
+        [_, _, "releases", _, "secrets.json"]
+            | [_, _, "instances", _, "output.log"]
+            | [_, _, "backups", _, "parts", _]
+    )
 }
 
 struct App {

@@ -82,14 +82,13 @@ pub fn below(directory: &Path, seen: &Seen, may: impl Fn(&Path) -> bool) -> Sear
         searched.files += 1;
         let is = Is::of(&metadata);
         let known = seen.0.lock().unwrap().get(&is).cloned();
-        let what = match known {
-            Some(what) => what,
-            None => {
-                let Ok(bytes) = fs::read(&path) else { continue };
-                let what = found(&bytes);
-                seen.0.lock().unwrap().insert(is, what.clone());
-                what
-            }
+        let what = if let Some(what) = known {
+            what
+        } else {
+            let Ok(bytes) = fs::read(&path) else { continue };
+            let what = found(&bytes);
+            seen.0.lock().unwrap().insert(is, what.clone());
+            what
         };
         if what.is_empty() {
             continue;

@@ -47,8 +47,8 @@ const DOCKERFILE: &str = "FROM ultrai/backend:v1.0.0\nWORKDIR /app\nCOPY page pa
 
 impl Market {
     async fn new() -> Self {
-        let environment: String =
-            OF_SERVICES.iter().map(|name| format!("      {name}: \"${{{name}}}\"\n")).collect();
+        let lines = OF_SERVICES.iter().map(|name| format!("      {name}: \"${{{name}}}\"\n"));
+        let environment = lines.collect::<Vec<_>>().concat();
         let compose = format!(
             r#"
 services:
