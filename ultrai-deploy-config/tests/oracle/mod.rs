@@ -45,17 +45,18 @@ pub(crate) fn all() -> Vec<Oracle> {
         eprintln!("SKIPPED because of {SKIP}=1: nothing was compared with Docker Compose");
         return Vec::new();
     }
-    let program = std::env::var(PROGRAM).unwrap_or_else(|_unset| {
-        panic!(
-            "{PROGRAM} is not set: set it to what scripts/compose-oracle prints, or set {SKIP}=1"
-        )
-    });
-    let mut found = vec![Oracle { version: "v5.6.1", program: program.into() }];
-    match std::env::var(OLDER) {
-        Ok(program) => found.push(Oracle { version: "v2.40.3", program: program.into() }),
-        Err(_unset) => eprintln!("SKIPPED: {OLDER} is not set, nothing was compared with v2.40.3"),
-    }
-    found
+    let named = |variable: &str, words: &str| {
+        std::env::var(variable).unwrap_or_else(|_unset| {
+            panic!("{variable} is not set: set it to what {words} prints, or set {SKIP}=1")
+        })
+    };
+    vec![
+        Oracle { version: "v5.6.1", program: named(PROGRAM, "scripts/compose-oracle").into() },
+        Oracle {
+            version: "v2.40.3",
+            program: named(OLDER, "scripts/compose-oracle --older").into(),
+        },
+    ]
 }
 
 impl Oracle {
