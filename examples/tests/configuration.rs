@@ -243,3 +243,29 @@ fn a_variable_names_the_file_of_a_secret_where_no_source_is_declared() {
     assert!(said.contains("JWT_SECRET and JWT_SECRET_FILE are both set"), "{said}");
     assert_eq!(both.status.code(), Some(2), "{said}");
 }
+
+/// A source that is down is told once, and hides nothing else.
+#[test]
+fn a_source_that_fails_is_one_problem_among_others() {
+    let project = Project::new();
+    let source = "[[secret_source]]\nkind = \"command\"\ncommand = [\"false\"]\nformat = \"json\"\n\
+                  environments = [\"production\"]\n";
+    project.write("deploy.toml", &(project.read("deploy.toml") + source));
+    project.write(".env.production", "CORS_ORIGINS=https://a.example\nLOG_LEVEL=loud\n");
+    let (code, checked) = project.json(&["config", "check"], &[]);
+    assert_eq!(code, 2);
+    let of = |name: &str| {
+        let problems = checked["environments"][name]["problems"].as_array();
+        problems.unwrap_or_else(|| panic!("{checked}")).clone()
+    };
+    assert!(of("staging").is_empty(), "{checked}");
+    let production = of("production");
+    assert_eq!(production.len(), 2, "{checked}");
+    let (first, second) = (production[0].as_str().unwrap(), production[1].as_str().unwrap());
+    assert!(first.contains("the source `command false` does not tell"), "{first}");
+    assert!(second.contains("LOG_LEVEL: \"loud\" is refused"), "{second}");
+    let (code, shown) = project.json(&["config", "show", "-e", "production"], &[]);
+    assert_eq!((code, shown["problems"].as_array().unwrap().len()), (2, 2), "{shown}");
+    let rows = shown["variables"].as_array().unwrap();
+    assert!(rows.iter().any(|row| row["name"] == "BACKEND_PORT" && row["value"] == "8085"));
+}

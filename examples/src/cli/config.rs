@@ -3,8 +3,12 @@
 use std::{collections::BTreeMap, fmt::Write, path::Path};
 
 use serde_json::json;
-use ultrai_deploy_config::{Configuration, Difference, Row, Side, diff, parity, reference};
-use ultrai_deploy_core::{Error, ErrorKind, Result, name::EnvironmentName, version::Version};
+use ultrai_deploy_config::{
+    Configuration, Difference, Layers, Problem, Row, Side, diff, parity, reference,
+};
+use ultrai_deploy_core::{
+    Chain, Error, ErrorKind, Result, name::EnvironmentName, version::Version,
+};
 
 use super::{
     Surroundings,
@@ -46,8 +50,8 @@ async fn show(
         version: version.as_ref().or(config.version.as_ref()),
         compose: args.at.compose.as_deref(),
     };
-    let layers = given.layers(&config, &name, around, true).await?;
-    let resolved = layers.resolve(&config.declaration);
+    let (layers, failed) = given.layers(&config, &name, around, true).await?;
+    let resolved = resolve(&config, &layers, failed.as_ref());
     let shown = match &resolved {
         Ok(configuration) => configuration.clone(),
         Err(_) => layers.glance(&config.declaration),
@@ -60,13 +64,29 @@ async fn show(
             Ok(exit::OK)
         }
         Err(problems) => {
-            let problems: Vec<_> = problems.0.iter().map(ToString::to_string).collect();
             let value = json!({ "environment": name, "variables": rows, "problems": problems });
             let text = table(&rows) + "\n" + &problems.join("\n");
             output.either(&text, &value);
             Ok(exit::USAGE)
         }
     }
+}
+
+/// What comes out, or all that is wrong with it, a line each. A source of secrets that could not tell
+/// is one problem, and not one for each secret.
+fn resolve(
+    config: &Config,
+    layers: &Layers,
+    failed: Option<&Error>,
+) -> Result<Configuration, Vec<String>> {
+    let resolved = layers.resolve(&config.declaration);
+    let Some(failed) = failed else {
+        return resolved.map_err(|problems| problems.0.iter().map(ToString::to_string).collect());
+    };
+    let is_of_secret = |problem: &&Problem| config.declaration.is_secret(&problem.name);
+    let others = resolved.err().map(|problems| problems.0).unwrap_or_default();
+    let others = others.iter().filter(|problem| !is_of_secret(problem)).map(ToString::to_string);
+    Err(std::iter::once(Chain(failed).to_string()).chain(others).collect())
 }
 
 /// One line for each variable, and one for each layer that it hides.
@@ -117,10 +137,10 @@ async fn check(
     let (mut text, mut found) = (String::new(), BTreeMap::new());
     let mut wrong = 0;
     for name in &names {
-        let layers = given.layers(&config, name, around, false).await?;
-        let (problems, warnings) = match layers.resolve(&config.declaration) {
+        let (layers, failed) = given.layers(&config, name, around, false).await?;
+        let (problems, warnings) = match resolve(&config, &layers, failed.as_ref()) {
             Ok(configuration) => (Vec::new(), configuration.warnings),
-            Err(problems) => (problems.0.iter().map(ToString::to_string).collect(), Vec::new()),
+            Err(problems) => (problems, Vec::new()),
         };
         wrong += problems.len();
         let word = match problems.len() {
@@ -169,7 +189,11 @@ async fn proving(
         if !is_configured {
             return Ok(Vec::new());
         }
-        sides.push(of_environment(config, &name, compose, around).await?);
+        match of_environment(config, &name, compose, around).await {
+            Ok(side) => sides.push(side),
+            // It is among the problems of the environment.
+            Err(_) => return Ok(vec![format!("{name} could not be compared with the other one")]),
+        }
     }
     Ok(match sides.as_slice() {
         [proving, real] => parity(proving, real),
@@ -187,8 +211,11 @@ async fn of_environment(
 ) -> Result<Configuration> {
     config.environment(name)?;
     let given = Given { compose, ..Given::default() };
-    let layers = given.layers(config, name, around, true).await?.with_process(BTreeMap::new());
-    Ok(layers.glance(&config.declaration))
+    let (layers, failed) = given.layers(config, name, around, true).await?;
+    match failed {
+        Some(failed) => Err(failed),
+        None => Ok(layers.with_process(BTreeMap::new()).glance(&config.declaration)),
+    }
 }
 
 async fn compare(

@@ -10,7 +10,7 @@ use std::{
 use async_trait::async_trait;
 use ultrai_deploy_config::{Configuration, Layers, PREFIX, Value};
 use ultrai_deploy_core::{
-    Result,
+    Error, Result,
     name::{EnvironmentName, SecretName, Target},
     secret::{Secret, SecretSource},
     version::Version,
@@ -38,46 +38,18 @@ pub(in crate::cli) struct Given<'a> {
 }
 
 impl Given<'_> {
-    /// The layers of an environment, with what secret sources have. `finds_all` asks also for what
-    /// is hidden by other layers and sources.
+    /// The layers of an environment, with what secret sources have, and why one of these could not
+    /// tell. `finds_all` asks also for what is hidden by other layers and sources.
     pub(in crate::cli) async fn layers(
         &self,
         config: &Config,
         name: &EnvironmentName,
         around: &Surroundings,
         finds_all: bool,
-    ) -> Result<Layers> {
+    ) -> Result<(Layers, Option<Error>)> {
         let mut layers = self.without_sources(config, name, around)?;
-        if config.secret_sources(name).next().is_none() {
-            let process = ultrai_deploy_secrets::Environment::new(around.env.clone());
-            for secret in &config.secrets {
-                let value = process.get(secret).await?;
-                // Variables are a layer of their own; what is left are files that they name.
-                if let Some(value) = value.filter(|_| !layers.overrides(secret.as_str())) {
-                    layers = layers.with_secret(secret.as_str(), value, "environment", &[]);
-                }
-            }
-            return Ok(layers);
-        }
-        let project = config.project.clone().ok_or_else(|| {
-            invalid("secret sources belong to a project, and it has no name")
-                .with_advice("write `project` into deploy.toml")
-        })?;
-        let chain = config.secret_chain(&Target::new(project, name.clone()), &around.env)?;
-        // A source that fails may tell what it was given, and programs get the whole environment.
-        progress::hide(&secrets_of(&layers.glance(&config.declaration)));
-        for secret in &config.secrets {
-            let found = match finds_all {
-                true => chain.find(secret).await?,
-                false if layers.overrides(secret.as_str()) => continue,
-                false => chain.first(secret).await?,
-            };
-            if let Some(Found { value, label, shadowed, .. }) = found {
-                progress::hide(&[(secret.clone(), value.clone())].into());
-                layers = layers.with_secret(secret.as_str(), value, &label, &shadowed);
-            }
-        }
-        Ok(layers)
+        let asked = Box::pin(ask(config, name, around, finds_all, &mut layers)).await;
+        Ok((layers, asked.err()))
     }
 
     /// The whole configuration, checked.
@@ -87,7 +59,10 @@ impl Given<'_> {
         name: &EnvironmentName,
         around: &Surroundings,
     ) -> Result<Variables> {
-        let layers = self.layers(config, name, around, false).await?;
+        let (layers, failed) = self.layers(config, name, around, false).await?;
+        if let Some(failed) = failed {
+            return Err(failed);
+        }
         let configuration = layers.resolve(&config.declaration)?;
         for warning in &configuration.warnings {
             say(&format!("warning: {warning}"));
@@ -158,6 +133,47 @@ impl Given<'_> {
         let directory = absolute(directory.unwrap_or(Path::new(".")))?;
         Ok((directory != absolute(config.directory())?).then_some(directory))
     }
+}
+
+/// Adds what secret sources have to `layers`.
+async fn ask(
+    config: &Config,
+    name: &EnvironmentName,
+    around: &Surroundings,
+    finds_all: bool,
+    layers: &mut Layers,
+) -> Result<()> {
+    if config.secret_sources(name).next().is_none() {
+        let process = ultrai_deploy_secrets::Environment::new(around.env.clone());
+        for secret in &config.secrets {
+            let value = process.get(secret).await?;
+            // Variables are a layer of their own; what is left are files that they name.
+            if let Some(value) = value.filter(|_| !layers.overrides(secret.as_str())) {
+                *layers =
+                    std::mem::take(layers).with_secret(secret.as_str(), value, "environment", &[]);
+            }
+        }
+        return Ok(());
+    }
+    let project = config.project.clone().ok_or_else(|| {
+        invalid("secret sources belong to a project, and it has no name")
+            .with_advice("write `project` into deploy.toml")
+    })?;
+    let chain = config.secret_chain(&Target::new(project, name.clone()), &around.env)?;
+    // A source that fails may tell what it was given, and programs get the whole environment.
+    progress::hide(&secrets_of(&layers.glance(&config.declaration)));
+    for secret in &config.secrets {
+        let found = match finds_all {
+            true => chain.find(secret).await?,
+            false if layers.overrides(secret.as_str()) => continue,
+            false => chain.first(secret).await?,
+        };
+        if let Some(Found { value, label, shadowed, .. }) = found {
+            progress::hide(&[(secret.clone(), value.clone())].into());
+            *layers = std::mem::take(layers).with_secret(secret.as_str(), value, &label, &shadowed);
+        }
+    }
+    Ok(())
 }
 
 /// The secrets of a configuration, but for those whose names no secret can have.
