@@ -44,7 +44,7 @@ async fn what_was_built_is_pushed_once_and_known_by_its_digest() {
     }
     // An image that is only pulled is pushed nowhere.
     let pulled = Parts { images: Arc::new(memory::Images::new().with("app:1")), ..lab.parts() };
-    let report = run(pulled, DeployRequest::new(image("1.0.0", "app:1", None))).await;
+    let report = run(pulled, DeployRequest::new(image("2.1.0", "app:1", None))).await;
     assert_eq!(ended(&report), "succeeded", "{report}");
     assert_eq!(serving(&lab).await.services[&service("web")].image.as_ref().unwrap().digest, None);
     lab.assert_settled().await;
