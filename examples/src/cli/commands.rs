@@ -56,12 +56,25 @@ pub(super) async fn deploy(
     }
     request.reason.clone_from(&args.reason);
     request.allow_failed = allow_failed;
-    request.allow_downgrade = args.allowances.allow_downgrade;
-    request.allow_pre_release = args.allowances.allow_pre_release;
-    if let Some(seconds) = args.wait {
+    let (wait, no_resume) = (args.wait, args.no_resume);
+    drive(request, &setup, args.allowances, wait, no_resume, output).await
+}
+
+/// Drives a deploy or a promotion to its end.
+pub(super) async fn drive(
+    mut request: DeployRequest,
+    setup: &Setup,
+    allowances: args::Allowances,
+    wait: Option<u64>,
+    no_resume: bool,
+    output: &Output,
+) -> Result<u8> {
+    request.allow_downgrade = allowances.allow_downgrade;
+    request.allow_pre_release = allowances.allow_pre_release;
+    if let Some(seconds) = wait {
         request.wait = Wait::AtMost(Duration::from_secs(seconds));
     }
-    if args.no_resume {
+    if no_resume {
         request.unfinished = OnUnfinished::Refuse;
     }
     let report = signal::drive(setup.pipeline.deploy(request)).await?;

@@ -1,24 +1,17 @@
 //! Promotion from one environment to another one.
 
-use std::time::Duration;
-
 use ultrai_deploy_core::{
-    Result,
-    journal::Skip,
-    lease::Wait,
-    pipeline::{DeployRequest, OnUnfinished},
-    stage::Stage,
-    version::Version,
+    Result, journal::Skip, pipeline::DeployRequest, stage::Stage, version::Version,
 };
 use ultrai_deploy_hosted as hosted;
 
 use super::{
     Surroundings,
     args::{self, Cli},
-    commands, exit,
+    commands,
     output::Output,
     progress::say,
-    setup, signal,
+    setup,
 };
 
 pub(super) async fn run(
@@ -57,15 +50,6 @@ pub(super) async fn run(
     }
     request.reason.clone_from(&args.reason);
     request.allow_failed = allow_failed;
-    request.allow_downgrade = args.allowances.allow_downgrade;
-    request.allow_pre_release = args.allowances.allow_pre_release;
-    if let Some(seconds) = args.wait {
-        request.wait = Wait::AtMost(Duration::from_secs(seconds));
-    }
-    if args.no_resume {
-        request.unfinished = OnUnfinished::Refuse;
-    }
-    let report = signal::drive(setup.pipeline.deploy(request)).await?;
-    output.result(&report);
-    Ok(exit::of_report(&report))
+    let (wait, no_resume) = (args.wait, args.no_resume);
+    commands::drive(request, &setup, args.allowances, wait, no_resume, output).await
 }
