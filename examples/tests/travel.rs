@@ -149,7 +149,7 @@ fn is_let_in(shop: &Shop) {
             return;
         }
         assert!(Instant::now() < deadline, "{answer:?}");
-        std::thread::sleep(Duration::from_millis(20));
+        std::thread::yield_now();
     }
 }
 

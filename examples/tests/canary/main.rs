@@ -36,12 +36,12 @@
 
 mod hosted;
 mod local;
-#[allow(dead_code, reason = "the other tests use more of it")]
+#[expect(dead_code, reason = "the other tests use more of it")]
 #[path = "../hosted/platform.rs"]
 mod platform;
 mod project;
 mod search;
-#[allow(dead_code, reason = "the other tests use more of it")]
+#[expect(dead_code, reason = "the other tests use more of it")]
 #[path = "../hosted/shop.rs"]
 mod shop;
 mod values;
