@@ -23,9 +23,14 @@ pub fn found(bytes: &[u8]) -> Vec<&'static str> {
 /// Panics where a value stands in a text, and shows around it what it is.
 #[track_caller]
 pub fn assert_clean(what: &str, bytes: &[u8]) {
+    clean(what, bytes).unwrap_or_else(|leak| panic!("{leak}"));
+}
+
+/// Where a value stands in a text, this is told of it.
+fn clean(what: &str, bytes: &[u8]) -> Result<(), String> {
     let all = found(bytes);
     if all.is_empty() {
-        return;
+        return Ok(());
     }
     let text = String::from_utf8_lossy(bytes);
     let around = NEEDLES.iter().filter_map(|needle| {
@@ -33,7 +38,7 @@ pub fn assert_clean(what: &str, bytes: &[u8]) {
         let (from, to) = (text.floor_char_boundary(at.saturating_sub(300)), at + needle.text.len());
         Some(format!("\n--- {}: {}", needle.what, &text[from..to]))
     });
-    panic!("{what} has {all:?}{}", around.collect::<String>());
+    Err(format!("{what} has {all:?}{}", around.collect::<String>()))
 }
 
 /// What was found in files of the past, so that one is read again only when it has changed. Modes
@@ -65,18 +70,22 @@ pub struct Searched {
 /// and so is every directory from `directory` down to it.
 #[track_caller]
 pub fn below(directory: &Path, seen: &Seen, may: impl Fn(&Path) -> bool) -> Searched {
+    search(directory, seen, may).unwrap_or_else(|leak| panic!("{leak}"))
+}
+
+fn search(directory: &Path, seen: &Seen, may: impl Fn(&Path) -> bool) -> Result<Searched, String> {
     let mut searched = Searched::default();
     let mut all = Vec::new();
     collect(directory, &mut all);
     for path in all {
         let relative = path.strip_prefix(directory).unwrap().to_owned();
-        assert_clean("the name of a file", relative.as_os_str().as_encoded_bytes());
+        clean("the name of a file", relative.as_os_str().as_encoded_bytes())?;
         let metadata = fs::symlink_metadata(&path);
         // What is at work may remove its files.
         let Ok(metadata) = metadata else { continue };
         if metadata.is_symlink() {
             let target = fs::read_link(&path).unwrap();
-            assert_clean("a link", target.as_os_str().as_encoded_bytes());
+            clean("a link", target.as_os_str().as_encoded_bytes())?;
             continue;
         }
         searched.files += 1;
@@ -94,22 +103,24 @@ pub fn below(directory: &Path, seen: &Seen, may: impl Fn(&Path) -> bool) -> Sear
             continue;
         }
         if !may(&relative) {
-            assert_clean(&path.display().to_string(), &fs::read(&path).unwrap());
+            clean(&path.display().to_string(), &fs::read(&path).unwrap())?;
         }
-        assert_private(directory, &relative, &what);
+        is_private(directory, &relative, &what)?;
         searched.holders.push(relative);
     }
-    searched
+    Ok(searched)
 }
 
-#[track_caller]
-fn assert_private(directory: &Path, relative: &Path, what: &[&str]) {
+fn is_private(directory: &Path, relative: &Path, what: &[&str]) -> Result<(), String> {
     for (depth, place) in relative.ancestors().enumerate() {
         let wanted = if depth == 0 { 0o600 } else { 0o700 };
         let path = directory.join(place);
         let mode = fs::metadata(&path).unwrap().permissions().mode() & 0o7777;
-        assert_eq!(mode, wanted, "{} has mode {mode:o}, and {what:?}", path.display());
+        if mode != wanted {
+            return Err(format!("{} has mode {mode:o}, and {what:?}", path.display()));
+        }
     }
+    Ok(())
 }
 
 fn collect(directory: &Path, files: &mut Vec<PathBuf>) {
@@ -146,9 +157,8 @@ fn a_planted_value_is_found_in_every_form() {
             assert!(all.iter().any(|what| what.starts_with(canary.name)), "{form}: {all:?}");
             let file = directory.path().join("report.json");
             fs::write(&file, &text).unwrap();
-            let caught =
-                std::panic::catch_unwind(|| below(directory.path(), &Seen::default(), |_| false));
-            assert!(caught.is_err(), "{} as {form} in a file", canary.name);
+            let searched = search(directory.path(), &Seen::default(), |_| false);
+            assert!(searched.is_err(), "{} as {form} in a file", canary.name);
             planted += 1;
         }
     }
@@ -170,7 +180,7 @@ fn what_may_hold_values_may_be_read_by_its_owner_only() {
         set(&file, file_mode);
         set(&root.join("releases"), directory_mode);
         set(&root, 0o700);
-        let searched = std::panic::catch_unwind(|| below(&root, &Seen::default(), |_| true));
+        let searched = search(&root, &Seen::default(), |_| true);
         assert_eq!(searched.is_ok(), is_fine, "{file_mode:o} in {directory_mode:o}");
     }
 }
