@@ -21,7 +21,14 @@ pub type PartStream = Pin<Box<dyn AsyncRead + Send>>;
 #[async_trait]
 pub trait BackupSource: fmt::Debug + Send + Sync + 'static {
     /// A short name, unique among the sources of a pipeline; parts are filed under it.
-    fn name(&self) -> &'static str;
+    fn name(&self) -> &str;
+
+    /// What its parts are, which decides when they are kept and given back.
+    fn content(&self) -> Content;
+
+    /// Whether a part may hold secrets: such parts are kept encrypted, or by stores that only
+    /// their owner can read.
+    fn holds_secrets(&self) -> bool;
 
     /// The parts to keep of what is there now. May be empty.
     async fn parts(&self, cx: &Context) -> Result<Vec<String>>;
@@ -55,11 +62,68 @@ pub trait BackupStore: fmt::Debug + Send + Sync + 'static {
     /// [`ErrorKind::NotFound`] when there is no such backup.
     async fn verify(&self, target: &Target, id: &BackupId) -> Result<()>;
 
-    /// Gives the parts of `source` back to it.
-    async fn restore(&self, cx: &Context, id: &BackupId, source: &dyn BackupSource) -> Result<()>;
+    /// Sources that belong to the store itself and whose parts are in this backup: what a platform
+    /// keeps, and only this store can bring back. Mostly none.
+    fn own_sources(&self, what: &Selection) -> Vec<Arc<dyn BackupSource>>;
+
+    /// Gives those of the selected parts that are of `source` back to it, and tells which. The
+    /// source may be that of another environment than the backup's.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Corrupt`] naming a part that differs from the manifest, before `source` has got
+    /// anything; [`ErrorKind::NotFound`] when there is no such backup.
+    async fn restore(
+        &self,
+        cx: &Context,
+        what: &Selection,
+        source: &dyn BackupSource,
+    ) -> Result<Vec<Part>>;
 
     /// Deletes a backup. Deleting what is not there is fine.
     async fn delete(&self, target: &Target, id: &BackupId) -> Result<()>;
+}
+
+/// What the parts of a source are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Content {
+    /// A release with its configuration. Comes back with every rollback.
+    Release,
+    /// What people read to find out what was there. Nothing runs from it.
+    Evidence,
+    /// What users of the application made. Goes back only when the policy or a person says so,
+    /// because what was written since would be lost.
+    Data,
+}
+
+/// What is taken out of a backup.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Selection {
+    /// The environment that the backup is of.
+    pub from: Target,
+    /// The backup.
+    pub backup: BackupId,
+    /// Names of sources, `redis`, and of single parts of them, `redis/dump`. All when empty.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub parts: Vec<String>,
+}
+
+impl Selection {
+    /// The whole of a backup.
+    pub fn all(from: Target, backup: BackupId) -> Self {
+        Self { from, backup, parts: Vec::new() }
+    }
+
+    /// Whether a part belongs to it.
+    pub fn has(&self, source: &str, part: &str) -> bool {
+        let is_named = |name: &String| {
+            name.strip_prefix(source).is_some_and(|rest| {
+                rest.is_empty() || rest.strip_prefix('/').is_some_and(|rest| rest == part)
+            })
+        };
+        self.parts.is_empty() || self.parts.iter().any(is_named)
+    }
 }
 
 /// What a backup is asked for.
@@ -120,7 +184,7 @@ pub(crate) async fn list_parts<'a>(
     let mut parts = Vec::new();
     for source in sources {
         for part in source.parts(cx).await? {
-            if !names.insert((source.name(), part.clone())) {
+            if !names.insert((source.name().to_owned(), part.clone())) {
                 let message = format!("{} has two parts called {part}", source.name());
                 return Err(
                     Error::new(ErrorKind::Invalid, "take a backup", message).without_effect()

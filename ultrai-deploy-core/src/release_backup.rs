@@ -12,7 +12,7 @@ use async_trait::async_trait;
 use tokio::io::AsyncReadExt;
 
 use crate::{
-    backup::{BackupSource, PartStream},
+    backup::{BackupSource, Content, PartStream},
     context::Context,
     error::{Error, ErrorKind, Result},
     name::SecretName,
@@ -68,8 +68,16 @@ impl ReleaseSource {
 
 #[async_trait]
 impl BackupSource for ReleaseSource {
-    fn name(&self) -> &'static str {
+    fn name(&self) -> &str {
         "release"
+    }
+
+    fn content(&self) -> Content {
+        Content::Release
+    }
+
+    fn holds_secrets(&self) -> bool {
+        true
     }
 
     async fn parts(&self, _cx: &Context) -> Result<Vec<String>> {

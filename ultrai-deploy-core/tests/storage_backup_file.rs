@@ -16,7 +16,7 @@ use tempfile::TempDir;
 use tokio::io::AsyncReadExt;
 use ultrai_deploy_core::{
     Context,
-    backup::{BackupRequest, BackupSource, BackupStore, PartStream},
+    backup::{BackupRequest, BackupSource, BackupStore, Content, PartStream, Selection},
     error::{ErrorKind, Result},
     file::{self, State},
     name::{BackupId, EnvironmentName, ProjectName, RunId, Target},
@@ -28,8 +28,16 @@ struct Echo(Mutex<BTreeMap<String, String>>);
 
 #[async_trait]
 impl BackupSource for Echo {
-    fn name(&self) -> &'static str {
+    fn name(&self) -> &str {
         "echo"
+    }
+
+    fn content(&self) -> Content {
+        Content::Data
+    }
+
+    fn holds_secrets(&self) -> bool {
+        false
     }
 
     async fn parts(&self, _: &Context) -> Result<Vec<String>> {
@@ -94,6 +102,10 @@ impl Fixture {
         backups.iter().map(|backup| backup.request.id.to_string()).collect()
     }
 
+    fn all(&self, name: &str) -> Selection {
+        Selection::all(self.state.target.clone(), id(name))
+    }
+
     async fn verify(&self, name: &str) -> Result<()> {
         self.state.backups.verify(&self.state.target, &id(name)).await
     }
@@ -113,8 +125,12 @@ async fn a_part_that_differs_is_named_and_nothing_of_it_is_given_back() {
         assert_eq!(error.kind(), ErrorKind::Corrupt, "{damage:?}");
         assert!(error.to_string().contains("part second of echo"), "{error}");
         let source = Echo::default();
-        let error =
-            fixture.state.backups.restore(&fixture.cx, &id("one"), &source).await.unwrap_err();
+        let error = fixture
+            .state
+            .backups
+            .restore(&fixture.cx, &fixture.all("one"), &source)
+            .await
+            .unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Corrupt);
         assert!(source.0.lock().unwrap().is_empty(), "the first part was given back");
     }

@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use tempfile::TempDir;
 use ultrai_deploy_core::{
     Context,
-    backup::{BackupRequest, BackupSource, BackupStore, PartStream},
+    backup::{BackupRequest, BackupSource, BackupStore, Content, PartStream},
     error::{Error, ErrorKind, Result},
     file,
     journal::{Event, Journal, Record},
@@ -66,8 +66,16 @@ struct Large(usize);
 
 #[async_trait]
 impl BackupSource for Large {
-    fn name(&self) -> &'static str {
+    fn name(&self) -> &str {
         "large"
+    }
+
+    fn content(&self) -> Content {
+        Content::Data
+    }
+
+    fn holds_secrets(&self) -> bool {
+        false
     }
 
     async fn parts(&self, _: &Context) -> Result<Vec<String>> {

@@ -10,7 +10,7 @@ use bollard::models::ContainerInspectResponse;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use ultrai_deploy_core::{
-    backup::{BackupSource, PartStream},
+    backup::{BackupSource, Content, PartStream},
     context::Context,
     error::{Error, ErrorKind, Result},
     redact::Redactor,
@@ -73,8 +73,16 @@ impl ProjectSource {
 
 #[async_trait]
 impl BackupSource for ProjectSource {
-    fn name(&self) -> &'static str {
+    fn name(&self) -> &str {
         "docker"
+    }
+
+    fn content(&self) -> Content {
+        Content::Evidence
+    }
+
+    fn holds_secrets(&self) -> bool {
+        false
     }
 
     async fn parts(&self, cx: &Context) -> Result<Vec<String>> {

@@ -328,11 +328,15 @@ impl<S: ?Sized> Faulty<S> {
         Err(fault.error())
     }
 
-    /// A call that has nothing to answer.
-    async fn act(&self, method: Method, work: impl Future<Output = Result<()>>) -> Result<()> {
+    /// A call that has nothing to answer, or only what it did.
+    async fn act<T: Default>(
+        &self,
+        method: Method,
+        work: impl Future<Output = Result<T>>,
+    ) -> Result<T> {
         let fault = self.enter(method);
         if fault.is_some_and(|fault| matches!(fault.manner, Manner::Lie)) {
-            return Ok(());
+            return Ok(T::default());
         }
         suffer(fault, work).await
     }

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde_json::json;
 use ultrai_deploy_core::{
     Ending, Error, ErrorKind, Result,
-    backup::BackupStore,
+    backup::{BackupStore, Selection},
     health::Verdict,
     journal::Skip,
     lease::{Lease, Wait},
@@ -196,7 +196,8 @@ async fn release_of_backup(setup: &Setup, id: &str) -> Result<ReleaseId> {
     };
     if missing {
         let source = ReleaseSource::new(std::sync::Arc::clone(&setup.state.releases) as _);
-        setup.state.backups.restore(&setup.pipeline.look(), &id, &source).await?;
+        let all = Selection::all(setup.state.target.clone(), id);
+        setup.state.backups.restore(&setup.pipeline.look(), &all, &source).await?;
     }
     Ok(release)
 }

@@ -20,7 +20,7 @@ use super::{
     scratch::Scratch,
 };
 use crate::{
-    backup::{self, Backup, BackupRequest, BackupSource, Part, PartStream},
+    backup::{self, Backup, BackupRequest, BackupSource, Part, PartStream, Selection},
     context::Context,
     digest::{self, hex},
     error::{Chain, Error, ErrorKind, Result},
@@ -107,12 +107,13 @@ impl BackupStore {
     async fn give_back(
         &self,
         cx: &Context,
-        id: &BackupId,
+        what: &Selection,
         source: &dyn BackupSource,
-    ) -> Result<()> {
-        let backup = self.manifest(id).await?;
-        let directory = self.disk.directory(id);
-        let wanted = |part: &Part| part.source == source.name();
+    ) -> Result<Vec<Part>> {
+        let backup = self.manifest(&what.backup).await?;
+        let directory = self.disk.directory(&what.backup);
+        let wanted =
+            |part: &Part| part.source == source.name() && what.has(&part.source, &part.name);
         check_parts(&backup, &directory, RESTORE, wanted).await?;
         for (number, part) in backup.parts.iter().enumerate().filter(|(_, part)| wanted(part)) {
             cx.check()?;
@@ -122,7 +123,7 @@ impl BackupStore {
                 .map_err(|error| failure(RESTORE, &path, error))?;
             source.restore(cx, &part.name, Box::pin(file)).await?;
         }
-        Ok(())
+        Ok(backup.parts.into_iter().filter(wanted).collect())
     }
 }
 
@@ -149,10 +150,19 @@ impl backup::BackupStore for BackupStore {
         check_parts(&backup, &self.disk.directory(id), VERIFY, |_| true).await
     }
 
+    fn own_sources(&self, _: &Selection) -> Vec<Arc<dyn BackupSource>> {
+        Vec::new()
+    }
+
     /// Nothing is given back unless all parts of `source` are whole.
-    async fn restore(&self, cx: &Context, id: &BackupId, source: &dyn BackupSource) -> Result<()> {
-        check_target(&self.target, cx.target(), RESTORE)?;
-        cx.bounded(self.give_back(cx, id, source)).await
+    async fn restore(
+        &self,
+        cx: &Context,
+        what: &Selection,
+        source: &dyn BackupSource,
+    ) -> Result<Vec<Part>> {
+        check_target(&self.target, &what.from, RESTORE)?;
+        cx.bounded(self.give_back(cx, what, source)).await
     }
 
     async fn delete(&self, target: &Target, id: &BackupId) -> Result<()> {

@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use tokio::io::AsyncReadExt;
 
 use crate::{
-    backup::{self, Backup, BackupRequest, BackupSource, Part},
+    backup::{self, Backup, BackupRequest, BackupSource, Part, Selection},
     context::Context,
     digest,
     error::{Error, ErrorKind, Result},
@@ -95,15 +95,28 @@ impl backup::BackupStore for BackupStore {
         self.kept(target, id).map(drop)
     }
 
-    async fn restore(&self, cx: &Context, id: &BackupId, source: &dyn BackupSource) -> Result<()> {
-        let kept = self.kept(cx.target(), id)?;
+    fn own_sources(&self, _: &Selection) -> Vec<Arc<dyn BackupSource>> {
+        Vec::new()
+    }
+
+    async fn restore(
+        &self,
+        cx: &Context,
+        what: &Selection,
+        source: &dyn BackupSource,
+    ) -> Result<Vec<Part>> {
+        let kept = self.kept(&what.from, &what.backup)?;
+        let wanted =
+            |part: &Part| part.source == source.name() && what.has(&part.source, &part.name);
+        let mut restored = Vec::new();
         let parts = kept.backup.parts.into_iter().zip(kept.contents);
-        for (part, content) in parts.filter(|(part, _)| part.source == source.name()) {
+        for (part, content) in parts.filter(|(part, _)| wanted(part)) {
             cx.check()?;
             let stream = Box::pin(Cursor::new(content));
             cx.bounded(source.restore(cx, &part.name, stream)).await?;
+            restored.push(part);
         }
-        Ok(())
+        Ok(restored)
     }
 
     async fn delete(&self, target: &Target, id: &BackupId) -> Result<()> {

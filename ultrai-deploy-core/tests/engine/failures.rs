@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use serde_json::{Value, json};
 use ultrai_deploy_core::{
     Context, Ending, ErrorKind,
-    backup::{Backup, BackupRequest, BackupSource, BackupStore},
+    backup::{Backup, BackupRequest, BackupSource, BackupStore, Part, Selection},
     deployer::Step,
     error::{Error, Result},
     image::ImageStore,
@@ -68,8 +68,17 @@ impl BackupStore for BadBackups {
         }
         self.inner.verify(target, id).await
     }
-    async fn restore(&self, cx: &Context, id: &BackupId, source: &dyn BackupSource) -> Result<()> {
-        self.inner.restore(cx, id, source).await
+    fn own_sources(&self, what: &Selection) -> Vec<Arc<dyn BackupSource>> {
+        self.inner.own_sources(what)
+    }
+
+    async fn restore(
+        &self,
+        cx: &Context,
+        what: &Selection,
+        source: &dyn BackupSource,
+    ) -> Result<Vec<Part>> {
+        self.inner.restore(cx, what, source).await
     }
     async fn delete(&self, target: &Target, id: &BackupId) -> Result<()> {
         self.inner.delete(target, id).await

@@ -16,7 +16,7 @@ use futures_util::FutureExt;
 use serde_json::{Value, json};
 use ultrai_deploy_core::{
     Context, Deployer, Ending, ErrorKind,
-    backup::{BackupSource, BackupStore, PartStream},
+    backup::{BackupSource, BackupStore, Content, PartStream},
     clock::{Clock, SystemClock},
     error::{Error, Result},
     evidence::{Evidence, EvidenceKind},
@@ -379,9 +379,17 @@ pub(crate) struct Disk;
 
 #[async_trait]
 impl BackupSource for Disk {
-    fn name(&self) -> &'static str {
+    fn name(&self) -> &str {
         "disk"
     }
+    fn content(&self) -> Content {
+        Content::Data
+    }
+
+    fn holds_secrets(&self) -> bool {
+        false
+    }
+
     async fn parts(&self, _: &Context) -> Result<Vec<String>> {
         Ok(vec!["volume".into()])
     }

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use tokio::io::AsyncReadExt;
 use ultrai_deploy_core::{
     Context, Error, ErrorKind, Result,
-    backup::{BackupSource, PartStream},
+    backup::{BackupSource, Content, PartStream},
     name::{BackupId, Target},
 };
 
@@ -119,8 +119,16 @@ impl Collector {
 
 #[async_trait]
 impl BackupSource for Collector {
-    fn name(&self) -> &'static str {
+    fn name(&self) -> &str {
         self.name
+    }
+
+    fn content(&self) -> Content {
+        Content::Data
+    }
+
+    fn holds_secrets(&self) -> bool {
+        false
     }
 
     async fn parts(&self, _cx: &Context) -> Result<Vec<String>> {

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use tokio::time::Instant;
 use ultrai_deploy_core::{
     Context, Error, ErrorKind, Result,
-    backup::{BackupSource, PartStream},
+    backup::{BackupSource, Content, PartStream},
     clock::Clock,
 };
 
@@ -29,8 +29,16 @@ pub struct SnapshotSource {
 
 #[async_trait]
 impl BackupSource for SnapshotSource {
-    fn name(&self) -> &'static str {
+    fn name(&self) -> &str {
         self.platform.name()
+    }
+
+    fn content(&self) -> Content {
+        Content::Data
+    }
+
+    fn holds_secrets(&self) -> bool {
+        false
     }
 
     async fn parts(&self, cx: &Context) -> Result<Vec<String>> {

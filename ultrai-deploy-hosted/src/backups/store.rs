@@ -7,7 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 use ultrai_deploy_core::{
     Context, Error, ErrorKind, Result,
-    backup::{self, Backup, BackupRequest, BackupSource},
+    backup::{self, Backup, BackupRequest, BackupSource, Part, Selection},
     clock::{Clock, SystemClock},
     name::{BackupId, RunId, Target},
 };
@@ -73,7 +73,7 @@ impl BackupStore {
     ) -> Result<Vec<Restored>> {
         const RESTORE: &str = "restore what the platform keeps";
         let cx = &cx.clone().with_timeout(LIMIT);
-        let mut receipts = self.receipts(cx, id).await?;
+        let mut receipts = self.receipts(cx, cx.target(), id).await?;
         let has = |name: &&&str| receipts.iter().any(|receipt| receipt.object.name == **name);
         if let Some(unknown) = names.iter().find(|name| !has(name)) {
             let there: Vec<_> =
@@ -95,9 +95,10 @@ impl BackupStore {
         Ok(restored)
     }
 
-    async fn receipts(&self, cx: &Context, id: &BackupId) -> Result<Vec<Receipt>> {
+    async fn receipts(&self, cx: &Context, from: &Target, id: &BackupId) -> Result<Vec<Receipt>> {
         let collector = Collector::new(self.platform.name());
-        cx.bounded(self.inner.restore(cx, id, &collector)).await?;
+        let all = Selection::all(from.clone(), id.clone());
+        cx.bounded(self.inner.restore(cx, &all, &collector)).await?;
         Ok(collector.into_receipts())
     }
 
@@ -131,7 +132,7 @@ impl BackupStore {
 
     /// Removes what carries the label of a complete backup and is not what it names.
     async fn remove_surplus(&self, cx: &Context, label: &Label) -> Result<()> {
-        for Receipt { object, snapshot, .. } in self.receipts(cx, label.id()).await? {
+        for Receipt { object, snapshot, .. } in self.receipts(cx, cx.target(), label.id()).await? {
             for one in self.platform.list(cx, &object).await? {
                 if label.is_on(&one) && one.id != snapshot.id {
                     self.remove(cx, &object, &one).await?;
@@ -151,7 +152,7 @@ impl BackupStore {
     async fn doomed(&self, cx: &Context, id: &BackupId) -> Result<Vec<(Object, Snapshot)>> {
         let backups = self.inner.list(cx.target()).await?;
         let newest = backups.iter().map(|backup| backup.request.at).max();
-        let receipts = match self.receipts(cx, id).await {
+        let receipts = match self.receipts(cx, cx.target(), id).await {
             Ok(receipts) => receipts,
             // What cannot be read can be deleted: its snapshots are found by their label.
             Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::Corrupt) => {
@@ -210,21 +211,32 @@ impl backup::BackupStore for BackupStore {
         let cx = &looking(target);
         cx.bounded(self.inner.verify(target, id)).await?;
         let source = self.source(target, id);
-        for receipt in self.receipts(cx, id).await? {
+        for receipt in self.receipts(cx, target, id).await? {
             source.check(cx, &receipt, "verify the backup").await?;
         }
         Ok(())
     }
 
-    async fn restore(&self, cx: &Context, id: &BackupId, source: &dyn BackupSource) -> Result<()> {
+    fn own_sources(&self, what: &Selection) -> Vec<Arc<dyn BackupSource>> {
+        vec![Arc::new(self.source(&what.from, &what.backup))]
+    }
+
+    async fn restore(
+        &self,
+        cx: &Context,
+        what: &Selection,
+        source: &dyn BackupSource,
+    ) -> Result<Vec<Part>> {
         let cx = &cx.clone().with_timeout(LIMIT);
         if source.name() == self.platform.name() {
-            let own = self.source(cx.target(), id);
-            for receipt in self.receipts(cx, id).await? {
-                own.check_restorable(cx, &receipt).await?;
+            let own = self.source(&what.from, &what.backup);
+            for receipt in self.receipts(cx, &what.from, &what.backup).await? {
+                if what.has(self.platform.name(), &receipt.object.name) {
+                    own.check_restorable(cx, &receipt).await?;
+                }
             }
         }
-        self.inner.restore(cx, id, source).await
+        self.inner.restore(cx, what, source).await
     }
 
     async fn delete(&self, target: &Target, id: &BackupId) -> Result<()> {

@@ -13,7 +13,7 @@ use serde_json::json;
 use tokio::{sync::Notify, time::Instant};
 use ultrai_deploy_core::{
     Context, Error, ErrorKind, Result,
-    backup::{self, Backup, BackupRequest, BackupSource},
+    backup::{self, Backup, BackupRequest, BackupSource, Part, Selection},
     name::{BackupId, Target},
 };
 use ultrai_deploy_hosted::backups::{
@@ -378,8 +378,17 @@ impl backup::BackupStore for Mortal {
         self.inner.verify(target, id).await
     }
 
-    async fn restore(&self, cx: &Context, id: &BackupId, source: &dyn BackupSource) -> Result<()> {
-        self.inner.restore(cx, id, source).await
+    fn own_sources(&self, what: &Selection) -> Vec<Arc<dyn BackupSource>> {
+        self.inner.own_sources(what)
+    }
+
+    async fn restore(
+        &self,
+        cx: &Context,
+        what: &Selection,
+        source: &dyn BackupSource,
+    ) -> Result<Vec<Part>> {
+        self.inner.restore(cx, what, source).await
     }
 
     async fn delete(&self, target: &Target, id: &BackupId) -> Result<()> {

@@ -13,7 +13,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 use ultrai_deploy_core::{
     Context, ErrorKind, Result,
-    backup::{BackupRequest, BackupSource, BackupStore as _, PartStream},
+    backup::{BackupRequest, BackupSource, BackupStore as _, Content, PartStream, Selection},
     clock::Clock,
     context::{EffectLog, Key},
     error::{Chain, Failure},
@@ -71,7 +71,7 @@ impl Home {
 
     async fn restore(&self, name: &str) -> Result<()> {
         let source = self.store.source(&target(), &id(name));
-        self.store.restore(&self.cx(), &id(name), &source).await
+        self.store.restore(&self.cx(), &all(name), &source).await.map(drop)
     }
 
     async fn verify(&self, name: &str) -> Result<()> {
@@ -138,6 +138,10 @@ fn target() -> Target {
     Target::new(ProjectName::new("shop").unwrap(), EnvironmentName::new("test").unwrap())
 }
 
+fn all(name: &str) -> Selection {
+    Selection::all(target(), id(name))
+}
+
 fn id(name: &str) -> BackupId {
     BackupId::new(name).unwrap()
 }
@@ -200,7 +204,7 @@ async fn one_object_comes_back_and_no_data_does_for_another_source() {
     home.create("one").await.unwrap();
     home.attic.fill_all(2);
     let other = memory_source();
-    home.store.restore(&home.cx(), &id("one"), other.as_ref()).await.unwrap();
+    home.store.restore(&home.cx(), &all("one"), other.as_ref()).await.unwrap();
     assert_eq!((home.attic.content("db"), home.attic.content("files")), (2, 2));
 
     let restored = home.store.restore_objects(&home.cx(), &id("one"), &["files"]).await.unwrap();
@@ -226,9 +230,17 @@ struct Twin;
 
 #[async_trait]
 impl BackupSource for Twin {
-    fn name(&self) -> &'static str {
+    fn name(&self) -> &str {
         "attic"
     }
+    fn content(&self) -> Content {
+        Content::Data
+    }
+
+    fn holds_secrets(&self) -> bool {
+        false
+    }
+
     async fn parts(&self, _: &Context) -> Result<Vec<String>> {
         Ok(vec!["other".to_owned()])
     }

@@ -8,7 +8,7 @@ use std::{
 use serde_json::{Value, json};
 use ultrai_deploy_core::{
     Context, Effect, Error, ErrorKind, Result,
-    backup::{BackupRequest, BackupStore as _},
+    backup::{BackupRequest, BackupStore as _, Selection},
     error::Chain,
     memory,
     name::{BackupId, RunId},
@@ -319,7 +319,8 @@ async fn nothing_is_restored_where_a_part_of_it_is_left_to_people() {
     let error = render.restore().await.unwrap_err();
     assert_eq!((error.kind(), error.effect()), (ErrorKind::Unsupported, Effect::None));
     let source = render.store.source(render.rig.cx.target(), &one());
-    let error = render.store.restore(&render.cx(), &one(), &source).await.unwrap_err();
+    let all = Selection::all(render.rig.cx.target().clone(), one());
+    let error = render.store.restore(&render.cx(), &all, &source).await.unwrap_err();
     assert_eq!((error.kind(), error.effect()), (ErrorKind::Unsupported, Effect::None));
     assert_eq!(render.world().posts.len(), 1);
     render.store.restore_objects(&render.cx(), &one(), &["db"]).await.unwrap();

@@ -14,7 +14,7 @@ use jiff::Timestamp;
 use tokio::io::{AsyncRead, AsyncReadExt, ReadBuf};
 use ultrai_deploy_core::{
     Cancel, Context,
-    backup::{BackupRequest, BackupSource, BackupStore, PartStream},
+    backup::{BackupRequest, BackupSource, BackupStore, Content, PartStream, Selection},
     digest,
     error::{Error, ErrorKind, Result},
     name::BackupId,
@@ -83,7 +83,7 @@ async fn an_empty_backup_is_one_too(open: Open<'_>) {
     ok(store.create(&context(), &request("nothing", 2), &[shelf("files", &[])]).await);
     assert_eq!(ok(store.list(&target()).await).len(), 2);
     ok(store.verify(&target(), &id("none")).await);
-    ok(store.restore(&context(), &id("nothing"), &Shelf::new("files", &[])).await);
+    ok(store.restore(&context(), &all("nothing"), &Shelf::new("files", &[])).await);
 }
 
 async fn a_source_gets_its_parts_back(open: Open<'_>) {
@@ -94,11 +94,11 @@ async fn a_source_gets_its_parts_back(open: Open<'_>) {
     ok(store.create(&context(), &request("one", 1), &sources).await);
     let (files, data) = (Shelf::new("files", &[("a", b"newer")]), Shelf::new("data", &[]));
     for _ in 0..2 {
-        ok(open("restore").restore(&context(), &id("one"), &files).await);
+        ok(open("restore").restore(&context(), &all("one"), &files).await);
     }
     assert_eq!(files.content(), pairs(&[("a", &content), ("b", b"of files")]));
     assert_eq!(data.content(), []);
-    ok(store.restore(&context(), &id("one"), &data).await);
+    ok(store.restore(&context(), &all("one"), &data).await);
     assert_eq!(data.content(), pairs(&[("b", b"data")]));
 }
 
@@ -109,7 +109,7 @@ async fn any_name_of_a_part_comes_back(open: Open<'_>) {
     let parts: Vec<_> = names.iter().map(|name| (*name, name.as_bytes())).collect();
     ok(store.create(&context(), &request("one", 1), &[shelf("files", &parts)]).await);
     let back = Shelf::new("files", &[]);
-    ok(store.restore(&context(), &id("one"), &back).await);
+    ok(store.restore(&context(), &all("one"), &back).await);
     for name in names {
         assert!(back.content().contains(&(name.to_owned(), name.as_bytes().to_vec())), "{name:?}");
     }
@@ -121,7 +121,7 @@ async fn an_unknown_backup_is_not_found(open: Open<'_>) {
     let message = fails(store.verify(&target(), &id("one")).await, ErrorKind::NotFound);
     assert!(message.contains("backup one"), "{message}");
     let source = Shelf::new("files", &[]);
-    fails(store.restore(&context(), &id("one"), &source).await, ErrorKind::NotFound);
+    fails(store.restore(&context(), &all("one"), &source).await, ErrorKind::NotFound);
     ok(store.delete(&target(), &id("one")).await);
 }
 
@@ -143,7 +143,7 @@ async fn a_second_call_begins_anew(open: Open<'_>) {
     let backup = ok(store.create(&context(), &request("one", 2), &second).await);
     assert_eq!(ok(store.list(&target()).await), [backup]);
     let back = Shelf::new("files", &[]);
-    ok(store.restore(&context(), &id("one"), &back).await);
+    ok(store.restore(&context(), &all("one"), &back).await);
     assert_eq!(back.content(), pairs(&[("b", b"2")]));
 }
 
@@ -219,6 +219,10 @@ fn request(name: &str, second: i64) -> BackupRequest {
     }
 }
 
+fn all(name: &str) -> Selection {
+    Selection::all(target(), id(name))
+}
+
 /// Bytes that do not repeat at the size of any buffer.
 fn pattern(length: usize) -> Vec<u8> {
     (0..=250).cycle().take(length).collect()
@@ -255,8 +259,16 @@ impl Shelf {
 
 #[async_trait]
 impl BackupSource for Shelf {
-    fn name(&self) -> &'static str {
+    fn name(&self) -> &str {
         self.name
+    }
+
+    fn content(&self) -> Content {
+        Content::Data
+    }
+
+    fn holds_secrets(&self) -> bool {
+        false
     }
 
     async fn parts(&self, _: &Context) -> Result<Vec<String>> {
@@ -289,8 +301,16 @@ enum Broken {
 
 #[async_trait]
 impl BackupSource for Broken {
-    fn name(&self) -> &'static str {
+    fn name(&self) -> &str {
         "broken"
+    }
+
+    fn content(&self) -> Content {
+        Content::Data
+    }
+
+    fn holds_secrets(&self) -> bool {
+        false
     }
 
     async fn parts(&self, _: &Context) -> Result<Vec<String>> {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use ultrai_deploy_core::{
     Context, Result,
-    backup::{Backup, BackupRequest, BackupSource, BackupStore},
+    backup::{Backup, BackupRequest, BackupSource, BackupStore, Part, Selection},
     name::{BackupId, Target},
 };
 
@@ -31,8 +31,17 @@ impl<S: BackupStore + ?Sized> BackupStore for Faulty<S> {
         self.act(Method::Verify, self.inner.verify(target, id)).await
     }
 
-    async fn restore(&self, cx: &Context, id: &BackupId, source: &dyn BackupSource) -> Result<()> {
-        self.act(Method::Restore, self.inner.restore(cx, id, source)).await
+    fn own_sources(&self, what: &Selection) -> Vec<Arc<dyn BackupSource>> {
+        self.inner.own_sources(what)
+    }
+
+    async fn restore(
+        &self,
+        cx: &Context,
+        what: &Selection,
+        source: &dyn BackupSource,
+    ) -> Result<Vec<Part>> {
+        self.act(Method::Restore, self.inner.restore(cx, what, source)).await
     }
 
     async fn delete(&self, target: &Target, id: &BackupId) -> Result<()> {

@@ -1,0 +1,1 @@
+//! Tar archives that nobody vouches for.
