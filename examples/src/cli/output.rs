@@ -6,7 +6,10 @@ use serde::Serialize;
 use serde_json::json;
 use ultrai_deploy_core::{Chain, Error};
 
-use super::{args::Format, progress::say};
+use super::{
+    args::Format,
+    progress::{redactor, say},
+};
 
 /// Prints results.
 #[derive(Clone, Copy, Debug)]
@@ -62,7 +65,8 @@ impl Output {
     }
 }
 
-/// Writes to standard output. That nobody reads it must not change what was done.
+/// Writes to standard output, without the secrets that are known: a source that fails may say what
+/// it should not. That nobody reads it must not change what was done.
 fn print(text: &str) {
-    let _closed = writeln!(std::io::stdout(), "{}", text.trim_end());
+    let _closed = writeln!(std::io::stdout(), "{}", redactor().text(text.trim_end()));
 }
