@@ -68,7 +68,7 @@ impl ReleaseSource {
 
 #[async_trait]
 impl BackupSource for ReleaseSource {
-    fn name(&self) -> &str {
+    fn name(&self) -> &'static str {
         "release"
     }
 

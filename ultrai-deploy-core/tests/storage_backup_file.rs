@@ -28,7 +28,7 @@ struct Echo(Mutex<BTreeMap<String, String>>);
 
 #[async_trait]
 impl BackupSource for Echo {
-    fn name(&self) -> &str {
+    fn name(&self) -> &'static str {
         "echo"
     }
 

@@ -66,7 +66,7 @@ struct Large(usize);
 
 #[async_trait]
 impl BackupSource for Large {
-    fn name(&self) -> &str {
+    fn name(&self) -> &'static str {
         "large"
     }
 

@@ -73,7 +73,7 @@ impl ProjectSource {
 
 #[async_trait]
 impl BackupSource for ProjectSource {
-    fn name(&self) -> &str {
+    fn name(&self) -> &'static str {
         "docker"
     }
 

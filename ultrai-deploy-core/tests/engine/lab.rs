@@ -379,7 +379,7 @@ pub(crate) struct Disk;
 
 #[async_trait]
 impl BackupSource for Disk {
-    fn name(&self) -> &str {
+    fn name(&self) -> &'static str {
         "disk"
     }
     fn content(&self) -> Content {

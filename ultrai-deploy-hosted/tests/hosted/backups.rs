@@ -230,7 +230,7 @@ struct Twin;
 
 #[async_trait]
 impl BackupSource for Twin {
-    fn name(&self) -> &str {
+    fn name(&self) -> &'static str {
         "attic"
     }
     fn content(&self) -> Content {

@@ -301,7 +301,7 @@ enum Broken {
 
 #[async_trait]
 impl BackupSource for Broken {
-    fn name(&self) -> &str {
+    fn name(&self) -> &'static str {
         "broken"
     }
 
