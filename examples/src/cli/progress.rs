@@ -66,7 +66,7 @@ fn describe(event: &Event) -> Option<String> {
         Event::StageSkipped { stage, why } => format!("{stage}: skipped ({why})"),
         Event::StageFailed { stage, failure } => format!("{stage} FAILED: {failure}"),
         Event::FailureIgnored { stage, failure } => format!("{stage} FAILED, ignored: {failure}"),
-        Event::BackedUp { backup, parts, bytes } => {
+        Event::BackedUp { backup, parts, bytes, .. } => {
             format!("  backup {backup}: {parts} parts, {bytes} bytes, verified")
         }
         Event::ImageResolved { service, image, built } => {

@@ -125,6 +125,7 @@ impl Driver {
                 Next::Refuse => Box::pin(self.refuse()).await?,
                 Next::GoBack => Box::pin(self.go_back()).await?,
                 Next::Undo => Box::pin(self.undo()).await?,
+                Next::RestoreData => Box::pin(self.restore_before()).await?,
                 Next::Prove => Box::pin(self.prove_undone()).await?,
                 Next::Wait => {
                     self.log.record_cancellation(&self.cancel).await?;

@@ -13,6 +13,7 @@ mod policy;
 mod proof;
 mod prune;
 mod recorder;
+mod returning;
 mod rollout;
 mod run;
 mod seal;
@@ -24,7 +25,7 @@ mod version_rules;
 use std::sync::Arc;
 
 pub use backoff::{Backoff, Randomness, SystemRandomness};
-pub use policy::{BackupPolicy, FailureAction, Policy, PreReleases, ReadinessPolicy};
+pub use policy::{BackupPolicy, DataPolicy, FailureAction, Policy, PreReleases, ReadinessPolicy};
 pub use proof::{CheckOutcome, Proof};
 pub use run::{DeployRequest, OnUnfinished, RollbackRequest, Run};
 pub use takeover::Unfinished;

@@ -4,10 +4,12 @@ use std::{cmp::Reverse, collections::BTreeSet};
 
 use super::Driver;
 use crate::{
+    backup::Backup,
     context::Context,
     error::Result,
     history::{self, Bad, Success, Verdict},
     name::ReleaseId,
+    retention,
     stage::Stage,
 };
 
@@ -76,17 +78,17 @@ impl Driver {
         Ok(kept)
     }
 
-    /// Keeps the newest backups; those of one release count once.
+    /// Keeps the backups that the policy names.
     async fn prune_backups(&self, cx: &Context) -> Result<()> {
         let Some(store) = &self.parts.backups else { return Ok(()) };
-        let own = self.log.state().await.backup().cloned();
-        let mut releases = BTreeSet::new();
-        for backup in store.list(&self.parts.target).await?.into_iter().rev() {
-            releases.extend(backup.request.release);
-            let is_own = own.as_ref() == Some(&backup.request.id);
-            if releases.len() > self.parts.policy.keep_backups && !is_own {
+        let backups = store.list(&self.parts.target).await?;
+        let protected = self.log.state().await.backup().cloned().into_iter().collect();
+        let now = self.parts.clock.now();
+        let kept = retention::keep(&backups, &self.parts.policy.retention, now, &protected);
+        for Backup { request, .. } in backups {
+            if !kept.contains(&request.id) {
                 cx.guard().await?;
-                store.delete(&self.parts.target, &backup.request.id).await?;
+                store.delete(&self.parts.target, &request.id).await?;
             }
         }
         Ok(())

@@ -38,7 +38,7 @@ impl Driver {
             return self.log.record(Event::Held { until, cause: cause.clone() }).await;
         }
         let to = state.baseline().and_then(|baseline| baseline.release.clone());
-        self.log.record(Event::RollbackDecided { cause: cause.clone(), to }).await
+        self.log.record(Event::RollbackDecided { cause: cause.clone(), to, data: None }).await
     }
 
     /// Goes back; when the last attempt fails the run is stuck.

@@ -32,6 +32,7 @@ use ultrai_deploy_core::{
     },
     release_store::ReleaseStore,
     report::Report,
+    retention::Retention,
     secret::Secret,
     spec::{ImageSpec, PullPolicy, ReleaseSpec, ServiceSpec},
     state::State,
@@ -253,6 +254,11 @@ impl Randomness for Chance {
 pub(crate) struct Picture {
     pub(crate) serving: Option<ReleaseId>,
     pub(crate) live: Vec<(String, Option<ReleaseId>)>,
+}
+
+/// The newest backup of each of so many releases, and no others.
+pub(crate) fn only_last(last: usize) -> Retention {
+    Retention { last, within: std::time::Duration::ZERO, ..Retention::default() }
 }
 
 pub(crate) fn target() -> Target {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::{Definition, State};
 use crate::{
-    backup::BackupRequest,
+    backup::{BackupRequest, Occasion},
     context::Context,
     error::Result,
     journal::{Event, Kind},
@@ -60,6 +60,15 @@ impl Driver {
         let backup = cx.bounded(store.create(cx, &request, &self.parts.sources)).await?;
         cx.bounded(store.verify(&self.parts.target, &id)).await?;
         let bytes = backup.parts.iter().map(|part| part.size).sum();
-        self.log.record(Event::BackedUp { backup: id, parts: backup.parts.len(), bytes }).await
+        self.log
+            .record(Event::BackedUp {
+                backup: id,
+                parts: backup.parts.len(),
+                bytes,
+                occasion: Occasion::Begin,
+                data: Vec::new(),
+                at: Some(at),
+            })
+            .await
     }
 }
