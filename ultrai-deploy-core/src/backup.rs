@@ -168,6 +168,13 @@ pub struct Part {
     pub sha256: String,
 }
 
+impl Part {
+    /// Its name with that of its source: `redis/dump`.
+    pub fn full_name(&self) -> String {
+        format!("{}/{}", self.source, self.name)
+    }
+}
+
 /// When in a run a backup is taken.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

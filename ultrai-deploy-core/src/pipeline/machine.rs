@@ -306,6 +306,7 @@ impl State {
             }
             Event::Adopted { fence, holder } => {
                 let legal = self.was_locked() && *fence > self.fence;
+                self.data.pass_on();
                 self.fence = *fence;
                 self.holder = Some(holder.clone());
                 legal

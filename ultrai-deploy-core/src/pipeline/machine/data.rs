@@ -5,6 +5,7 @@ use jiff::Timestamp;
 use super::{Phase, Stage, State};
 use crate::{
     backup::{DataBackup, Occasion, Selection},
+    deployer::Step,
     error::Failure,
     journal::Kind,
     name::{BackupId, ReleaseId},
@@ -44,8 +45,7 @@ impl Data {
         self.is_replaced = is_replaced;
     }
 
-    /// Takes in what goes back with the release. Data that was replaced on request goes back, if it
-    /// was kept; any other only as it was kept.
+    /// Takes in what goes back with the release: only what was kept before the run.
     pub(super) fn decide(&mut self, back: Option<&Selection>) -> bool {
         self.back = back.cloned();
         // What is kept before that is another matter than what was kept before the run.
@@ -53,7 +53,12 @@ impl Data {
         let of_before = |what: &Selection| {
             self.before.as_ref().is_some_and(|before| before.backup == what.backup)
         };
-        back.map_or(!self.is_replaced || self.before.is_none(), of_before)
+        back.is_none_or(of_before)
+    }
+
+    /// Another driver goes on, who knows when: what is there by then is not what was kept.
+    pub(super) fn pass_on(&mut self) {
+        self.is_present_kept = false;
     }
 
     pub(super) fn is_open(&self) -> bool {
@@ -107,7 +112,8 @@ impl State {
         match self.phase {
             Phase::Running(Stage::Deploy) => {
                 self.data.is_replaced = true;
-                self.is_data_wanted() && self.requested_data() == Some(what)
+                let is_time = self.is_unchanged() || self.is_done(Step::Switch);
+                is_time && self.is_data_wanted() && self.requested_data() == Some(what)
             }
             Phase::Restoring { .. } => {
                 self.data.is_back = Progress::Begun;
@@ -170,29 +176,29 @@ impl State {
         self.data.back.as_ref()
     }
 
-    /// Whether putting data back has begun, in the direction in which the run goes now, and has not
-    /// come to its end.
+    /// Whether a part of the data may be of another time than the rest: putting it back has begun and
+    /// has not come to its end.
     pub fn is_data_half_restored(&self) -> bool {
-        match self.phase {
-            Phase::Running(_) | Phase::Failed { .. } | Phase::Held { .. } => {
-                self.data.is_replaced && self.is_data_wanted()
-            }
-            _ if self.data.back.is_some() => match self.data.is_back {
-                Progress::Ahead => self.data.is_replaced && self.is_data_wanted(),
-                Progress::Begun => true,
-                Progress::Done => false,
-            },
-            _ => self.data.is_replaced && self.is_data_wanted(),
+        match self.data.is_back {
+            Progress::Ahead => self.data.is_replaced && self.is_data_wanted(),
+            Progress::Begun => true,
+            Progress::Done => false,
         }
+    }
+
+    /// Whether what is there is to be kept before other data takes its place. What is half restored is
+    /// worth nothing; and on request, what was kept before the run will do as long as nothing else was
+    /// changed since.
+    pub(crate) fn must_keep_present(&self) -> bool {
+        if self.data.is_present_kept || self.is_data_half_restored() {
+            return false;
+        }
+        let is_as_kept = self.data.before.is_some() && self.steps.is_empty();
+        matches!(self.phase, Phase::Restoring { .. }) || !is_as_kept
     }
 
     /// Whether a restore was begun and nobody has seen its end.
     pub fn is_restore_open(&self) -> bool {
         self.data.is_open
-    }
-
-    /// Whether what is there has been kept, right before other data takes its place.
-    pub fn is_present_kept(&self) -> bool {
-        self.data.is_present_kept
     }
 }
