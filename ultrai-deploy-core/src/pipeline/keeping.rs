@@ -9,7 +9,7 @@ use crate::{
     },
     context::Context,
     deployer::Step,
-    error::{Error, ErrorKind, Result},
+    error::{ErrorKind, Result},
     journal::{Event, Kind},
     name::{BackupId, ReleaseId, RunId},
     secret::Secrets,

@@ -9,6 +9,10 @@ mod cancel;
 #[cfg(test)]
 mod crash;
 #[cfg(test)]
+mod data;
+#[cfg(test)]
+mod disk;
+#[cfg(test)]
 mod engines;
 #[cfg(test)]
 mod failures;
