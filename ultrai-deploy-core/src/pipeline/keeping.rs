@@ -133,7 +133,7 @@ impl Parts {
 }
 
 /// Told apart by what a run takes it for, since it may take two within a second.
-fn name(at: jiff::Timestamp, run: &RunId, suffix: &str) -> Result<BackupId> {
+pub(super) fn name(at: jiff::Timestamp, run: &RunId, suffix: &str) -> Result<BackupId> {
     let stamp = at.strftime("%Y%m%dT%H%M%SZ");
     Ok(BackupId::new(format!("{stamp}-{}{suffix}", run.short()))?)
 }

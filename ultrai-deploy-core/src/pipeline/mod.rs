@@ -2,6 +2,7 @@
 
 mod assessing;
 mod backoff;
+mod backups;
 mod deadline;
 mod driver;
 mod going_on;

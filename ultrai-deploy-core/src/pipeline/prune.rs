@@ -9,7 +9,6 @@ use crate::{
     error::Result,
     history::{self, Bad, Success, Verdict},
     name::ReleaseId,
-    retention,
     stage::Stage,
 };
 
@@ -81,15 +80,10 @@ impl Driver {
     /// Keeps the backups that the policy names.
     async fn prune_backups(&self, cx: &Context) -> Result<()> {
         let Some(store) = &self.parts.backups else { return Ok(()) };
-        let backups = store.list(&self.parts.target).await?;
-        let protected = self.log.state().await.backup().cloned().into_iter().collect();
-        let now = self.parts.clock.now();
-        let kept = retention::keep(&backups, &self.parts.policy.retention, now, &protected);
-        for Backup { request, .. } in backups {
-            if !kept.contains(&request.id) {
-                cx.guard().await?;
-                store.delete(&self.parts.target, &request.id).await?;
-            }
+        let state = self.log.state().await;
+        for Backup { request, .. } in self.parts.removable(&**store, Some(&state)).await? {
+            cx.guard().await?;
+            store.delete(&self.parts.target, &request.id).await?;
         }
         Ok(())
     }

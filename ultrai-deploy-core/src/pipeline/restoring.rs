@@ -3,6 +3,7 @@
 
 use std::{collections::BTreeSet, sync::Arc};
 
+use jiff::Timestamp;
 use serde_json::json;
 
 use super::{
@@ -106,7 +107,7 @@ impl Driver {
         let cx = cx.clone().with_secrets(self.parts.secrets_of(serving).await?);
         let cx = cx.for_step("restore", 1).with_timeout(self.parts.policy.restore_deadline);
         let store = self.parts.backup_store()?;
-        let parts = cx.bounded(self.parts.data_parts(store, what)).await?;
+        let (at, parts) = cx.bounded(self.parts.data_parts(store, what)).await?;
         // On request it was read back when the run began, before anything was changed.
         if matches!(state.phase(), Phase::Restoring { .. }) || state.backup().is_none() {
             cx.bounded(store.verify(&what.from, &what.backup)).await?;
@@ -117,7 +118,11 @@ impl Driver {
         }
         cx.check()?;
         self.log.record(Event::DataRestoreStarted { what: what.clone() }).await?;
-        let restored = cut_off(&cx, GRACE, put_back(&cx, &**store, what, &parts)).await;
+        let work = async {
+            put_back(&cx, &**store, what, &parts).await?;
+            self.doubt_migrations(what, at).await
+        };
+        let restored = cut_off(&cx, GRACE, work).await;
         if self.log.is_broken().await {
             return Err(restored.err().unwrap_or_else(|| {
                 Error::new(ErrorKind::Fenced, "go on", "the lease or the journal was lost")
@@ -177,7 +182,8 @@ impl Parts {
         })
     }
 
-    /// The parts that a selection names, each with the source that gets it.
+    /// When a backup was taken, and the parts that a selection of it names, each with the source that
+    /// gets it.
     ///
     /// # Errors
     /// [`ErrorKind::NotFound`] for a backup or a part that is not there; [`ErrorKind::Invalid`] for
@@ -186,7 +192,7 @@ impl Parts {
         &self,
         store: &Arc<dyn BackupStore>,
         what: &Selection,
-    ) -> Result<Vec<(Arc<dyn BackupSource>, Part)>> {
+    ) -> Result<(Timestamp, Vec<(Arc<dyn BackupSource>, Part)>)> {
         const OPERATION: &str = "choose the data";
         let wrong = |kind, message: String| Error::new(kind, OPERATION, message).without_effect();
         let backups = store.list(&what.from).await?;
@@ -231,6 +237,6 @@ impl Parts {
             let message = format!("{} has no data", what.backup);
             return Err(wrong(ErrorKind::NotFound, message));
         }
-        Ok(parts)
+        Ok((found.request.at, parts))
     }
 }
