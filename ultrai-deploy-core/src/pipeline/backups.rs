@@ -1,6 +1,6 @@
 //! Backups outside of runs, and which of them are needed no more.
 
-use std::{collections::BTreeSet, future::Future};
+use std::collections::BTreeSet;
 
 use super::{
     Parts, Pipeline,
@@ -107,15 +107,13 @@ impl Parts {
         Ok(done)
     }
 
-    fn renew_until_lost<T>(&self, fence: Fence) -> impl Future<Output = Result<T>> {
-        async move {
-            loop {
-                tokio::time::sleep(self.policy.renew_every).await;
-                match self.lease.renew(&self.target, fence).await {
-                    Err(error) if error.kind() == ErrorKind::Fenced => return Err(error),
-                    // It lives for some pauses more.
-                    Ok(()) | Err(_) => {}
-                }
+    async fn renew_until_lost<T>(&self, fence: Fence) -> Result<T> {
+        loop {
+            tokio::time::sleep(self.policy.renew_every).await;
+            match self.lease.renew(&self.target, fence).await {
+                Err(error) if error.kind() == ErrorKind::Fenced => return Err(error),
+                // It lives for some pauses more.
+                Ok(()) | Err(_) => {}
             }
         }
     }
@@ -161,9 +159,10 @@ impl Parts {
         let journal = self.journal.as_ref();
         let mut releases: BTreeSet<ReleaseId> = BTreeSet::new();
         releases.extend(self.releases.current().await?);
-        // What serves is among them, and what served before it.
-        let proven = history::proven(journal).await?;
-        releases.extend(proven.into_iter().take(self.policy.keep_releases.max(1) + 1));
+        let mut proven = history::proven(journal).await?;
+        proven.retain(|id| !releases.contains(id));
+        // The first of them served before what serves.
+        releases.extend(proven.into_iter().take(self.policy.keep_releases.max(1)));
         let (mut needed, mut runs) = (BTreeSet::new(), BTreeSet::new());
         for found in find(journal, None).await? {
             let mut next = Some(&found);

@@ -36,7 +36,7 @@ const MOST_RENEWAL_FAILURES: u32 = 5;
 #[derive(Debug)]
 pub(crate) enum Job {
     Deploy(Box<DeployRequest>),
-    Rollback(RollbackRequest),
+    Rollback(Box<RollbackRequest>),
 }
 
 /// Drives one run.
@@ -249,11 +249,11 @@ impl Driver {
     }
 
     /// What a stage gets on top of its own time, for data that is kept and put back in it.
-    fn time_for_data(&self, stage: Stage, state: &State) -> Duration {
+    fn time_for_data(&self, stage: Stage, found: &State) -> Duration {
         let policy = &self.parts.policy;
         let keeping = policy.deadline(Stage::Backup);
         match stage {
-            Stage::Deploy if state.is_data_wanted() => 2 * keeping + policy.restore_deadline,
+            Stage::Deploy if found.is_data_wanted() => 2 * keeping + policy.restore_deadline,
             Stage::Deploy if self.parts.has_data() => keeping,
             _ => Duration::ZERO,
         }

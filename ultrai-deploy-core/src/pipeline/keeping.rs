@@ -34,8 +34,7 @@ impl Driver {
             version: baseline.and_then(|baseline| baseline.version.clone()),
             reason: reason(occasion, &state),
         };
-        let serving = self.serving_release(&state);
-        let cx = &cx.clone().with_secrets(self.parts.secrets_of(serving).await?);
+        let cx = &cx.clone().with_secrets(self.parts.secrets_of(serving(&state)).await?);
         let all = &self.parts.sources;
         let data = || all.iter().filter(|source| source.content() == Content::Data);
         let backup = match occasion {
@@ -70,13 +69,6 @@ impl Driver {
         }
         let cx = cx.clone().with_timeout(self.parts.policy.deadline(Stage::Backup));
         self.keep(&cx, Occasion::Refresh).await
-    }
-
-    /// The release that serves where the run is now, as far as it is known.
-    pub(super) fn serving_release<'a>(&self, state: &'a State) -> Option<&'a ReleaseId> {
-        let before = state.baseline().and_then(|baseline| baseline.release.as_ref());
-        let is_new = state.is_done(Step::Switch) && matches!(state.phase(), Phase::Running(_));
-        if is_new { state.release() } else { before }
     }
 }
 
@@ -132,10 +124,17 @@ impl Parts {
     }
 }
 
+/// The release that serves where the run is now, as far as it is known.
+pub(super) fn serving(state: &State) -> Option<&ReleaseId> {
+    let before = state.baseline().and_then(|baseline| baseline.release.as_ref());
+    let is_new = state.is_done(Step::Switch) && matches!(state.phase(), Phase::Running(_));
+    if is_new { state.release() } else { before }
+}
+
 /// Told apart by what a run takes it for, since it may take two within a second.
 pub(super) fn name(at: jiff::Timestamp, run: &RunId, suffix: &str) -> Result<BackupId> {
     let stamp = at.strftime("%Y%m%dT%H%M%SZ");
-    Ok(BackupId::new(format!("{stamp}-{}{suffix}", run.short()))?)
+    BackupId::new(format!("{stamp}-{}{suffix}", run.short()))
 }
 
 fn suffix(occasion: Occasion, state: &State) -> &'static str {

@@ -9,6 +9,7 @@ use serde_json::json;
 use super::{
     Driver, Parts,
     deadline::{GRACE, cut_off},
+    keeping::serving,
     rollout::may_be_under_way,
 };
 use crate::{
@@ -103,8 +104,7 @@ impl Driver {
     /// One attempt: everything that can fail without harm comes first.
     async fn restore(&self, cx: &Context, what: &Selection) -> Result<()> {
         let state = self.log.state().await;
-        let serving = self.serving_release(&state);
-        let cx = cx.clone().with_secrets(self.parts.secrets_of(serving).await?);
+        let cx = cx.clone().with_secrets(self.parts.secrets_of(serving(&state)).await?);
         let cx = cx.for_step("restore", 1).with_timeout(self.parts.policy.restore_deadline);
         let store = self.parts.backup_store()?;
         let (at, parts) = cx.bounded(self.parts.data_parts(store, what)).await?;

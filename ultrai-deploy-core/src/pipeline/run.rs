@@ -205,7 +205,7 @@ impl Pipeline {
     /// A rollback to a stored release: a run of its own, with a backup of the present state, the
     /// target's checks and a report.
     pub fn rollback(&self, request: RollbackRequest) -> Run {
-        self.begin(Job::Rollback(request))
+        self.begin(Job::Rollback(Box::new(request)))
     }
 
     fn begin(&self, job: Job) -> Run {

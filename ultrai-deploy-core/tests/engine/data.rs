@@ -5,7 +5,8 @@ use std::{sync::Arc, time::Duration};
 use serde_json::json;
 use ultrai_deploy_core::{
     ErrorKind,
-    backup::{BackupStore, Selection},
+    backup::{BackupStore, Content, Selection},
+    history::Query,
     journal::{Event, Kind},
     lease::Wait,
     name::{BackupId, ReleaseId},
@@ -20,7 +21,7 @@ use ultrai_deploy_core::{
 use ultrai_deploy_testkit::faulty::{Fault, Faulty, Method};
 
 use crate::{
-    disk::SPOILED,
+    disk::{Other, SPOILED},
     lab::{CancelAt, Lab, Parts, ended, fails, shop, target, with_test},
     scenarios::{NOW, OLD, old_data},
 };
@@ -145,7 +146,7 @@ async fn data_on_request_touches_nothing_else() {
     assert!(told.contains("Data was restored from backup"), "{told}");
     let since = format!("What it took the place of is in backup {}", report.backup.unwrap());
     assert!(told.contains(&since), "{told}");
-    let entries = lab.process().history(&Default::default()).await.unwrap();
+    let entries = lab.process().history(&Query::default()).await.unwrap();
     assert_eq!(entries[0].data_restored, request.data.map(|data| data.backup));
     lab.assert_settled().await;
 }
@@ -190,7 +191,7 @@ async fn data_that_nobody_has_or_takes_is_refused_before_anything() {
         assert_eq!(report.cause().unwrap().kind, kind, "{report}");
     }
     // A source that is declared no more.
-    let parts = Parts { source: Arc::new(Other), ..lab.parts() };
+    let parts = Parts { source: Arc::new(Other(Content::Data)), ..lab.parts() };
     let report = back(parts, restore(&lab).await).await;
     assert_eq!(report.cause().unwrap().kind, ErrorKind::Unsupported, "{report}");
     // A backup that is damaged.
@@ -204,49 +205,6 @@ async fn data_that_nobody_has_or_takes_is_refused_before_anything() {
     assert_eq!(ended(&report), "refused", "{report}");
     assert_eq!((lab.stamps(), lab.disk.content().as_deref()), (before, Some(NOW)));
     lab.assert_settled().await;
-}
-
-/// A source of another name.
-#[derive(Debug)]
-pub(crate) struct Other;
-
-#[async_trait::async_trait]
-impl ultrai_deploy_core::backup::BackupSource for Other {
-    fn name(&self) -> &str {
-        "other"
-    }
-
-    fn content(&self) -> ultrai_deploy_core::backup::Content {
-        ultrai_deploy_core::backup::Content::Data
-    }
-
-    fn holds_secrets(&self) -> bool {
-        false
-    }
-
-    async fn parts(
-        &self,
-        _: &ultrai_deploy_core::Context,
-    ) -> ultrai_deploy_core::Result<Vec<String>> {
-        Ok(Vec::new())
-    }
-
-    async fn read(
-        &self,
-        _: &ultrai_deploy_core::Context,
-        _: &str,
-    ) -> ultrai_deploy_core::Result<ultrai_deploy_core::backup::PartStream> {
-        Ok(Box::pin(&b""[..]))
-    }
-
-    async fn restore(
-        &self,
-        _: &ultrai_deploy_core::Context,
-        _: &str,
-        _: ultrai_deploy_core::backup::PartStream,
-    ) -> ultrai_deploy_core::Result<()> {
-        Ok(())
-    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -274,7 +232,7 @@ async fn a_restore_that_always_fails_is_stuck_and_named_until_it_is_mended() {
     assert!(told.contains("Data is HALF RESTORED"), "{told}");
     assert!(told.contains(report.backup.as_ref().unwrap().as_str()), "{told}");
     assert!(told.contains("`ultrai resume --retry` does it again"), "{told}");
-    let entries = lab.process().history(&Default::default()).await.unwrap();
+    let entries = lab.process().history(&Query::default()).await.unwrap();
     assert_eq!(entries[0].data_half_restored, report.backup);
     assert_eq!(kept(&lab, &report.data.replaced[0]).await, SPOILED);
     // Nobody deploys on top of it.

@@ -103,7 +103,7 @@ fn failed(what: &str) -> Error {
 
 #[async_trait]
 impl BackupSource for Disk {
-    fn name(&self) -> &str {
+    fn name(&self) -> &'static str {
         "disk"
     }
 
@@ -159,4 +159,35 @@ impl Observer for Spoiler {
     }
 
     fn on_output(&self, _: &RunId, _: &str, _: &str) {}
+}
+
+/// A source of another name.
+#[derive(Debug)]
+pub(crate) struct Other(pub(crate) Content);
+
+#[async_trait]
+impl BackupSource for Other {
+    fn name(&self) -> &'static str {
+        "other"
+    }
+
+    fn content(&self) -> Content {
+        self.0
+    }
+
+    fn holds_secrets(&self) -> bool {
+        false
+    }
+
+    async fn parts(&self, _: &Context) -> Result<Vec<String>> {
+        Ok(Vec::new())
+    }
+
+    async fn read(&self, _: &Context, _: &str) -> Result<PartStream> {
+        Ok(Box::pin(&b""[..]))
+    }
+
+    async fn restore(&self, _: &Context, _: &str, _: PartStream) -> Result<()> {
+        Ok(())
+    }
 }

@@ -399,6 +399,7 @@ pub(crate) struct Watchman {
 }
 
 #[derive(Debug, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "each is one thing that was seen")]
 struct Seen {
     before: Vec<String>,
     baseline: bool,

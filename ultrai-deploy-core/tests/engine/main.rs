@@ -27,6 +27,8 @@ mod images;
 #[cfg(test)]
 mod journals;
 #[cfg(test)]
+mod keeping;
+#[cfg(test)]
 mod lab;
 #[cfg(test)]
 mod migrations;

@@ -18,8 +18,8 @@ pub(super) struct Data {
     before: Option<DataBackup>,
     /// Whether this run, or one whose place it took, has begun to put other data in its place.
     is_replaced: bool,
-    /// Whether what was asked for is in its place.
-    is_given: bool,
+    /// Where what was asked for came from, once it is in its place.
+    given: Option<BackupId>,
     /// What goes back with the release, as was decided.
     back: Option<Selection>,
     /// How far that is.
@@ -127,7 +127,7 @@ impl State {
         let legal = self.data.close();
         match self.phase.clone() {
             Phase::Running(Stage::Deploy) => {
-                self.data.is_given = true;
+                self.data.given = Some(backup.clone());
                 legal && self.requested_data().is_some_and(|what| what.backup == *backup)
             }
             Phase::Restoring { cause, to } => {
@@ -157,7 +157,7 @@ impl State {
 
     /// Whether data was asked for and is not in its place yet.
     pub fn is_data_wanted(&self) -> bool {
-        self.requested_data().is_some() && !self.data.is_given
+        self.requested_data().is_some() && self.data.given.is_none()
     }
 
     /// The data as it was before the run, or before the first of those whose place it took.
