@@ -168,6 +168,39 @@ pub struct Part {
     pub sha256: String,
 }
 
+impl Part {
+    /// Its name with that of its source: `redis/dump`.
+    pub fn full_name(&self) -> String {
+        format!("{}/{}", self.source, self.name)
+    }
+}
+
+/// When in a run a backup is taken.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Occasion {
+    /// Before it begins to build (the default): of everything.
+    #[default]
+    Begin,
+    /// Right before its first effect, of data only, when the first one is old by then.
+    Refresh,
+    /// Right before data is put back, of the data that it takes the place of.
+    Restore,
+}
+
+/// The data as it was before a run changed anything.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DataBackup {
+    /// The backup that has it.
+    pub backup: BackupId,
+    /// Its parts of data there: `redis/dump`.
+    pub parts: Vec<String>,
+    /// When reading it began, by the wall clock; nothing in journals of older versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub at: Option<Timestamp>,
+}
+
 /// There is no such backup.
 pub(crate) fn absent(id: &BackupId, operation: &'static str) -> Error {
     Error::new(ErrorKind::NotFound, operation, format!("there is no backup {id}"))

@@ -19,7 +19,7 @@ use crate::{
     ending::Ending,
     error::{Error, ErrorKind, Failure, Result},
     journal::{Journal, Kind, Record},
-    name::{ReleaseId, RunId, SecretName},
+    name::{BackupId, ReleaseId, RunId, SecretName},
     pipeline::Pipeline,
     report::Report,
     state::State,
@@ -92,6 +92,12 @@ pub struct Entry {
     /// How it ended; nothing while it is unfinished, or when it died before it had the lease: such
     /// a run changed nothing, and nobody has to finish it.
     pub ending: Option<Ending>,
+    /// The backup that it put data back from, if it did.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub data_restored: Option<BackupId>,
+    /// The backup that it has begun to put data back from, without coming to the end of it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub data_half_restored: Option<BackupId>,
     /// Until when it waits for a person, if it is held.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub held_until: Option<Timestamp>,
@@ -130,6 +136,8 @@ impl Entry {
             release: report.release,
             secrets_changed: Vec::new(),
             ending: report.ending,
+            data_restored: report.data.restored.map(|data| data.backup),
+            data_half_restored: report.data.half_restored.map(|what| what.backup),
             held_until: report.held_until,
             damage: None,
         }

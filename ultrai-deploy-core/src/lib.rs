@@ -110,6 +110,7 @@ pub mod release;
 pub mod release_backup;
 pub mod release_store;
 pub mod report;
+pub mod retention;
 pub mod secret;
 pub mod spec;
 pub mod stage;

@@ -43,6 +43,9 @@ pub enum Aspect {
     Images,
     /// A backup exists and is whole.
     Backup,
+    /// The data that goes back with a release is declared and kept; looked at where the policy has it
+    /// go back.
+    Data,
     /// What migrations do can be taken back.
     Migrations,
     /// Every declared flag is switched on or off.
@@ -55,6 +58,7 @@ impl Aspect {
         match self {
             Self::Images => "previous images",
             Self::Backup => "backup",
+            Self::Data => "data",
             Self::Migrations => "migrations",
             Self::Flags => "feature flags",
         }

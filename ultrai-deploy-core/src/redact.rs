@@ -113,6 +113,7 @@ impl Redactor {
             | Event::FailureIgnored { failure, .. }
             | Event::StepFailed { failure, .. }
             | Event::EffectFailed { failure, .. }
+            | Event::DataRestoreFailed { failure }
             | Event::RollbackDecided { cause: failure, .. }
             | Event::Held { cause: failure, .. } => self.failure(failure),
             Event::Planned { plan } => self.plan(plan),
@@ -140,6 +141,8 @@ impl Redactor {
             | Event::StageFinished { .. }
             | Event::Observed { .. }
             | Event::BackedUp { .. }
+            | Event::DataRestoreStarted { .. }
+            | Event::DataRestored { .. }
             | Event::ImageResolved { .. }
             | Event::Sealed { .. }
             | Event::MigrationStarted { .. }

@@ -1,5 +1,6 @@
 //! What a run did, made from its records alone.
 
+mod data;
 mod migration;
 
 use std::fmt;
@@ -7,9 +8,13 @@ use std::fmt;
 use jiff::Timestamp;
 use serde::Serialize;
 
-pub use self::migration::MigrationReport;
+pub use self::{
+    data::{DataReport, RestoredData},
+    migration::MigrationReport,
+};
 
 use crate::{
+    backup::Occasion,
     ending::Ending,
     error::Failure,
     evidence::Evidence,
@@ -74,6 +79,8 @@ pub struct Report {
     pub built: Vec<Image>,
     /// The backup that was taken; it stays, too.
     pub backup: Option<BackupId>,
+    /// What became of the data.
+    pub data: DataReport,
     /// What people should know: what was left over, what was finished for another run.
     pub notes: Vec<String>,
 }
@@ -187,6 +194,7 @@ impl Report {
             migrations: Vec::new(),
             built: Vec::new(),
             backup: None,
+            data: DataReport::default(),
             notes: Vec::new(),
         }
     }
@@ -229,6 +237,7 @@ impl Growing {
         let began = *report.started.get_or_insert(record.at);
         report.millis = millis(began, record.at);
         let stage_took = millis(self.stage_began.unwrap_or(record.at), record.at);
+        report.data.add(&record.event);
         match &record.event {
             Event::Created { target, kind, version, initiator, .. } => {
                 report.target = Some(target.clone());
@@ -261,7 +270,7 @@ impl Growing {
                 report.previous_proven = *proven;
             }
             Event::Assessed { readiness } => report.readiness = Some(readiness.clone()),
-            Event::BackedUp { backup, .. } => {
+            Event::BackedUp { backup, occasion: Occasion::Begin, .. } => {
                 report.backup = Some(backup.clone());
                 if let Some(readiness) = &mut report.readiness {
                     readiness.backed_up(backup);
@@ -355,6 +364,9 @@ impl fmt::Display for Report {
         };
         let from = match &self.kind {
             Some(Kind::Promotion { from, .. }) => format!(" from {from}"),
+            Some(Kind::Rollback { data: Some(data), .. }) => {
+                format!(" with data of backup {}", data.backup)
+            }
             _ => String::new(),
         };
         let target = self.target.as_ref().map(ToString::to_string).unwrap_or_default();
@@ -398,6 +410,11 @@ impl fmt::Display for Report {
         if let Some(backup) = &self.backup {
             writeln!(f, "  backup {backup}")?;
         }
+        let before = self.data.before.as_ref().map(|before| &before.backup);
+        let of_data = before.filter(|backup| Some(*backup) != self.backup.as_ref());
+        for backup in of_data.into_iter().chain(&self.data.replaced) {
+            writeln!(f, "  backup {backup} (data only)")?;
+        }
         for note in &self.notes {
             writeln!(f, "  note: {note}")?;
         }
@@ -435,10 +452,12 @@ impl Report {
                         "It was the first deploy: nothing is left of it but what the notes name."
                     )?,
                 }
+                self.left_data(f)?;
                 self.left_migrations(f)?;
                 explain(f, "Cause", cause)
             }
             Some(Ending::Stuck { cause, undo }) => {
+                self.left_data(f)?;
                 self.left_migrations(f)?;
                 explain(f, "Cause", cause)?;
                 explain(f, "Going back failed", undo)?;
@@ -446,8 +465,11 @@ impl Report {
                 writeln!(f, "`ultrai abandon --reason …`. New deploys are refused until then.")
             }
             Some(Ending::Superseded { by }) => writeln!(f, "Run {by} took its place."),
-            Some(Ending::Abandoned { reason }) => writeln!(f, "Abandoned: {reason}"),
-            _ => Ok(()),
+            Some(Ending::Abandoned { reason }) => {
+                writeln!(f, "Abandoned: {reason}")?;
+                self.left_data(f)
+            }
+            _ => self.left_data(f),
         }
     }
 }

@@ -334,7 +334,11 @@ impl World {
                     self.writes(at, &Event::Held { until, cause: cause(state) }, all);
                 }
                 let to = Some(release("old"));
-                self.writes(at, &Event::RollbackDecided { cause: cause(state), to }, all);
+                self.writes(
+                    at,
+                    &Event::RollbackDecided { cause: cause(state), to, data: None },
+                    all,
+                );
             }
             Next::Undo => {
                 self.intends(at, driver, Step::Rollback, all);

@@ -66,9 +66,16 @@ fn describe(event: &Event) -> Option<String> {
         Event::StageSkipped { stage, why } => format!("{stage}: skipped ({why})"),
         Event::StageFailed { stage, failure } => format!("{stage} FAILED: {failure}"),
         Event::FailureIgnored { stage, failure } => format!("{stage} FAILED, ignored: {failure}"),
-        Event::BackedUp { backup, parts, bytes } => {
+        Event::BackedUp { backup, parts, bytes, .. } => {
             format!("  backup {backup}: {parts} parts, {bytes} bytes, verified")
         }
+        Event::DataRestoreStarted { what } => {
+            format!("  putting data of backup {} back", what.backup)
+        }
+        Event::DataRestored { backup, parts, bytes } => {
+            format!("  data of backup {backup} is back: {}, {bytes} bytes", parts.join(", "))
+        }
+        Event::DataRestoreFailed { failure } => format!("  data was not put back: {failure}"),
         Event::ImageResolved { service, image, built } => {
             let how = if *built { "built" } else { "found" };
             format!("  {service}: {how} {}", image.reference)
@@ -94,9 +101,10 @@ fn describe(event: &Event) -> Option<String> {
             format!("  {step} of the run before: {observation:?}")
         }
         Event::CancelRequested { why } => format!("cancelled: {why}"),
-        Event::RollbackDecided { to, .. } => match to {
-            Some(to) => format!("rolling back to {to}"),
-            None => "removing the failed first deploy".to_owned(),
+        Event::RollbackDecided { to, data, .. } => match (to, data) {
+            (Some(to), None) => format!("rolling back to {to}; data stays as it is"),
+            (Some(to), Some(data)) => format!("rolling back to {to}, data to {}", data.backup),
+            (None, _) => "removing the failed first deploy".to_owned(),
         },
         Event::Held { until, .. } => format!("held for a person until {until:.0}"),
         Event::HoldReleased { proceed: true, .. } => "accepted by a person".to_owned(),

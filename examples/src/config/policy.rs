@@ -50,7 +50,9 @@ pub(super) fn read(mut table: Table<'_>) -> (Policy, Option<Duration>) {
         policy.keep_releases = keep.into();
     }
     if let Some(keep) = table.take("keep_backups").and_then(|field| field.number(1..=1000_u16)) {
-        policy.keep_backups = keep.into();
+        // Only so many: what is older by days goes, too.
+        policy.retention.last = keep.into();
+        policy.retention.within = std::time::Duration::ZERO;
     }
     if let Some(keep) = table.take("keep_runs").and_then(|field| field.number(1..=10_000_u16)) {
         policy.keep_runs = keep.into();

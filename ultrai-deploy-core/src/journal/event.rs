@@ -2,10 +2,12 @@
 
 use std::sync::Arc;
 
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::{
+    backup::{DataBackup, Occasion, Selection},
     deployer::{Inherited, Observation, Step, StepRecord},
     ending::Ending,
     error::Failure,
@@ -119,6 +121,12 @@ pub enum Event {
         from: RunId,
         /// What it did, and what it had inherited itself; oldest first.
         steps: Vec<Inherited>,
+        /// The data as it was before the first of them, if it was kept.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        data: Option<DataBackup>,
+        /// Whether one of them put other data in its place on request.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        data_replaced: bool,
     },
     /// A backup is complete and verified.
     BackedUp {
@@ -128,6 +136,34 @@ pub enum Event {
         parts: usize,
         /// How many bytes they have together.
         bytes: u64,
+        /// When in the run it was taken.
+        #[serde(default, skip_serializing_if = "is_begin")]
+        occasion: Occasion,
+        /// The parts that are data: `redis/dump`.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        data: Vec<String>,
+        /// When reading began, by the wall clock.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        at: Option<Timestamp>,
+    },
+    /// Data is about to be put back. From here on, until it is restored, it is neither whole.
+    DataRestoreStarted {
+        /// From where.
+        what: Selection,
+    },
+    /// Data is back, all that was to be.
+    DataRestored {
+        /// The backup that it came from.
+        backup: BackupId,
+        /// What was put back: `redis/dump`.
+        parts: Vec<String>,
+        /// How many bytes they have together.
+        bytes: u64,
+    },
+    /// An attempt to put data back failed, and may have left a part of it.
+    DataRestoreFailed {
+        /// Why.
+        failure: Failure,
     },
     /// An image is known exactly.
     ImageResolved {
@@ -265,6 +301,9 @@ pub enum Event {
         cause: Failure,
         /// To which release; nothing after a failed first deploy.
         to: Option<ReleaseId>,
+        /// The data that goes back with it; nothing when data stays as it is.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        data: Option<Selection>,
     },
     /// The rollback is tried again on request.
     RollbackRetried {
@@ -274,7 +313,7 @@ pub enum Event {
     /// The run waits for a person or a newer deploy, until the deadline.
     Held {
         /// When the wait is over, by the wall clock.
-        until: jiff::Timestamp,
+        until: Timestamp,
         /// Why.
         cause: Failure,
     },
@@ -316,9 +355,17 @@ pub enum Kind {
     },
     /// Brings back a stored one.
     Rollback {
-        /// Which.
+        /// Which; with `data` it may be the one that serves.
         to: ReleaseId,
+        /// The data that comes back with it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        data: Option<Selection>,
     },
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_begin(occasion: &Occasion) -> bool {
+    *occasion == Occasion::Begin
 }
 
 /// A stage that was left out on request.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{BackupPolicy, Driver, Parts, ReadinessPolicy};
+use super::{BackupPolicy, DataPolicy, Driver, Parts, ReadinessPolicy};
 use crate::{
     context::Context,
     error::{Chain, Result},
@@ -50,6 +50,7 @@ impl Parts {
         if let Some(previous) = previous {
             self.assess_images(cx, previous, &mut readiness).await?;
             self.assess_backup(cx, previous, &mut readiness).await?;
+            self.assess_data(&mut readiness);
             assess_migrations(spec, ledger, &mut readiness)?;
         }
         assess_flags(&spec.flags, &mut readiness);
@@ -84,6 +85,21 @@ impl Parts {
             readiness.good(Aspect::Images, format!("all {count} can be had"));
         }
         Ok(())
+    }
+
+    fn assess_data(&self, readiness: &mut Readiness) {
+        if self.policy.data != DataPolicy::Restore {
+            return;
+        }
+        if !self.has_data() {
+            let why = "it is to go back with the release, and none is declared";
+            readiness.bad(Aspect::Data, why, "declare it with [[data]]");
+        } else if self.policy.backup == BackupPolicy::Off {
+            let why = "it is to go back with the release, and no backup of it is taken";
+            readiness.bad(Aspect::Data, why, "set backup = \"required\" in [policy]");
+        } else {
+            readiness.good(Aspect::Data, "it goes back with the release");
+        }
     }
 
     async fn assess_backup(

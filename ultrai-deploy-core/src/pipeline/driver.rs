@@ -36,7 +36,7 @@ const MOST_RENEWAL_FAILURES: u32 = 5;
 #[derive(Debug)]
 pub(crate) enum Job {
     Deploy(Box<DeployRequest>),
-    Rollback(RollbackRequest),
+    Rollback(Box<RollbackRequest>),
 }
 
 /// Drives one run.
@@ -125,6 +125,7 @@ impl Driver {
                 Next::Refuse => Box::pin(self.refuse()).await?,
                 Next::GoBack => Box::pin(self.go_back()).await?,
                 Next::Undo => Box::pin(self.undo()).await?,
+                Next::RestoreData => Box::pin(self.return_data()).await?,
                 Next::Prove => Box::pin(self.prove_undone()).await?,
                 Next::Wait => {
                     self.log.record_cancellation(&self.cancel).await?;
@@ -141,7 +142,8 @@ impl Driver {
                 }
                 Next::Conclude => {
                     Box::pin(self.prune_journals()).await?;
-                    let changed = self.log.state().await.plan().is_none_or(|plan| !plan.unchanged);
+                    let state = self.log.state().await;
+                    let changed = !state.is_unchanged() || state.requested_data().is_some();
                     self.end(Ending::Succeeded { changed }).await?;
                 }
                 Next::Nothing => return Ok(()),
@@ -246,13 +248,25 @@ impl Driver {
         }
     }
 
+    /// What a stage gets on top of its own time, for data that is kept and put back in it.
+    fn time_for_data(&self, stage: Stage, found: &State) -> Duration {
+        let policy = &self.parts.policy;
+        let keeping = policy.deadline(Stage::Backup);
+        match stage {
+            Stage::Deploy if found.is_data_wanted() => 2 * keeping + policy.restore_deadline,
+            Stage::Deploy if self.parts.has_data() => keeping,
+            _ => Duration::ZERO,
+        }
+    }
+
     async fn perform(&mut self, stage: Stage, until: Instant) -> Result<()> {
         let definition = stage.definition();
         let cx = self.context(stage.as_str());
         if definition.is_self_bounded {
             return (definition.run)(self, &cx).await;
         }
-        let cx = cx.with_timeout(until - Instant::now());
+        let more = self.time_for_data(stage, &self.log.state().await);
+        let cx = cx.with_timeout(until - Instant::now() + more);
         // Twice the grace: a step in it is cut off first, and journaled.
         cut_off(&cx, 2 * GRACE, (definition.run)(self, &cx)).await
     }

@@ -120,7 +120,10 @@ impl Driver {
             step: attempt.step,
             record: StepRecord::clone(&attempt.record),
         }));
-        self.log.record(Event::Inherited { from: from.clone(), steps }).await?;
+        let data = held.state.data_before().cloned();
+        let data_replaced = held.state.is_data_replaced();
+        let inherited = Event::Inherited { from: from.clone(), steps, data, data_replaced };
+        self.log.record(inherited).await?;
         let holder = self.parts.holder(self.run());
         let fence = self.log.fence().await;
         supersede(&self.parts, held, self.run(), fence, &holder).await?;

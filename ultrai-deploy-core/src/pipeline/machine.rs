@@ -9,15 +9,16 @@
 //!      │                              │ ╲
 //! after Finalise            RollbackDecided ╲ Held ──► Failed, Ready(next) or Ended(Superseded)
 //!      ▼                              ▼
-//! Ended(Succeeded)                 Undoing ──── Rollback done ───► Proving
-//!                                     │                               │
-//!                                undo failed                checks failed or passed
-//!                                     ▼                               ▼
-//!                                Ended(Stuck) ◄───────────── Ended(Stuck | RolledBack)
+//! Ended(Succeeded)                 Undoing ── Rollback done ──► Restoring ── data is back ──► Proving
+//!                                     │                             │                            │
+//!                                undo failed                   restore failed     checks failed or passed
+//!                                     ▼                             ▼                            ▼
+//!                                Ended(Stuck) ◄──────────────── Ended(Stuck)     Ended(Stuck | RolledBack)
 //! ```
 //!
 //! A stuck run can be retried (back to Undoing) or abandoned; every other ending is final. Where only
-//! migrations were run, Undoing is left out.
+//! migrations were run, or only data was exchanged, Undoing is left out; Restoring is, unless the
+//! decision to go back names a backup.
 //!
 //! Read it from the top: the [`Stage`]s in their order, the [`Phase`]s that a run can be in,
 //! [`State::next`], which says what a driver does in each of them, and [`State::apply`], which says
@@ -28,10 +29,12 @@
 mod backup;
 mod build;
 mod configure;
+mod data;
 mod deploy;
 mod finalise;
 mod lock;
 mod migrations;
+mod phase;
 mod post_deploy_tests;
 mod pre_deploy_tests;
 mod preflight;
@@ -49,9 +52,11 @@ use std::{sync::Arc, time::Duration};
 use futures_util::future::BoxFuture;
 use serde::{Deserialize, Serialize};
 
+pub use phase::{IllegalTransition, Next, Phase};
 pub use steps::{Attempt, StepStatus};
 pub use view::{Baseline, Facts};
 
+use data::Data;
 use migrations::Migrations;
 use steps::Steps;
 
@@ -165,76 +170,6 @@ pub(super) struct Definition {
     pub(super) run: for<'a> fn(&'a mut Driver, &'a Context) -> BoxFuture<'a, Result<()>>,
 }
 
-/// Where a run is.
-#[derive(Clone, Debug, PartialEq)]
-#[non_exhaustive]
-pub enum Phase {
-    /// Before its first record.
-    New,
-    /// A stage is next.
-    Ready(Stage),
-    /// A stage has begun.
-    Running(Stage),
-    /// A stage has failed and nothing is decided yet.
-    Failed {
-        /// Which.
-        stage: Stage,
-        /// Why.
-        cause: Failure,
-    },
-    /// Waiting for a person or a newer deploy.
-    Held {
-        /// The stage that failed.
-        stage: Stage,
-        /// Why.
-        cause: Failure,
-        /// When the wait is over.
-        until: jiff::Timestamp,
-    },
-    /// Going back.
-    Undoing {
-        /// Why.
-        cause: Failure,
-        /// To which release.
-        to: Option<ReleaseId>,
-    },
-    /// Gone back, and proving that what came back is well.
-    Proving {
-        /// Why it went back.
-        cause: Failure,
-        /// To which release.
-        to: Option<ReleaseId>,
-    },
-    /// Over.
-    Ended(Ending),
-}
-
-/// What a driver does next.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Next {
-    /// Write the first record.
-    Create,
-    /// Run a stage, from its beginning or again.
-    Run(Stage),
-    /// Find out what became of a step.
-    Reconcile(Step),
-    /// End without having touched anything.
-    Refuse,
-    /// Decide to go back.
-    GoBack,
-    /// Go back, or try again to.
-    Undo,
-    /// Prove what came back.
-    Prove,
-    /// Wait for a person or the deadline.
-    Wait,
-    /// End well.
-    Conclude,
-    /// Nothing: it is over.
-    Nothing,
-}
-
 /// The state of a run.
 #[derive(Clone, Debug, PartialEq)]
 pub struct State {
@@ -249,20 +184,13 @@ pub struct State {
     plan: Option<Arc<Plan>>,
     steps: Steps,
     migrations: Migrations,
+    data: Data,
     cancelled: bool,
     held_for: Option<Arc<Failure>>,
     hold_is_over: bool,
     accepted: bool,
     supersedes: Option<RunId>,
     inherited: Option<Arc<[Inherited]>>,
-}
-
-/// An event that cannot follow what happened before: the journal is damaged, or from other code.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{event} cannot happen while the run is {phase}")]
-pub struct IllegalTransition {
-    event: String,
-    phase: String,
 }
 
 impl State {
@@ -279,6 +207,7 @@ impl State {
     /// | a stage failed, something touched | decide: go back, or wait for a person |
     /// | held | wait; go back when the time is over |
     /// | going back | go back again; stuck when it cannot be done |
+    /// | gone back, data to be put back | put it back, again: stuck when it cannot be done |
     /// | gone back, not proven | prove it; stuck when it cannot be proven |
     /// | over | nothing |
     ///
@@ -300,6 +229,7 @@ impl State {
             Phase::Failed { .. } => Next::Refuse,
             Phase::Held { .. } => Next::Wait,
             Phase::Undoing { .. } => Next::Undo,
+            Phase::Restoring { .. } => Next::RestoreData,
             Phase::Proving { .. } => Next::Prove,
             Phase::Ended(_) => Next::Nothing,
         }
@@ -376,6 +306,7 @@ impl State {
             }
             Event::Adopted { fence, holder } => {
                 let legal = self.was_locked() && *fence > self.fence;
+                self.data.pass_on();
                 self.fence = *fence;
                 self.holder = Some(holder.clone());
                 legal
@@ -393,6 +324,7 @@ impl State {
                 self.phase == Phase::Running(*stage)
                     && self.open_attempt().is_none()
                     && self.migrations.open().is_none()
+                    && (*stage != Stage::Deploy || !self.is_data_wanted())
                     && self.go_to_next(*stage)
             }
             Event::StageFailed { stage, failure } => {
@@ -400,6 +332,7 @@ impl State {
                     && self.open_attempt().is_none()
                     && !self.is_past_return();
                 self.phase = Phase::Failed { stage: *stage, cause: failure.clone() };
+                self.data.close();
                 legal
             }
             Event::FailureIgnored { stage, .. } => {
@@ -421,18 +354,21 @@ impl State {
             Event::Assessed { .. } => {
                 self.phase == Phase::Running(Stage::Lock) && self.baseline.is_some()
             }
-            Event::Inherited { from, steps } => {
+            Event::Inherited { from, steps, data, data_replaced } => {
                 let legal = self.phase == Phase::Running(Stage::Deploy)
                     && self.supersedes.as_ref() == Some(from)
                     && self.inherited.is_none()
                     && self.steps.is_empty();
                 self.inherited = Some(steps.as_slice().into());
+                self.data.inherit(data.clone(), *data_replaced);
                 legal
             }
-            Event::BackedUp { backup, .. } => {
-                self.backup = Some(backup.clone());
-                self.phase == Phase::Running(Stage::Backup)
+            Event::BackedUp { backup, occasion, data, at, .. } => {
+                self.backed_up(backup, *occasion, data, *at)
             }
+            Event::DataRestoreStarted { what } => self.begin_restore(what),
+            Event::DataRestored { backup, .. } => self.end_restore(backup),
+            Event::DataRestoreFailed { .. } => self.data.close(),
             Event::Sealed { release } => {
                 self.release = Some(release.clone());
                 self.phase == Phase::Running(Stage::Push)
@@ -479,7 +415,10 @@ impl State {
             Event::Effect { effect, .. } => {
                 let may_be = matches!(
                     self.phase,
-                    Phase::Running(_) | Phase::Undoing { .. } | Phase::Failed { .. }
+                    Phase::Running(_)
+                        | Phase::Undoing { .. }
+                        | Phase::Failed { .. }
+                        | Phase::Restoring { .. }
                 );
                 may_be && self.steps.begin_effect(*effect)
             }
@@ -490,11 +429,12 @@ impl State {
                 self.cancelled = true;
                 true
             }
-            Event::RollbackDecided { cause, to } => {
+            Event::RollbackDecided { cause, to, data } => {
                 let legal = matches!(self.phase, Phase::Failed { .. } | Phase::Held { .. })
                     && self.touched()
                     && self.migrations.open().is_none()
-                    && self.baseline.as_ref().is_some_and(|baseline| baseline.release == *to);
+                    && self.baseline.as_ref().is_some_and(|baseline| baseline.release == *to)
+                    && self.data.decide(data.as_ref());
                 self.turn_back(cause.clone(), to.clone());
                 legal
             }
@@ -566,7 +506,7 @@ impl State {
             && (step, status) == (Step::Rollback, StepStatus::Done)
             && let Phase::Undoing { cause, to } = self.phase.clone()
         {
-            self.phase = Phase::Proving { cause, to };
+            self.go_on_back(cause, to);
         }
         legal
     }
@@ -579,22 +519,16 @@ impl State {
                 matches!(&self.phase, Phase::Proving { to: proven, .. } if proven == to)
             }
             Ending::Stuck { .. } => {
-                matches!(self.phase, Phase::Undoing { .. } | Phase::Proving { .. })
-                    && self.open_attempt().is_none()
+                matches!(
+                    self.phase,
+                    Phase::Undoing { .. } | Phase::Restoring { .. } | Phase::Proving { .. }
+                ) && self.open_attempt().is_none()
+                    && !self.data.is_open()
             }
             Ending::Abandoned { .. } => true,
             Ending::Superseded { .. } => matches!(self.phase, Phase::Held { .. }),
         };
         self.phase = Phase::Ended(ending.clone());
         legal
-    }
-}
-
-impl IllegalTransition {
-    /// Names the event by its tag, as the journal writes it.
-    fn new(event: &Event, phase: &Phase) -> Self {
-        let value = crate::digest::json(event);
-        let tag = value.get("type").and_then(|tag| tag.as_str()).unwrap_or("an event");
-        Self { event: tag.to_owned(), phase: phase.describe() }
     }
 }

@@ -7,11 +7,14 @@
 
 use std::collections::BTreeMap;
 
+use jiff::Timestamp;
+
 use super::{
     Driver, Parts, Pipeline,
     deadline::{GRACE, cut_off},
 };
 use crate::{
+    backup::Selection,
     context::{Cancel, Context},
     error::{Effect, Error, ErrorKind, Result},
     evidence::{Evidence, EvidenceKind},
@@ -121,6 +124,37 @@ impl Driver {
             name,
             tail,
         )]))
+    }
+
+    /// Data of `at` is back: what migrations did to it since may be undone with it, or not, where it is
+    /// in data of another kind. Nobody knows but people, so the next deploy that has one asks.
+    pub(super) async fn doubt_migrations(&self, what: &Selection, at: Timestamp) -> Result<()> {
+        let mut ledger = self.parts.releases.migrations().await?;
+        if what.from != self.parts.target {
+            if !ledger.migrations.is_empty() {
+                let message =
+                    format!("which migrations the data of {} has seen is not known", what.from);
+                self.note(message).await?;
+            }
+            return Ok(());
+        }
+        let mut doubtful = Vec::new();
+        for (name, entry) in &mut ledger.migrations {
+            if entry.at > at && matches!(entry.status, Status::Applied | Status::Failed) {
+                entry.status = Status::Unknown;
+                doubtful.push(format!("`{name}`"));
+            }
+        }
+        if doubtful.is_empty() {
+            return Ok(());
+        }
+        self.write_ledger(&ledger).await?;
+        let message = format!(
+            "the data is of before {}: whether its changes are undone with it is not known; look, and \
+             say so with `ultrai migrations --mark 'NAME=pending'` or `=applied`",
+            doubtful.join(", ")
+        );
+        self.note(message).await
     }
 
     async fn note_migration(&self, name: &str, status: Status) -> Result<()> {

@@ -2,10 +2,12 @@
 
 mod assessing;
 mod backoff;
+mod backups;
 mod deadline;
 mod driver;
 mod going_on;
 mod holding;
+mod keeping;
 pub(crate) mod machine;
 mod migrating;
 mod planning;
@@ -13,6 +15,7 @@ mod policy;
 mod proof;
 mod prune;
 mod recorder;
+mod restoring;
 mod rollout;
 mod run;
 mod seal;
@@ -24,7 +27,7 @@ mod version_rules;
 use std::sync::Arc;
 
 pub use backoff::{Backoff, Randomness, SystemRandomness};
-pub use policy::{BackupPolicy, FailureAction, Policy, PreReleases, ReadinessPolicy};
+pub use policy::{BackupPolicy, DataPolicy, FailureAction, Policy, PreReleases, ReadinessPolicy};
 pub use proof::{CheckOutcome, Proof};
 pub use run::{DeployRequest, OnUnfinished, RollbackRequest, Run};
 pub use takeover::Unfinished;

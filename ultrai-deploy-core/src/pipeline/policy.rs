@@ -3,13 +3,20 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use super::Backoff;
-use crate::stage::Stage;
+use crate::{retention::Retention, stage::Stage};
 
 /// Deadlines, attempts, retention. Every wait of a run is bounded by one of these.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Policy {
     /// Whether a backup must exist and verify before anything is changed.
     pub backup: BackupPolicy,
+    /// What an automatic rollback does with data: it stays as it is.
+    pub data: DataPolicy,
+    /// How old a backup of data may be at the first effect of a deploy: 5 minutes. Older data is
+    /// backed up again right before it.
+    pub backup_max_age: Duration,
+    /// Longest time of one attempt to put data back: 6 hours.
+    pub restore_deadline: Duration,
     /// Whether a deploy may bring a pre-release such as `1.2.0-rc.1`: yes.
     pub pre_releases: PreReleases,
     /// What it means for a deploy that it could not be taken back: a warning.
@@ -20,8 +27,8 @@ pub struct Policy {
     pub stage_deadlines: BTreeMap<Stage, Duration>,
     /// Longest time of one attempt to go back: 30 minutes.
     pub rollback_deadline: Duration,
-    /// How often going back is tried before the run is stuck, and retiring the old release before
-    /// it is left as it is; also the pauses of whatever else the engine asks again. Going forward
+    /// How often going back is tried before the run is stuck, putting data back before it has
+    /// failed, and retiring the old release before it is left as it is; also the pauses of whatever else the engine asks again. Going forward
     /// is tried once: what comes after a failure is going back.
     pub retry: Backoff,
     /// What a failure of a stage leads to where that is not going back: see
@@ -35,8 +42,8 @@ pub struct Policy {
     pub watch: Duration,
     /// How many proven releases are kept besides the current one: 5.
     pub keep_releases: usize,
-    /// Of how many releases the backups are kept: 10.
-    pub keep_backups: usize,
+    /// Which backups are kept.
+    pub retention: Retention,
     /// How many runs are kept in the history: 200. Besides them those that are not over, those that
     /// kept releases were proven by, and, up to the same number, those for which a release is
     /// refused because it failed.
@@ -54,6 +61,20 @@ pub enum BackupPolicy {
     Required,
     /// None is taken.
     Off,
+}
+
+/// What a rollback that nobody asked for does with data, once the new release, or a migration of it,
+/// may have changed it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum DataPolicy {
+    /// It stays as it is (the default): what was written since the backup is not lost, and a person
+    /// can bring the backup's back.
+    #[default]
+    Keep,
+    /// It comes back as it was before the run. What was written since is kept in a backup of its
+    /// own.
+    Restore,
 }
 
 /// What [`Readiness`](crate::readiness::Readiness) is for.
@@ -134,6 +155,9 @@ impl Default for Policy {
     fn default() -> Self {
         Self {
             backup: BackupPolicy::Required,
+            data: DataPolicy::Keep,
+            backup_max_age: Duration::from_mins(5),
+            restore_deadline: Duration::from_hours(6),
             pre_releases: PreReleases::Allowed,
             readiness: ReadinessPolicy::Warn,
             stage_deadlines: BTreeMap::new(),
@@ -144,7 +168,7 @@ impl Default for Policy {
             settle: Duration::from_mins(1),
             watch: Duration::ZERO,
             keep_releases: 5,
-            keep_backups: 10,
+            retention: Retention::default(),
             keep_runs: 200,
             renew_every: Duration::from_secs(5),
         }

@@ -4,6 +4,7 @@ use std::{cmp::Reverse, collections::BTreeSet};
 
 use super::Driver;
 use crate::{
+    backup::Backup,
     context::Context,
     error::Result,
     history::{self, Bad, Success, Verdict},
@@ -76,18 +77,13 @@ impl Driver {
         Ok(kept)
     }
 
-    /// Keeps the newest backups; those of one release count once.
+    /// Keeps the backups that the policy names.
     async fn prune_backups(&self, cx: &Context) -> Result<()> {
         let Some(store) = &self.parts.backups else { return Ok(()) };
-        let own = self.log.state().await.backup().cloned();
-        let mut releases = BTreeSet::new();
-        for backup in store.list(&self.parts.target).await?.into_iter().rev() {
-            releases.extend(backup.request.release);
-            let is_own = own.as_ref() == Some(&backup.request.id);
-            if releases.len() > self.parts.policy.keep_backups && !is_own {
-                cx.guard().await?;
-                store.delete(&self.parts.target, &backup.request.id).await?;
-            }
+        let state = self.log.state().await;
+        for Backup { request, .. } in self.parts.removable(&**store, Some(&state)).await? {
+            cx.guard().await?;
+            store.delete(&self.parts.target, &request.id).await?;
         }
         Ok(())
     }

@@ -182,7 +182,7 @@ impl Driver {
 }
 
 /// Whether a call that failed so may still take effect, or has: its answer did not come.
-fn may_be_under_way(error: &Error) -> bool {
+pub(super) fn may_be_under_way(error: &Error) -> bool {
     let unanswered =
         matches!(error.kind(), ErrorKind::Timeout | ErrorKind::Cancelled | ErrorKind::Unavailable);
     unanswered && error.effect() == Effect::Unknown

@@ -10,6 +10,7 @@ use super::{
     recorder::Recorder,
 };
 use crate::{
+    backup::Selection,
     context::{Cancel, Context},
     error::{Error, ErrorKind, Result},
     journal::{Kind, Skip},
@@ -54,8 +55,12 @@ pub struct DeployRequest {
 /// A rollback, as asked for.
 #[derive(Clone, Debug)]
 pub struct RollbackRequest {
-    /// The release to return to.
+    /// The release to return to; with `data` it may be the one that serves, which is left as it is
+    /// then.
     pub to: ReleaseId,
+    /// Data that comes back with it, once the release serves. What it takes the place of is backed up
+    /// before, and comes back when the run fails.
+    pub data: Option<Selection>,
     /// Stages to leave out, as for a deploy.
     pub skips: Vec<Skip>,
     /// Why, in the user's words.
@@ -122,7 +127,13 @@ impl DeployRequest {
 impl RollbackRequest {
     /// A rollback to `to`.
     pub fn new(to: ReleaseId) -> Self {
-        Self { to, skips: Vec::new(), reason: None, allow_failed: None, wait: Wait::No }
+        Self { to, data: None, skips: Vec::new(), reason: None, allow_failed: None, wait: Wait::No }
+    }
+
+    /// With data of a backup.
+    pub fn with_data(mut self, data: Selection) -> Self {
+        self.data = Some(data);
+        self
     }
 }
 
@@ -194,7 +205,7 @@ impl Pipeline {
     /// A rollback to a stored release: a run of its own, with a backup of the present state, the
     /// target's checks and a report.
     pub fn rollback(&self, request: RollbackRequest) -> Run {
-        self.begin(Job::Rollback(request))
+        self.begin(Job::Rollback(Box::new(request)))
     }
 
     fn begin(&self, job: Job) -> Run {
@@ -215,7 +226,9 @@ impl Job {
             Self::Deploy(request) => {
                 request.promotion.as_ref().map_or(Kind::Deploy, Promotion::kind)
             }
-            Self::Rollback(request) => Kind::Rollback { to: request.to.clone() },
+            Self::Rollback(request) => {
+                Kind::Rollback { to: request.to.clone(), data: request.data.clone() }
+            }
         }
     }
 

@@ -31,14 +31,17 @@ impl Driver {
             self.clean_tasks().await?;
         }
         let policy = &self.parts.policy;
+        // Only a release is held; data that was put back on its own is not.
+        let is_switched = state.is_done(Step::Switch);
         let is_final = state.is_hold_over() || state.is_cancelled();
-        if policy.failure_action(*stage) == FailureAction::Hold && !is_final {
+        if policy.failure_action(*stage) == FailureAction::Hold && !is_final && is_switched {
             let now = self.parts.clock.now();
             let until = now.checked_add(policy.hold).unwrap_or(jiff::Timestamp::MAX);
             return self.log.record(Event::Held { until, cause: cause.clone() }).await;
         }
         let to = state.baseline().and_then(|baseline| baseline.release.clone());
-        self.log.record(Event::RollbackDecided { cause: cause.clone(), to }).await
+        let data = self.data_that_goes_back(&state);
+        self.log.record(Event::RollbackDecided { cause: cause.clone(), to, data }).await
     }
 
     /// Goes back; when the last attempt fails the run is stuck.
@@ -81,16 +84,32 @@ impl Driver {
             let proof =
                 self.parts.prove(cx, &release, Role::Live, &whens, patience, Some(&self.log));
             proof.await?.into_result()?;
-            return refuse_what_failed(&self.log.state().await);
+            let state = self.log.state().await;
+            refuse_half_restored(&state)?;
+            return refuse_what_failed(&state);
         }
         let current = cx.bounded(self.parts.deployer.current(cx)).await?;
         let left: Vec<_> = current.services.keys().map(ServiceName::as_str).collect();
         if left.is_empty() {
-            return Ok(());
+            return refuse_half_restored(&self.log.state().await);
         }
         let message = format!("there is still something of {}", left.join(", "));
         Err(Error::new(ErrorKind::Unhealthy, "remove a failed first deploy", message))
     }
+}
+
+/// Where there was no data before, there is none to take the place of what was half put there.
+fn refuse_half_restored(state: &State) -> Result<()> {
+    let Some(what) = state.requested_data().filter(|_| state.is_data_half_restored()) else {
+        return Ok(());
+    };
+    let message = format!(
+        "only a part of the data of backup {} was put back, and there was none before to return to",
+        what.backup
+    );
+    Err(Error::new(ErrorKind::Unhealthy, "go back", message)
+        .with_advice("close the run with `ultrai abandon --reason …` and restore the backup again")
+        .without_effect())
 }
 
 /// A release that failed before may pass its checks and still be what it was taken back for: what was

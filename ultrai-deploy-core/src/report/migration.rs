@@ -27,8 +27,15 @@ pub struct MigrationReport {
 
 impl MigrationReport {
     /// What a rollback left of it, in plain words; nothing of one that never began.
-    fn after_rollback(&self) -> Option<String> {
+    fn after_rollback(&self, is_data_back: bool) -> Option<String> {
         let Self { migration, reversible, .. } = self;
+        if is_data_back && self.status != Status::Pending {
+            return Some(format!(
+                "Migration `{migration}` of this release began before the data was put back: whether \
+                 what it changed is undone with that, nobody knows. Look, and say so with \
+                 `ultrai migrations --mark '{migration}=pending'` or `=applied`."
+            ));
+        }
         let by_hand = if *reversible {
             "it is declared reversible, and nothing reverses it by itself"
         } else {
@@ -55,7 +62,9 @@ impl MigrationReport {
 
 impl Report {
     pub(super) fn left_migrations(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for words in self.migrations.iter().filter_map(MigrationReport::after_rollback) {
+        let is_data_back = self.data.restored.as_ref().is_some_and(|data| data.went_back);
+        let words = self.migrations.iter().filter_map(|one| one.after_rollback(is_data_back));
+        for words in words {
             writeln!(f, "{words}")?;
         }
         Ok(())

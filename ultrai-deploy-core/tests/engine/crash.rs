@@ -10,14 +10,18 @@ use serde_json::json;
 use ultrai_deploy_core::{
     Ending,
     migration::Status,
-    pipeline::{DeployRequest, Pipeline},
+    pipeline::{DataPolicy, DeployRequest, Pipeline},
     report::Report,
 };
 
 use crate::{
+    disk::SPOILED,
     journals::{At, Deadly, Disk, Files, Kill, Operation},
     lab::{Lab, Parts, ended, shop},
-    scenarios::{Scenario, Wanted, cancelled, failing, migrating, others, troubled, upgrades},
+    scenarios::{
+        NOW, OLD, Scenario, Wanted, cancelled, failing, migrating, others, restoring, troubled,
+        upgrades,
+    },
 };
 
 /// Before an effect or after it and before its result, whichever the record is; and torn.
@@ -71,6 +75,7 @@ impl Case<'_> {
         if let Some(base) = self.files {
             lab.copy_journal(base).await;
         }
+        let last = lab.runs().await.pop();
         scenario.process(lab, &self.journal(lab, Some(self.at))).await;
         let killed = lab.runs().await.pop();
 
@@ -106,6 +111,12 @@ impl Case<'_> {
             }
         }
         assert_migrated(lab, &report, &what).await;
+        let content = lab.disk.content();
+        let content = content.unwrap_or_else(|| panic!("{what}: the data is of two times"));
+        let is_its_own = !matches!(scenario.run, Wanted::TakeOver(_) | Wanted::Retry);
+        if self.recovery == Resume && is_its_own && last.as_ref() != Some(&report.run) {
+            assert_data(scenario, &report, &content, &what);
+        }
         if scenario.is_cancelled() && report.cancelled {
             assert_ne!(ended(&report), "succeeded", "{what}: a cancelled run goes back");
         }
@@ -128,12 +139,30 @@ async fn assert_migrated(lab: &Lab, report: &Report, what: &str) {
     }
     for one in &report.migrations {
         let known = ledger.status(&one.migration);
-        let is_told = one.status == known || one.status == Status::Pending;
+        // With the data that went back, what is known of it is lost.
+        let is_back = report.data.restored.is_some() && known == Status::Unknown;
+        let is_told = one.status == known || one.status == Status::Pending || is_back;
         let is_over = report.ending.is_some();
         assert!(is_told || !is_over, "{what}: {} is {known}, told {}", one.migration, one.status);
         let succeeded = matches!(report.ending, Some(Ending::Succeeded { .. }));
         assert!(!succeeded || known == Status::Applied, "{what}: {} is {known}", one.migration);
     }
+}
+
+/// The data is that of the release that serves, as far as anybody wanted it to be.
+fn assert_data(scenario: &Scenario, report: &Report, content: &str, what: &str) {
+    let is_restored = (scenario.policy)().data == DataPolicy::Restore;
+    let is_wanted = matches!(scenario.run, Wanted::RollbackWithData | Wanted::Restore);
+    match &report.ending {
+        Some(Ending::Succeeded { .. }) if is_wanted => assert_eq!(content, OLD, "{what}"),
+        Some(Ending::Succeeded { changed: true }) => assert_eq!(content, SPOILED, "{what}"),
+        Some(Ending::RolledBack { to: Some(_), .. }) if is_restored || is_wanted => {
+            assert_eq!(content, NOW, "{what}");
+        }
+        Some(Ending::Refused { .. }) | None => assert_eq!(content, NOW, "{what}"),
+        _ => assert!([NOW, SPOILED].contains(&content), "{what}: {content}"),
+    }
+    assert_eq!(report.data.half_restored, None, "{what}");
 }
 
 /// What was played.
@@ -262,6 +291,16 @@ async fn migrations_killed_everywhere() {
 #[tokio::test(start_paused = true)]
 async fn migrations_killed_again_during_recovery() {
     killed_twice("migrations, twice", migrating(), 5, 300).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn restores_killed_everywhere() {
+    killed_everywhere("restores", restoring(), true, 1500).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn restores_killed_again_during_recovery() {
+    killed_twice("restores, twice", restoring(), 7, 500).await;
 }
 
 #[tokio::test(start_paused = true)]

@@ -561,7 +561,7 @@ fn two_sources_of_one_name_are_refused() {
         Arc::new(crate::lab::Probes),
     )
     .backups(parts.backups)
-    .source(Arc::new(crate::lab::Disk))
-    .source(Arc::new(crate::lab::Disk));
+    .source(Arc::new(crate::disk::Disk::default()))
+    .source(Arc::new(crate::disk::Disk::default()));
     assert!(builder.build().is_err());
 }

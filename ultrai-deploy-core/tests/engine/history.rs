@@ -20,7 +20,7 @@ use ultrai_deploy_core::{
 
 use crate::{
     journals::Paper,
-    lab::{Lab, ended, fails, shop, target, with_check, with_test},
+    lab::{Lab, ended, fails, only_last, shop, target, with_check, with_test},
 };
 
 fn version(number: usize) -> String {
@@ -31,7 +31,8 @@ fn version(number: usize) -> String {
 async fn deploy(lab: &Lab, journal: Arc<dyn Journal>, keep_runs: usize, number: usize) -> Report {
     let mut parts = lab.parts();
     parts.journal = journal;
-    parts.policy = Policy { keep_runs, keep_releases: 2, keep_backups: 3, ..Policy::default() };
+    parts.policy =
+        Policy { keep_runs, keep_releases: 2, retention: only_last(3), ..Policy::default() };
     let request = DeployRequest::new(shop(&version(number), json!({})));
     parts.start().deploy(request).join().await.unwrap()
 }

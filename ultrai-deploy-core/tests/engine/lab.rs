@@ -16,9 +16,9 @@ use futures_util::FutureExt;
 use serde_json::{Value, json};
 use ultrai_deploy_core::{
     Context, Deployer, Ending, ErrorKind,
-    backup::{BackupSource, BackupStore, Content, PartStream},
+    backup::{BackupSource, BackupStore},
     clock::{Clock, SystemClock},
-    error::{Error, Result},
+    error::Result,
     evidence::{Evidence, EvidenceKind},
     health::{Endpoint, Health, HealthProbe, Timing},
     image::ImageStore,
@@ -32,6 +32,7 @@ use ultrai_deploy_core::{
     },
     release_store::ReleaseStore,
     report::Report,
+    retention::Retention,
     secret::Secret,
     spec::{ImageSpec, PullPolicy, ReleaseSpec, ServiceSpec},
     state::State,
@@ -40,7 +41,10 @@ use ultrai_deploy_core::{
     version::Version,
 };
 
-use crate::journals::Paper;
+use crate::{
+    disk::{Disk, Spoiler},
+    journals::Paper,
+};
 
 /// The text that must never be seen anywhere.
 pub(crate) const SECRET: &str = "hunter2-hunter2";
@@ -53,6 +57,9 @@ pub(crate) struct Lab {
     pub(crate) lease: memory::Lease,
     pub(crate) releases: memory::ReleaseStore,
     pub(crate) backups: memory::BackupStore,
+    pub(crate) disk: Disk,
+    /// The policy of processes.
+    pub(crate) policy: Policy,
 }
 
 /// The parts of one process, to be changed before it starts.
@@ -62,6 +69,7 @@ pub(crate) struct Parts {
     pub(crate) lease: Arc<dyn Lease>,
     pub(crate) releases: Arc<dyn ReleaseStore>,
     pub(crate) backups: Arc<dyn BackupStore>,
+    pub(crate) source: Arc<dyn BackupSource>,
     pub(crate) tasks: Arc<dyn TaskRunner>,
     pub(crate) images: Arc<dyn ImageStore>,
     pub(crate) observers: Vec<Arc<dyn Observer>>,
@@ -84,10 +92,11 @@ impl Lab {
             lease: Arc::new(self.lease.clone()),
             releases: Arc::new(self.releases.clone()),
             backups: Arc::new(self.backups.clone()),
+            source: Arc::new(self.disk.clone()),
             tasks: Arc::new(memory::Tasks::new(self.world.clone())),
             images: Arc::new(memory::Images::new().with("app:1")),
-            observers: vec![Arc::new(Watchman::new(self))],
-            policy: Policy::default(),
+            observers: vec![Arc::new(Watchman::new(self)), Arc::new(Spoiler(self.disk.clone()))],
+            policy: self.policy.clone(),
             chance: 1.0,
             later: std::time::Duration::ZERO,
         }
@@ -217,7 +226,7 @@ impl Parts {
         .images(self.images)
         .tasks(self.tasks)
         .backups(self.backups)
-        .source(Arc::new(Disk))
+        .source(self.source)
         .secrets(Arc::new(memory::Secrets::from_iter(secrets)))
         .policy(self.policy)
         .randomness(Arc::new(Chance(self.chance)))
@@ -253,6 +262,11 @@ impl Randomness for Chance {
 pub(crate) struct Picture {
     pub(crate) serving: Option<ReleaseId>,
     pub(crate) live: Vec<(String, Option<ReleaseId>)>,
+}
+
+/// The newest backup of each of so many releases, and no others.
+pub(crate) fn only_last(last: usize) -> Retention {
+    Retention { last, within: std::time::Duration::ZERO, ..Retention::default() }
 }
 
 pub(crate) fn target() -> Target {
@@ -373,34 +387,6 @@ impl HealthProbe for Told {
     }
 }
 
-/// One part that is worth keeping.
-#[derive(Debug)]
-pub(crate) struct Disk;
-
-#[async_trait]
-impl BackupSource for Disk {
-    fn name(&self) -> &'static str {
-        "disk"
-    }
-    fn content(&self) -> Content {
-        Content::Data
-    }
-
-    fn holds_secrets(&self) -> bool {
-        false
-    }
-
-    async fn parts(&self, _: &Context) -> Result<Vec<String>> {
-        Ok(vec!["volume".into()])
-    }
-    async fn read(&self, _: &Context, _: &str) -> Result<PartStream> {
-        Ok(Box::pin(&b"bytes"[..]))
-    }
-    async fn restore(&self, _: &Context, _: &str, _: PartStream) -> Result<()> {
-        Err(Error::new(ErrorKind::Unsupported, "restore", "nobody asked for it"))
-    }
-}
-
 /// Sees to the invariants at every record. A run goes on when one who watches panics, so the test
 /// fails when the watchman is dropped.
 #[derive(Debug)]
@@ -413,10 +399,14 @@ pub(crate) struct Watchman {
 }
 
 #[derive(Debug, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "each is one thing that was seen")]
 struct Seen {
     before: Vec<String>,
     baseline: bool,
     backed_up: bool,
+    /// What is there is kept, or is worth nothing, as it is half restored.
+    data_kept: bool,
+    half_restored: bool,
     retiring: bool,
     records: u64,
 }
@@ -445,6 +435,7 @@ impl Watchman {
             for earlier in &durable(&self.journal, run)[..] {
                 if earlier.seq < record.seq {
                     seen.note(&earlier.event);
+                    seen.half_restored |= matches!(earlier.event, Event::DataRestoreStarted { .. });
                 }
             }
         }
@@ -464,6 +455,15 @@ impl Watchman {
         }
         if matches!(record.event, Event::Intent { .. }) && seen.baseline {
             assert!(seen.backed_up, "{run} changes something without a backup");
+        }
+        if matches!(record.event, Event::DataRestoreStarted { .. }) {
+            assert!(seen.data_kept || seen.half_restored, "{run} overwrites what is not kept");
+            seen.half_restored = true;
+        }
+        if let Event::Ended { ending: Ending::Succeeded { .. } | Ending::RolledBack { .. } } =
+            record.event
+        {
+            assert!(!seen.half_restored, "{run} ends with half of the data");
         }
         if !seen.retiring {
             let instances = self.world.instances();
@@ -501,7 +501,13 @@ impl Seen {
         self.records += 1;
         match event {
             Event::Observed { serving, .. } => self.baseline = serving.is_some(),
-            Event::BackedUp { .. } => self.backed_up = true,
+            Event::BackedUp { data, .. } => {
+                self.backed_up = true;
+                self.data_kept |= !data.is_empty();
+            }
+            // By then people may have written more.
+            Event::RollbackDecided { .. } => self.data_kept = false,
+            Event::DataRestored { .. } => self.half_restored = false,
             Event::Intent { step: ultrai_deploy_core::deployer::Step::Retire, .. } => {
                 self.retiring = true;
             }

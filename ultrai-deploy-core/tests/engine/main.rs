@@ -9,6 +9,10 @@ mod cancel;
 #[cfg(test)]
 mod crash;
 #[cfg(test)]
+mod data;
+#[cfg(test)]
+mod disk;
+#[cfg(test)]
 mod engines;
 #[cfg(test)]
 mod failures;
@@ -22,6 +26,8 @@ mod hold;
 mod images;
 #[cfg(test)]
 mod journals;
+#[cfg(test)]
+mod keeping;
 #[cfg(test)]
 mod lab;
 #[cfg(test)]

@@ -17,7 +17,7 @@ use ultrai_deploy_core::{
 use crate::{
     hold,
     journals::{At, Deadly, Kill},
-    lab::{CancelAt, Lab, Parts, ended, service, shop},
+    lab::{CancelAt, Lab, Parts, ended, only_last, service, shop},
 };
 
 /// Adds a migration in the backend, which may say how it ends by `{"tasks": {"<name>": 1}}`.
@@ -110,7 +110,7 @@ async fn it_is_known_for_longer_than_runs_are_kept() {
     let deploy = async |version: &str| {
         let mut parts = lab.parts();
         (parts.policy.keep_runs, parts.policy.keep_releases) = (1, 1);
-        parts.policy.keep_backups = 1;
+        parts.policy.retention = only_last(1);
         let spec = migrating(version, json!({}));
         parts.start().deploy(DeployRequest::new(spec)).join().await.unwrap()
     };

@@ -19,7 +19,9 @@ use ultrai_deploy_core::{
 
 use crate::faults::FailingTasks;
 use crate::journals::Paper;
-use crate::lab::{Lab, durable, ended, fails, service, shop, spec, target, with_check, with_test};
+use crate::lab::{
+    Lab, durable, ended, fails, only_last, service, shop, spec, target, with_check, with_test,
+};
 
 fn assert_send<T: Send>(value: T) -> T {
     value
@@ -140,7 +142,7 @@ async fn back_to_an_older_proven_release() {
     let second = lab.deploy(shop("1.1.0", json!({}))).await.release.unwrap();
     let report = lab.roll_back(&first).await;
     assert_eq!(ended(&report), "succeeded");
-    assert_eq!(report.kind, Some(Kind::Rollback { to: first.clone() }));
+    assert_eq!(report.kind, Some(Kind::Rollback { to: first.clone(), data: None }));
     assert_eq!(report.version.as_ref().unwrap().as_str(), "1.0.0");
     assert_eq!((report.release.as_ref(), report.previous.as_ref()), (Some(&first), Some(&second)));
     assert!(report.backup.is_some(), "the present state is kept, too");
@@ -279,7 +281,7 @@ async fn pruning_keeps_what_a_rollback_could_need() {
     for patch in 0..9 {
         let mut parts = lab.parts();
         parts.policy.keep_releases = 2;
-        parts.policy.keep_backups = 3;
+        parts.policy.retention = only_last(3);
         let spec = shop(&format!("1.0.{patch}"), json!({}));
         // Refused and rolled back runs in between count for nothing.
         lab.deploy(shop("6.6.6", json!({ "supported": false }))).await;
@@ -312,7 +314,7 @@ async fn the_release_of_a_kept_backup_is_kept() {
     }
     let mut parts = lab.parts();
     parts.policy.keep_releases = 0;
-    parts.policy.keep_backups = 2;
+    parts.policy.retention = only_last(2);
     let request = DeployRequest::new(shop("1.2.0", json!({})));
     parts.start().deploy(request).join().await.unwrap();
     let backups = lab.backups.list(&target()).await.unwrap();

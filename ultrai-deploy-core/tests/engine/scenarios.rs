@@ -4,10 +4,11 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 use ultrai_deploy_core::{
+    backup::{BackupStore, Selection},
     deployer::Step,
     journal::Event,
     name::ReleaseId,
-    pipeline::{DeployRequest, Pipeline, Policy, RollbackRequest},
+    pipeline::{DataPolicy, DeployRequest, Pipeline, Policy, RollbackRequest},
     report::Report,
     spec::ReleaseSpec,
     stage::Stage,
@@ -15,13 +16,20 @@ use ultrai_deploy_core::{
 };
 
 use crate::{
+    disk::Disk,
     failures,
     faults::{Call, How},
     journals::{At, Deadly, Kill},
-    lab::{CancelAt, Lab, Parts, Picture, ended, fails, service, shop, with_check, with_test},
+    lab::{
+        CancelAt, Lab, Parts, Picture, ended, fails, service, shop, target, with_check, with_test,
+    },
     migrations::with_migration,
     takeover::Thief,
 };
+
+/// The data before version 1.0.0 came, and that before the run.
+pub(crate) const OLD: &str = "old";
+pub(crate) const NOW: &str = "now";
 
 /// What happens in the run that is killed.
 pub(crate) struct Scenario {
@@ -34,6 +42,10 @@ pub(crate) struct Scenario {
     pub(crate) cancel_at: Option<fn(&Event) -> bool>,
     /// Cancelled when this stage begins.
     pub(crate) cancel_in: Option<Stage>,
+    /// What is done with data.
+    pub(crate) policy: fn() -> Policy,
+    /// What happens to the disk before the run.
+    pub(crate) disk: fn(&Disk),
     /// The parts of the process that is killed; others have whole ones.
     pub(crate) parts: fn(&Lab) -> Parts,
 }
@@ -42,6 +54,10 @@ pub(crate) enum Wanted {
     Deploy(ReleaseSpec),
     /// Back to 0.9.0, which served before 1.0.0.
     Rollback,
+    /// The same, with the data of then.
+    RollbackWithData,
+    /// The data of then, and the release that serves.
+    Restore,
     /// Finish a run that was killed in its switch, then deploy.
     TakeOver(ReleaseSpec),
     /// Go back once more in a run that is stuck.
@@ -64,6 +80,8 @@ pub(crate) fn deploy(name: impl Into<String>, spec: ReleaseSpec) -> Scenario {
         run: Wanted::Deploy(spec),
         cancel_at: None,
         cancel_in: None,
+        policy: Policy::default,
+        disk: |_| {},
         parts: Lab::parts,
     }
 }
@@ -205,10 +223,11 @@ pub(crate) fn troubled() -> Vec<Scenario> {
 impl Scenario {
     /// The environment before the run.
     pub(crate) async fn prepare(&self) -> Ready {
-        let lab = Lab::new();
+        let lab = Lab { policy: (self.policy)(), ..Lab::new() };
         if !self.first {
-            if let Wanted::Rollback = self.run {
+            if let Wanted::Rollback | Wanted::RollbackWithData | Wanted::Restore = self.run {
                 lab.deploy(shop("0.9.0", json!({}))).await;
+                lab.disk.write(OLD);
             }
             lab.deploy(shop("1.0.0", json!({}))).await;
         }
@@ -228,8 +247,10 @@ impl Scenario {
                 let report = without_return(&lab).start().deploy(bad).join().await.unwrap();
                 assert_eq!(ended(&report), "stuck");
             }
-            Wanted::Deploy(_) | Wanted::Rollback => {}
+            Wanted::Deploy(_) | Wanted::Rollback | Wanted::RollbackWithData | Wanted::Restore => {}
         }
+        lab.disk.write(NOW);
+        (self.disk)(&lab.disk);
         Ready { lab, serving, picture }
     }
 
@@ -254,6 +275,14 @@ impl Scenario {
                 pipeline.deploy(DeployRequest::new(spec.clone()))
             }
             Wanted::Rollback => pipeline.rollback(RollbackRequest::new(oldest.unwrap())),
+            Wanted::RollbackWithData => {
+                let request = RollbackRequest::new(oldest.unwrap());
+                pipeline.rollback(request.with_data(old_data(lab).await))
+            }
+            Wanted::Restore => {
+                let request = RollbackRequest::new(lab.serving().await.unwrap());
+                pipeline.rollback(request.with_data(old_data(lab).await))
+            }
             Wanted::Retry => return journal.drive_resumed(&pipeline, true).await,
         };
         canceller.watch(&run);
@@ -263,6 +292,60 @@ impl Scenario {
     pub(crate) fn is_cancelled(&self) -> bool {
         self.cancel_at.is_some() || self.cancel_in.is_some_and(|stage| stage < Stage::Finalise)
     }
+}
+
+/// Everything in the backup that was taken before version 1.0.0 came.
+pub(crate) async fn old_data(lab: &Lab) -> Selection {
+    let oldest = lab.backups.list(&target()).await.unwrap().remove(0);
+    Selection::all(target(), oldest.request.id)
+}
+
+/// Data that goes back, on request or with the release.
+pub(crate) fn restoring() -> Vec<Scenario> {
+    fn restore() -> Policy {
+        Policy { data: DataPolicy::Restore, ..Policy::default() }
+    }
+    let bad = || shop("1.1.0", json!({ "healthy": "staged" }));
+    let on_request = |name, run, disk| Scenario { run, disk, ..deploy(name, bad()) };
+    let once = |disk: &Disk| disk.fail_restores(1);
+    let thrice = |disk: &Disk| disk.fail_restores(3);
+    let at_restore: fn(&Event) -> bool = |event| {
+        matches!(event, Event::Effect { action, object, .. }
+            if action == "restore" && object == "disk/users")
+    };
+    vec![
+        Scenario { policy: restore, ..deploy("failing verify, data", bad()) },
+        Scenario {
+            policy: restore,
+            ..deploy("failing switch, data", shop("1.1.0", json!({ "starts": false })))
+        },
+        Scenario {
+            policy: || Policy { backup_max_age: std::time::Duration::ZERO, ..restore() },
+            disk: once,
+            ..deploy("failing verify, data that is kept again", bad())
+        },
+        Scenario { policy: restore, ..deploy("upgrade, data", shop("1.1.0", json!({}))) },
+        Scenario {
+            policy: restore,
+            ..deploy(
+                "failing migration, data",
+                with_migration(shop("1.1.0", json!({ "healthy": "staged" })), "once", false),
+            )
+        },
+        on_request("rollback with data", Wanted::RollbackWithData, |_| {}),
+        on_request("restore", Wanted::Restore, |_| {}),
+        on_request("restore that fails once", Wanted::Restore, once),
+        on_request("restore that fails and goes back", Wanted::Restore, thrice),
+        on_request("rollback with data that fails", Wanted::RollbackWithData, thrice),
+        Scenario {
+            cancel_at: Some(at_restore),
+            ..on_request("restore, cancelled", Wanted::Restore, |_| {})
+        },
+        Scenario {
+            cancel_at: Some(at_restore),
+            ..on_request("rollback with data, cancelled", Wanted::RollbackWithData, |_| {})
+        },
+    ]
 }
 
 /// The first effect of a switch.

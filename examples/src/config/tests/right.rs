@@ -108,7 +108,7 @@ fn a_whole_file() {
     assert_eq!(config.project.as_ref().unwrap().as_str(), "ultrai");
     assert_eq!(config.version.as_ref().unwrap().as_str(), "v1.0.0");
     assert_eq!(config.policy.backup, BackupPolicy::Off);
-    assert_eq!((config.policy.keep_releases, config.policy.keep_backups), (3, 4));
+    assert_eq!((config.policy.keep_releases, config.policy.retention.last), (3, 4));
     assert_eq!(config.policy.keep_runs, 50);
     assert_eq!(config.policy.watch, Duration::from_mins(1));
     for (stage, limit) in [

@@ -4,11 +4,9 @@ use std::time::Duration;
 
 use super::{Definition, State};
 use crate::{
-    backup::BackupRequest,
+    backup::Occasion,
     context::Context,
     error::Result,
-    journal::{Event, Kind},
-    name::BackupId,
     pipeline::{BackupPolicy, Driver},
 };
 
@@ -23,7 +21,8 @@ pub(super) const STAGE: Definition = Definition {
 };
 
 fn reason_to_skip(driver: &Driver, state: &State) -> Option<&'static str> {
-    if driver.parts.policy.backup == BackupPolicy::Off {
+    // Data that other data takes the place of is kept whatever the policy says.
+    if driver.parts.policy.backup == BackupPolicy::Off && state.requested_data().is_none() {
         return Some("the policy asks for none");
     }
     let nothing_before = state.supersedes().is_none()
@@ -32,34 +31,13 @@ fn reason_to_skip(driver: &Driver, state: &State) -> Option<&'static str> {
 }
 
 impl Driver {
-    /// Keeps what would be lost.
+    /// Keeps what would be lost, and reads back what is to take the place of it.
     async fn back_up(&self, cx: &Context) -> Result<()> {
+        self.keep(cx, Occasion::Begin).await?;
         let state = self.log.state().await;
-        let (Some(store), Some(baseline)) = (&self.parts.backups, state.baseline()) else {
-            return Ok(());
-        };
-        let at = self.parts.clock.now();
-        let stamp = at.strftime("%Y%m%dT%H%M%SZ");
-        let id = BackupId::new(format!("{stamp}-{}", self.run().short()))?;
-        let version = state.facts().and_then(|facts| facts.version.clone());
-        let request = BackupRequest {
-            id: id.clone(),
-            target: self.parts.target.clone(),
-            run: self.run().clone(),
-            at,
-            release: baseline.release.clone(),
-            version: baseline.version.clone(),
-            reason: match (state.facts().map(|facts| &facts.kind), version) {
-                (Some(Kind::Rollback { .. }), Some(version)) => {
-                    format!("before rollback to {version}")
-                }
-                (_, Some(version)) => format!("before deploy of {version}"),
-                (_, None) => "before a run".to_owned(),
-            },
-        };
-        let backup = cx.bounded(store.create(cx, &request, &self.parts.sources)).await?;
-        cx.bounded(store.verify(&self.parts.target, &id)).await?;
-        let bytes = backup.parts.iter().map(|part| part.size).sum();
-        self.log.record(Event::BackedUp { backup: id, parts: backup.parts.len(), bytes }).await
+        match (&self.parts.backups, state.requested_data()) {
+            (Some(store), Some(what)) => cx.bounded(store.verify(&what.from, &what.backup)).await,
+            _ => Ok(()),
+        }
     }
 }

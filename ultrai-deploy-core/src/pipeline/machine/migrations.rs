@@ -48,11 +48,13 @@ impl Migrations {
 }
 
 impl State {
-    /// What only migrations were run of left the platform as it was: there is nothing to undo, and it
-    /// has to be proven all the same.
+    /// What only migrations were run of, or only data put into, left the platform as it was: there is
+    /// nothing of it to undo, and it has to be proven all the same.
     pub(super) fn turn_back(&mut self, cause: Failure, to: Option<ReleaseId>) {
-        let is_as_before = self.steps.is_empty() && self.inherited.is_none();
-        self.phase =
-            if is_as_before { Phase::Proving { cause, to } } else { Phase::Undoing { cause, to } };
+        if self.steps.is_empty() && self.inherited.is_none() {
+            self.go_on_back(cause, to);
+        } else {
+            self.phase = Phase::Undoing { cause, to };
+        }
     }
 }

@@ -34,7 +34,13 @@ impl Driver {
         }
         match job {
             Job::Deploy(request) => self.preflight_deploy(cx, request).await,
-            Job::Rollback(request) => self.preflight_rollback(cx, &request.to).await,
+            Job::Rollback(request) => {
+                if let Some(data) = &request.data {
+                    let store = self.parts.backup_store()?;
+                    cx.bounded(self.parts.data_parts(store, data)).await?;
+                }
+                self.preflight_rollback(cx, &request.to).await
+            }
         }
     }
 

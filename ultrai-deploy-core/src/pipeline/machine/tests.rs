@@ -167,9 +167,10 @@ fn rolled_back_needs_a_rollback_and_a_proof() {
         ],
     );
     assert!(state.apply(&rolled_back).is_err());
-    let elsewhere = Event::RollbackDecided { cause: cause.clone(), to: Some(release("other")) };
+    let elsewhere =
+        Event::RollbackDecided { cause: cause.clone(), to: Some(release("other")), data: None };
     assert!(state.apply(&elsewhere).is_err(), "only to what served before");
-    state.apply(&Event::RollbackDecided { cause, to: Some(release("old")) }).unwrap();
+    state.apply(&Event::RollbackDecided { cause, to: Some(release("old")), data: None }).unwrap();
     assert_eq!(state.next(), Next::Undo);
     assert!(state.apply(&rolled_back).is_err());
     state.apply(&intent(Step::Rollback, 1)).unwrap();
@@ -224,7 +225,7 @@ fn a_stuck_run_can_be_retried_or_abandoned_and_nothing_else() {
             intent(Step::Switch, 1),
             Event::StepFailed { step: Step::Switch, failure: cause.clone() },
             Event::StageFailed { stage: Stage::Deploy, failure: cause.clone() },
-            Event::RollbackDecided { cause, to: Some(release("old")) },
+            Event::RollbackDecided { cause, to: Some(release("old")), data: None },
             intent(Step::Rollback, 1),
             Event::StepFailed { step: Step::Rollback, failure: failure(Effect::Unknown) },
             Event::Ended { ending: stuck },
@@ -303,7 +304,11 @@ fn any_event() -> impl Strategy<Value = Event> {
             .prop_map(|(step, effect)| Event::StepFailed { step, failure: failure(effect) }),
         (step, seen).prop_map(|(step, observation)| Event::Reconciled { step, observation }),
         (1..4_u64).prop_map(effect),
-        to.clone().prop_map(|to| Event::RollbackDecided { cause: failure(Effect::Unknown), to }),
+        to.clone().prop_map(|to| Event::RollbackDecided {
+            cause: failure(Effect::Unknown),
+            to,
+            data: None
+        }),
         to.prop_map(|to| Event::Ended {
             ending: Ending::RolledBack { to, cause: failure(Effect::Unknown) }
         }),

@@ -2,7 +2,7 @@
 
 use std::{fmt, sync::Arc};
 
-use super::{Attempt, Migrations, Phase, Stage, State, Steps};
+use super::{Attempt, Data, Migrations, Phase, Stage, State, StepStatus, Steps};
 use crate::{
     deployer::{Inherited, Step},
     ending::Ending,
@@ -60,6 +60,7 @@ impl State {
             plan: None,
             steps: Steps::default(),
             migrations: Migrations::default(),
+            data: Data::default(),
             cancelled: false,
             held_for: None,
             hold_is_over: false,
@@ -148,10 +149,22 @@ impl State {
         self.steps.open()
     }
 
-    /// Whether the platform may have been changed: an attempt or a migration was begun that did not
-    /// prove to be without effect, or what another run began was inherited.
+    /// Whether the platform or its data may have been changed: an attempt or a migration was begun
+    /// that did not prove to be without effect, data was put back, or what another run began was
+    /// inherited.
     pub fn touched(&self) -> bool {
-        self.inherited.is_some() || self.steps.have_effects() || self.migrations.have_effects()
+        self.inherited.is_some()
+            || self.steps.have_effects()
+            || self.migrations.have_effects()
+            || self.is_data_replaced()
+    }
+
+    /// Whether the new release, or a migration of it, may have changed data.
+    pub fn may_have_changed_data(&self) -> bool {
+        let has_switched = self.attempts().iter().any(|one| {
+            one.step == Step::Switch && (one.has_effects || one.status != StepStatus::Failed)
+        });
+        has_switched || self.inherited.is_some() || self.migrations.have_effects()
     }
 
     /// Whether it has begun migrations.
@@ -244,6 +257,7 @@ impl Phase {
             Self::Failed { stage, .. } => format!("failed in {stage}"),
             Self::Held { until, .. } => format!("held until {until:.0}"),
             Self::Undoing { .. } => "rolling back".to_owned(),
+            Self::Restoring { .. } => "putting the data back".to_owned(),
             Self::Proving { .. } => "proving the rollback".to_owned(),
             Self::Ended(ending) => ending.as_str().to_owned(),
         }

@@ -47,7 +47,11 @@ fn only_one_that_never_began_leaves_the_environment_untouched() {
     }
     // Found out after the stage has failed.
     let mut state = with(before_deploy(), [started("a"), stage_failed()]);
-    let decided = Event::RollbackDecided { cause: failure(Effect::None), to: Some(release("old")) };
+    let decided = Event::RollbackDecided {
+        cause: failure(Effect::None),
+        to: Some(release("old")),
+        data: None,
+    };
     assert_eq!(state.next(), Next::GoBack);
     assert!(state.apply(&decided).is_err(), "what became of it is found out first");
     state.apply(&found("a", Status::Pending)).unwrap();
@@ -59,7 +63,7 @@ fn only_one_that_never_began_leaves_the_environment_untouched() {
 fn going_back_from_migrations_alone_is_a_proof() {
     let cause = failure(Effect::None);
     let to = Some(release("old"));
-    let decided = Event::RollbackDecided { cause: cause.clone(), to: to.clone() };
+    let decided = Event::RollbackDecided { cause: cause.clone(), to: to.clone(), data: None };
     let back = [started("a"), ended("a", 1), stage_failed(), decided];
     let mut state = with(before_deploy(), back);
     assert_eq!(state.next(), Next::Prove);
@@ -77,7 +81,7 @@ fn going_back_from_migrations_alone_is_a_proof() {
 fn a_rollback_on_request_runs_none() {
     let mut events = before_deploy();
     if let Event::Created { kind, .. } = &mut events[0] {
-        *kind = Kind::Rollback { to: release("new") };
+        *kind = Kind::Rollback { to: release("new"), data: None };
     }
     assert!(run(&events).apply(&started("a")).is_err());
 }
