@@ -12,6 +12,9 @@ use crate::{
     pipeline::{BackupPolicy, Driver},
 };
 
+/// How long what a failed backup left may take to be put right.
+const SETTLE: Duration = Duration::from_mins(2);
+
 pub(super) const STAGE: Definition = Definition {
     name: "backup",
     deadline: |_| Duration::from_mins(10),
@@ -57,9 +60,27 @@ impl Driver {
                 (_, None) => "before a run".to_owned(),
             },
         };
-        let backup = cx.bounded(store.create(cx, &request, &self.parts.sources)).await?;
+        let backup = match cx.bounded(store.create(cx, &request, &self.parts.sources)).await {
+            Ok(backup) => backup,
+            Err(error) => {
+                self.settle_sources(cx).await?;
+                return Err(error);
+            }
+        };
         cx.bounded(store.verify(&self.parts.target, &id)).await?;
         let bytes = backup.parts.iter().map(|part| part.size).sum();
         self.log.record(Event::BackedUp { backup: id, parts: backup.parts.len(), bytes }).await
+    }
+
+    /// Lets what was stopped for a backup that failed run again. What cannot be is told, and does not
+    /// hide why the backup failed.
+    async fn settle_sources(&self, cx: &Context) -> Result<()> {
+        // The stage's time may be over, and a cancelled run must not leave services stopped.
+        let cx = self.uncancelled(&cx.key().step).with_timeout(SETTLE);
+        for source in &self.parts.sources {
+            let what = format!("after the backup of {} failed", source.name());
+            self.housekeep(&what, source.settle(&cx).await).await?;
+        }
+        Ok(())
     }
 }
