@@ -224,6 +224,8 @@ impl<R: AsyncRead + Unpin> Screen<R> {
         } else {
             "the archive ends too early"
         };
+        // What is not passed on is not read.
+        out.set_filled(before);
         Poll::Ready(Err(self.fail(Refusal::new(why))))
     }
 

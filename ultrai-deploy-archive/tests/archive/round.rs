@@ -33,7 +33,8 @@ fn node() -> impl Strategy<Value = Node> {
     let modes = sample::select(vec![0o644, 0o600, 0o755, 0o400, 0o777, 0o1777]);
     let sizes = prop_oneof![Just(0), 1_usize..2000, Just(512), Just(600_001)];
     let file = (sizes, any::<u8>(), modes.clone()).prop_map(|(size, seed, mode)| {
-        let content = (0..=255_u8).cycle().map(|at| at.wrapping_mul(31).wrapping_add(seed)).take(size);
+        let content =
+            (0..=255_u8).cycle().map(|at| at.wrapping_mul(31).wrapping_add(seed)).take(size);
         Node::File(content.collect(), mode & 0o777)
     });
     let link = sample::select(vec!["x", "./y/z", "a/b c"]);

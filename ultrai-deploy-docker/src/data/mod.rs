@@ -23,7 +23,9 @@ mod command;
 mod dump;
 mod helper;
 mod images;
+mod place;
 mod preset;
+mod stream;
 mod volumes;
 
 pub use self::{
