@@ -66,6 +66,14 @@ enum State {
     Failed,
 }
 
+impl<R> Screen<R> {
+    /// Takes only what is in the directory of this name, and that as the place to stay inside.
+    pub fn within(mut self, directory: &str) -> Self {
+        self.vetting.set_root(directory);
+        self
+    }
+}
+
 impl<R: AsyncRead + Unpin> Screen<R> {
     /// The next entry; what is left of the one before is read over.
     pub(crate) async fn next(&mut self) -> io::Result<Option<Entry>> {

@@ -29,6 +29,8 @@ pub(crate) enum Next {
 #[derive(Debug)]
 pub(crate) struct Vetting {
     limits: Limits,
+    /// The directory that everything is in, by its name in the archive.
+    root: Vec<u8>,
     entries: u64,
     bytes: u64,
     pending: Extension,
@@ -42,6 +44,7 @@ impl Vetting {
     pub(crate) fn new(limits: Limits) -> Self {
         Self {
             limits,
+            root: Vec::new(),
             entries: 0,
             bytes: 0,
             pending: Extension::default(),
@@ -49,6 +52,10 @@ impl Vetting {
             seen: HashSet::new(),
             links: HashSet::new(),
         }
+    }
+
+    pub(crate) fn set_root(&mut self, root: &str) {
+        root.as_bytes().clone_into(&mut self.root);
     }
 
     pub(crate) fn header(&mut self, block: &[u8; BLOCK]) -> Result<Next, Refusal> {
@@ -70,7 +77,7 @@ impl Vetting {
                 let given = extension.name.clone().unwrap_or_else(|| header.name());
                 self.entry(&header, size, extension)
                     .map(Next::Entry)
-                    .map_err(|why| why.named(&given))
+                    .map_err(|why| why.named(inner(&self.root, &given).unwrap_or(&given)))
             }
         }
     }
@@ -91,13 +98,14 @@ impl Vetting {
         let given = extension.name.unwrap_or_else(|| header.name());
         let size = extension.size.unwrap_or(size);
         let link = extension.link.unwrap_or_else(|| header.link());
-        let refuse = |why: String| Refusal::of(&given, why);
-        let path = name::clean(&given).map_err(refuse)?;
+        let root = self.root.clone();
+        let refuse = |why: String| Refusal::of(inner(&root, &given).unwrap_or(&given), why);
+        let path = self.path(&given).map_err(refuse)?;
         let kind = match header.kind() {
             b'0' | 0 => Kind::File(size),
             b'5' => Kind::Directory,
             b'1' => {
-                Kind::Hard(name::clean(&link).map_err(|why| refuse(format!("its target: {why}")))?)
+                Kind::Hard(self.path(&link).map_err(|why| refuse(format!("its target: {why}")))?)
             }
             b'2' => {
                 name::check_target(&path, &link).map_err(refuse)?;
@@ -121,6 +129,13 @@ impl Vetting {
             return Err(refuse(format!("there are more than {} bytes", self.limits.bytes)));
         }
         Ok(Entry { path, kind, mode: header.mode()?, modified: header.modified()? })
+    }
+
+    /// A clean name below the root.
+    fn path(&self, given: &[u8]) -> Result<Vec<u8>, String> {
+        let clean = name::clean(given)?;
+        let below = inner(&self.root, &clean).map(<[u8]>::to_vec);
+        below.ok_or_else(|| format!("it is not in `{}`", crate::failure::quote(&self.root)))
     }
 
     /// Notes where an entry goes, unless something there is in its way.
@@ -159,6 +174,15 @@ impl Vetting {
     fn hash(&self, path: &[u8]) -> u64 {
         self.hasher.hash_one(path)
     }
+}
+
+/// What a name is below a directory; empty for the directory itself.
+fn inner<'a>(root: &[u8], name: &'a [u8]) -> Option<&'a [u8]> {
+    if root.is_empty() {
+        return Some(name);
+    }
+    let rest = name.strip_prefix(root)?;
+    if rest.is_empty() { Some(rest) } else { rest.strip_prefix(b"/") }
 }
 
 fn refused_kind(kind: u8) -> String {

@@ -329,3 +329,28 @@ async fn what_is_there_is_not_written_to() {
     assert_eq!(fs::read_to_string(&witness).unwrap(), "untouched");
     assert_eq!(fs::read_dir(base.path()).unwrap().count(), 2);
 }
+
+#[tokio::test]
+async fn a_directory_can_be_the_place_to_stay_inside() {
+    let good = forge()
+        .entry(b'5', "volume/", b"")
+        .entry(b'0', "volume/a", b"x")
+        .header(b'1', "volume/b", "volume/a", 0)
+        .header(b'2', "volume/c", "a", 0);
+    let screened = |archive: Vec<u8>| async move {
+        let screen = ultrai_deploy_archive::screen(Cursor::new(archive), Limits::default());
+        let mut passed = Vec::new();
+        tokio::io::AsyncReadExt::read_to_end(&mut screen.within("volume"), &mut passed).await
+    };
+    screened(good.clone().end()).await.unwrap();
+    for (bad, why) in [
+        (good.clone().entry(b'0', "volumes", b""), "`volumes`: it is not in `volume`"),
+        (good.clone().entry(b'0', "bin/sh", b""), "it is not in `volume`"),
+        (good.clone().header(b'1', "volume/d", "a", 0), "`d`: its target: it is not in `volume`"),
+        (good.clone().header(b'2', "volume/d", "../x", 0), "`d`: its link to `../x` leads out"),
+        (good.clone().header(b'2', "volume", "x", 0), "replace the root"),
+    ] {
+        let error = screened(bad.end()).await.unwrap_err();
+        assert!(error.to_string().contains(why), "{error}");
+    }
+}

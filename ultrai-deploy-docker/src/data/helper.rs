@@ -30,13 +30,15 @@ pub(super) const READ: &str = "read";
 /// A part is put back: what is there may be half of it, and nothing starts with that.
 pub(super) const RESTORE: &str = "restore";
 /// Where a helper has the volume.
-pub(super) const PATH: &str = "/ultrai-volume";
+pub(super) const PATH: &str = "/volume";
+/// The directory that everything is in, in the archive of a volume: so its own owner and mode are there.
+pub(super) const DIRECTORY: &str = "volume";
 /// The step in the key of helpers.
 const STEP: &str = "data";
 /// Longest single cleaning after the deadline of its step.
 const CLEANING: Duration = Duration::from_mins(1);
 /// Empties a volume; also of names that begin with a dot or a dash.
-const EMPTY: &str = "cd /ultrai-volume && rm -rf -- ..?* .[!.]* *";
+const EMPTY: &str = "cd /volume && rm -rf -- ..?* .[!.]* *";
 /// Pause between looks at a helper that works.
 const PAUSE: Duration = Duration::from_millis(50);
 /// How many lines of what it said are shown.

@@ -155,8 +155,8 @@ impl Volumes {
         let helper =
             Helper::create(cx, &backend, &key, helper::READ, &volume, &image, &stop, Vec::new());
         let helper = helper.await?;
-        let files = backend.engine.download(helper.id(), &format!("{}/.", helper::PATH)).await?;
-        let files = screen(pieces::reader(files), Limits::default());
+        let files = backend.engine.download(helper.id(), helper::PATH).await?;
+        let files = screen(pieces::reader(files), Limits::default()).within(helper::DIRECTORY);
         Ok(Reading { cx: cx.clone(), backend, helper: Some(helper), files })
     }
 
@@ -174,9 +174,10 @@ impl Volumes {
         if !is_empty(cx, backend, &helper).await? {
             helper.empty(cx, backend, &volume).await?;
         }
-        let (files, why) = pieces::body(screen(content, Limits::default()));
+        let (files, why) =
+            pieces::body(screen(content, Limits::default()).within(helper::DIRECTORY));
         let work = async {
-            let done = backend.engine.upload(helper.id(), helper::PATH, files).await;
+            let done = backend.engine.upload(helper.id(), "/", files).await;
             done.map_err(|error| why.instead_of(error))
         };
         let detail = json!({ "part": part });
@@ -263,7 +264,7 @@ impl Reading {
 
 /// Whether there is nothing in a helper's volume.
 async fn is_empty(cx: &Context, backend: &Backend, helper: &Helper) -> Result<bool> {
-    let files = backend.engine.download(helper.id(), &format!("{}/.", helper::PATH)).await?;
+    let files = backend.engine.download(helper.id(), helper::PATH).await?;
     let mut files = pieces::reader(files);
     let mut begin = Vec::new();
     while begin.len() < ENOUGH

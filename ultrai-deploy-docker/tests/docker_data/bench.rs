@@ -15,7 +15,7 @@ use ultrai_deploy_docker::{
         },
         query_parameters::{
             CreateContainerOptionsBuilder, ListContainersOptionsBuilder, ListVolumesOptions,
-            RemoveContainerOptionsBuilder,
+            RemoveContainerOptionsBuilder, RemoveVolumeOptions,
         },
     },
     labels,
@@ -177,7 +177,7 @@ impl Bench {
             .unwrap_or_default()
         {
             if volume.labels.get(labels::PROJECT) == Some(&self.project()) {
-                self.docker.remove_volume(&volume.name, None).await.unwrap();
+                self.docker.remove_volume(&volume.name, None::<RemoveVolumeOptions>).await.unwrap();
             }
         }
     }

@@ -9,7 +9,7 @@ use crate::bench::Bench;
 const FILL: &str = "cd /data && mkdir -p a/.hidden 'b c' && head -c 300001 /dev/urandom >a/large \
     && echo one >a/.hidden/one && : >empty && printf 'x' >-dash && ln -s a/large link \
     && ln -s ../a/large 'b c/up' && chmod 640 a/large && chmod 1777 'b c' && chmod 4755 empty \
-    && chown 1234:5678 a/large && chown -h 99:98 link && chown 42 a/.hidden \
+    && chown 1234:5678 a/large && chown -h 99:98 link && chown 42 a/.hidden && chmod 2750 . && chown 7:8 . \
     && ln a/large a/other && touch -d '2001-02-03 04:05:06' a/large 'b c'";
 /// Names, kinds, modes, owners, times, links and contents.
 const DESCRIBE: &str = "cd /data && find . | sort | while read -r one; do \
