@@ -1,11 +1,38 @@
 //! What a command writes that runs with a service's environment.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, path::PathBuf, process::Stdio};
 
+use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
-use ultrai_deploy_core::{Error, ErrorKind, Result, name::ServiceName};
+use serde_json::json;
+use tokio::{
+    io::{AsyncRead, AsyncReadExt, AsyncWriteExt},
+    process::{Child, ChildStderr, ChildStdout},
+};
+use ultrai_deploy_core::{
+    Context, Error, ErrorKind, Result,
+    backup::{BackupSource, Content, PartStream},
+    name::ServiceName,
+    redact::Redactor,
+    secret::Secrets,
+};
 
-use crate::{deployer::Deployer, placeholder};
+use super::pieces::{Pieces, reader, unreadable};
+use crate::{
+    deployer::Deployer,
+    disk::blocking,
+    host::{environment, find_program},
+    instance::Instance,
+    placeholder,
+};
+
+/// The one part.
+const PART: &str = "dump";
+const RUN: &str = "run a command of a service";
+/// Memory for what goes through.
+const PIECE: usize = 64 << 10;
+/// Most of what a command said that is in its error, in bytes.
+const SAID: usize = 1000;
 
 /// A command that writes a service's data, and one that reads them again.
 ///
@@ -90,6 +117,8 @@ impl Dump {
 }
 
 /// What a command writes; one part, `dump`.
+///
+/// A part is good only when the command ended with 0. One that is given up is killed.
 #[derive(Clone, Debug)]
 pub struct Command {
     deployer: Deployer,
@@ -101,6 +130,200 @@ impl Command {
     pub fn new(deployer: Deployer, dump: Dump) -> Self {
         Self { deployer, dump }
     }
+
+    async fn live(&self) -> Result<Option<Instance>> {
+        let (host, service) = (self.deployer.host.clone(), self.dump.service.clone());
+        blocking(move || Ok(host.live()?.remove(&service))).await
+    }
+
+    fn check(&self, part: &str) -> Result<()> {
+        if part == PART {
+            return self.dump.check();
+        }
+        let message = format!("there is no part {} of {}", part.escape_default(), self.dump.name);
+        Err(Error::new(ErrorKind::NotFound, RUN, message).without_effect())
+    }
+
+    async fn begin(&self, command: &[String], stdin: Stdio) -> Result<Running> {
+        let service = &self.dump.service;
+        let live = self.live().await?.filter(Instance::is_up).ok_or_else(|| {
+            let message = format!("{service} does not run, and its data are read by a command");
+            Error::new(ErrorKind::Unavailable, RUN, message)
+                .with_advice(format!("start {service}, or keep its directory instead"))
+                .without_effect()
+        })?;
+        let host = &self.deployer.host;
+        let release = host.releases.get(&live.release).await?;
+        let definition = host.definition(&release, service).await?;
+        let secrets = host.secrets_of(&release).await?;
+        let directory: PathBuf = host.instances.directory(&live.id);
+        let mut env = environment(&definition, live.port)?;
+        for (name, value) in &self.dump.environment {
+            env.insert(name.clone(), placeholder::fill(value, live.port, &secrets)?);
+        }
+        let mut words = command.iter();
+        let program = words.next().map_or("", String::as_str);
+        let path = find_program(program, &directory, &env).ok_or_else(|| {
+            Error::new(ErrorKind::NotFound, RUN, format!("there is no program `{program}`"))
+                .with_advice("install it, or set PATH in the environment of the service")
+                .without_effect()
+        })?;
+        let arguments = words
+            .map(|text| placeholder::fill(text, live.port, &Secrets::new()))
+            .collect::<Result<Vec<_>>>()?;
+        let mut command = tokio::process::Command::new(path);
+        command
+            .args(arguments)
+            .env_clear()
+            .envs(env)
+            .current_dir(directory)
+            .stdin(stdin)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .process_group(0)
+            .kill_on_drop(true);
+        let what = format!("`{}` of {service}", self.dump.name);
+        let mut child = command.spawn().map_err(|source| {
+            Error::new(ErrorKind::Unexpected, RUN, format!("{what} does not start"))
+                .with_source(source)
+        })?;
+        let (output, errors) = (child.stdout.take(), child.stderr.take());
+        let redactor = Redactor::new(&secrets);
+        Ok(Running { what, child, output, errors, said: Vec::new(), redactor })
+    }
+}
+
+#[async_trait]
+impl BackupSource for Command {
+    fn name(&self) -> &str {
+        &self.dump.name
+    }
+
+    fn content(&self) -> Content {
+        Content::Data
+    }
+
+    /// Whatever users and services have written there.
+    fn holds_secrets(&self) -> bool {
+        true
+    }
+
+    /// One, as soon as the service serves.
+    async fn parts(&self, _cx: &Context) -> Result<Vec<String>> {
+        Ok(self.live().await?.map(|_live| PART.to_owned()).into_iter().collect())
+    }
+
+    async fn read(&self, cx: &Context, part: &str) -> Result<PartStream> {
+        self.check(part)?;
+        let running = self.begin(&self.dump.dump, Stdio::null()).await?;
+        Ok(reader(cx, running))
+    }
+
+    async fn restore(&self, cx: &Context, part: &str, content: PartStream) -> Result<()> {
+        self.check(part)?;
+        let object = format!("{}/{part}", self.dump.name);
+        let detail = json!({ "service": self.dump.service });
+        let work = async {
+            let running = self.begin(&self.dump.restore, Stdio::piped()).await?;
+            cx.bounded(running.feed(content)).await
+        };
+        cx.effect("restore data", &object, detail, Box::pin(work)).await
+    }
+}
+
+/// A command that runs.
+struct Running {
+    what: String,
+    child: Child,
+    output: Option<ChildStdout>,
+    errors: Option<ChildStderr>,
+    /// The end of what it said.
+    said: Vec<u8>,
+    redactor: Redactor,
+}
+
+impl Running {
+    /// The next piece of its output; nothing when it has ended well.
+    async fn piece(&mut self) -> Result<Vec<u8>> {
+        let (mut piece, mut other) = (vec![0; PIECE], vec![0; PIECE]);
+        loop {
+            let (output, errors) = (&mut self.output, &mut self.errors);
+            let (is_output, count) = tokio::select! {
+                count = read(output, &mut piece), if output.is_some() => (true, count),
+                count = read(errors, &mut other), if errors.is_some() => (false, count),
+                else => return self.end().await.map(|()| Vec::new()),
+            };
+            match (is_output, count.map_err(lost)?) {
+                (true, 0) => self.output = None,
+                (false, 0) => self.errors = None,
+                (true, count) => {
+                    piece.truncate(count);
+                    return Ok(piece);
+                }
+                (false, count) => {
+                    self.said.extend_from_slice(&other[..count]);
+                    let surplus = self.said.len().saturating_sub(SAID);
+                    self.said.drain(..surplus);
+                }
+            }
+        }
+    }
+
+    /// Gives it `content` to read, and waits for its end.
+    async fn feed(mut self, mut content: PartStream) -> Result<()> {
+        let mut input = self.child.stdin.take();
+        let feeding = async {
+            let mut buffer = vec![0; PIECE];
+            while let Some(to) = &mut input {
+                let count = content.read(&mut buffer).await.map_err(unreadable)?;
+                // One that ends early says why by its exit code.
+                if count == 0 || to.write_all(&buffer[..count]).await.is_err() {
+                    input = None;
+                }
+            }
+            Ok::<_, Error>(())
+        };
+        let listening = async {
+            while !self.piece().await?.is_empty() {}
+            Ok(())
+        };
+        let (mut feeding, mut listening) = (Box::pin(feeding), Box::pin(listening));
+        tokio::select! {
+            fed = &mut feeding => {
+                fed?;
+                listening.await
+            }
+            heard = &mut listening => heard,
+        }
+    }
+
+    async fn end(&mut self) -> Result<()> {
+        let status = self.child.wait().await.map_err(lost)?;
+        if status.success() {
+            return Ok(());
+        }
+        let said = self.redactor.text(String::from_utf8_lossy(&self.said).trim());
+        let message = format!("{} ended with {status}: {said}", self.what);
+        Err(Error::new(ErrorKind::Unexpected, RUN, message))
+    }
+}
+
+#[async_trait]
+impl Pieces for Running {
+    async fn next(&mut self, cx: &Context) -> Result<Vec<u8>> {
+        cx.bounded(self.piece()).await
+    }
+}
+
+async fn read(pipe: &mut Option<impl AsyncRead + Unpin>, to: &mut [u8]) -> std::io::Result<usize> {
+    match pipe {
+        Some(pipe) => pipe.read(to).await,
+        None => std::future::pending().await,
+    }
+}
+
+fn lost(source: std::io::Error) -> Error {
+    Error::new(ErrorKind::Io, RUN, "its output was lost").with_source(source)
 }
 
 fn invalid(message: String) -> Error {

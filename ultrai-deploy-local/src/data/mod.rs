@@ -2,6 +2,7 @@
 
 mod command;
 mod directories;
+mod pieces;
 
 pub use self::{
     command::{Command, Dump},
