@@ -8,6 +8,7 @@ use ultrai_deploy_local::{
     Port, Service,
     data::{Command, Directories, Directory, Dump, While},
 };
+use ultrai_deploy_testkit::conformance::Environment;
 
 use crate::{
     drive::deploy,
