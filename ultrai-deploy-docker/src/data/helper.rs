@@ -53,19 +53,29 @@ pub(super) struct Helper {
     resume: Vec<String>,
 }
 
+/// What a helper is made for.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Wanted<'a> {
+    /// `source/part`.
+    pub(super) part: &'a str,
+    /// [`READ`] or [`RESTORE`].
+    pub(super) purpose: &'a str,
+    /// The volume's name on the engine.
+    pub(super) volume: &'a str,
+    pub(super) image: &'a str,
+}
+
 impl Helper {
     /// Makes one for a part, and stops what must not run meanwhile. It notes that first, so that they
     /// run again also when this program ends here.
     pub(super) async fn create(
         cx: &Context,
         backend: &Backend,
-        part: &str,
-        purpose: &'static str,
-        volume: &str,
-        image: &str,
+        wanted: &Wanted<'_>,
         stop: &[Mounted],
         before: Vec<String>,
     ) -> Result<Self> {
+        let Wanted { part, volume, .. } = *wanted;
         let mut resume = before;
         for one in stop {
             if !resume.contains(&one.id) {
@@ -73,7 +83,7 @@ impl Helper {
             }
         }
         let name = format!("{}-{STEP}-{}", cx.target().project, short(&format!("{part} {volume}")));
-        let body = body(cx, part, purpose, volume, image, &resume);
+        let body = body(cx, wanted, &resume);
         let detail = json!({ "part": part, "volume": volume });
         let work = backend.engine.create(&name, body);
         let id = cx.effect("create a helper for a backup", &name, detail, work).await?;
@@ -183,14 +193,8 @@ async fn grace(backend: &Backend, id: &str) -> Result<Duration> {
     Ok(container.map_or(Duration::from_secs(10), |one| one.grace()))
 }
 
-fn body(
-    cx: &Context,
-    part: &str,
-    purpose: &str,
-    volume: &str,
-    image: &str,
-    resume: &[String],
-) -> ContainerCreateBody {
+fn body(cx: &Context, wanted: &Wanted<'_>, resume: &[String]) -> ContainerCreateBody {
+    let Wanted { part, purpose, volume, image } = *wanted;
     let run = labels::of_run(
         cx.for_step(STEP, cx.key().attempt).key(),
         cx.target().environment.as_str(),

@@ -15,7 +15,7 @@ use ultrai_deploy_core::{
 };
 
 use super::{
-    helper::{self, Helper},
+    helper::{self, Helper, Wanted},
     place::{self, Mounted},
     stream as pieces,
 };
@@ -70,7 +70,7 @@ impl Volume {
 pub struct Volumes {
     name: String,
     backend: Backend,
-    volumes: Vec<Volume>,
+    all: Vec<Volume>,
 }
 
 impl Volumes {
@@ -83,11 +83,11 @@ impl Volumes {
         volumes: Vec<Volume>,
     ) -> Self {
         let backend = Backend { engine, releases, config: Config::default() };
-        Self { name: name.into(), backend, volumes }
+        Self { name: name.into(), backend, all: volumes }
     }
 
     fn find(&self, part: &str) -> Result<&Volume> {
-        self.volumes.iter().find(|one| one.volume == part).ok_or_else(|| {
+        self.all.iter().find(|one| one.volume == part).ok_or_else(|| {
             let message = format!("there is no part {} of {}", part.escape_default(), self.name);
             Error::new(ErrorKind::NotFound, "find a volume", message).without_effect()
         })
@@ -152,9 +152,8 @@ impl Volumes {
         };
         let image = self.image(cx, of, &users).await?;
         let (key, backend) = (self.key(part), self.backend.clone());
-        let helper =
-            Helper::create(cx, &backend, &key, helper::READ, &volume, &image, &stop, Vec::new());
-        let helper = helper.await?;
+        let wanted = Wanted { part: &key, purpose: helper::READ, volume: &volume, image: &image };
+        let helper = Helper::create(cx, &backend, &wanted, &stop, Vec::new()).await?;
         let files = backend.engine.download(helper.id(), helper::PATH).await?;
         let files = screen(pieces::reader(files), Limits::default()).within(helper::DIRECTORY);
         Ok(Reading { cx: cx.clone(), backend, helper: Some(helper), files })
@@ -168,9 +167,9 @@ impl Volumes {
         let stop = running(&users, |_one| true, &volume)?;
         let image = self.image(cx, of, &users).await?;
         let (key, backend) = (self.key(part), &self.backend);
-        let helper =
-            Helper::create(cx, backend, &key, helper::RESTORE, &volume, &image, &stop, before);
-        let helper = helper.await?;
+        let wanted =
+            Wanted { part: &key, purpose: helper::RESTORE, volume: &volume, image: &image };
+        let helper = Helper::create(cx, backend, &wanted, &stop, before).await?;
         if !is_empty(cx, backend, &helper).await? {
             helper.empty(cx, backend, &volume).await?;
         }
@@ -205,7 +204,7 @@ impl BackupSource for Volumes {
     /// The volumes that the engine has.
     async fn parts(&self, cx: &Context) -> Result<Vec<String>> {
         let mut parts = Vec::new();
-        for one in &self.volumes {
+        for one in &self.all {
             if place::volume(cx, &self.backend, &one.volume).await?.is_some() {
                 parts.push(one.volume.clone());
             }
@@ -230,7 +229,7 @@ impl BackupSource for Volumes {
     }
 
     async fn settle(&self, cx: &Context) -> Result<()> {
-        let is_own = |found: &str| self.volumes.iter().any(|one| self.key(&one.volume) == found);
+        let is_own = |found: &str| self.all.iter().any(|one| self.key(&one.volume) == found);
         for (helper, is_reading) in helper::left(cx, &self.backend, is_own).await? {
             if is_reading {
                 helper.finish(cx, &self.backend).await?;

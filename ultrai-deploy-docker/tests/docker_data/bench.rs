@@ -44,6 +44,10 @@ impl Bench {
         Self { engine, docker, cx, releases, _state: state }
     }
 
+    pub(crate) fn releases(&self) -> Arc<dyn ReleaseStore> {
+        Arc::clone(&self.releases)
+    }
+
     pub(crate) fn project(&self) -> String {
         self.cx.target().project.to_string()
     }

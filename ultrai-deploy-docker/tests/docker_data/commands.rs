@@ -20,7 +20,7 @@ fn service() -> ServiceName {
 }
 
 fn command(bench: &Bench, dump: Dump) -> Command {
-    Command::new(bench.engine.clone(), bench.releases.clone(), dump)
+    Command::new(bench.engine.clone(), bench.releases(), dump)
 }
 
 fn shell(dump: &str, restore: &str) -> Dump {

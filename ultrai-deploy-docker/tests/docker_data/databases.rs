@@ -6,7 +6,7 @@ use ultrai_deploy_docker::data::{Command, Dump, Variable};
 use crate::{bench::Bench, support::until};
 
 fn source(bench: &Bench, dump: Dump) -> Command {
-    Command::new(bench.engine.clone(), bench.releases.clone(), dump)
+    Command::new(bench.engine.clone(), bench.releases(), dump)
 }
 
 async fn sql(bench: &Bench, id: &str, statements: &str) -> Result<String, String> {
@@ -79,7 +79,7 @@ async fn every_row_of_postgres_comes_back() {
 
     let wrong = Dump::postgres("db", ServiceName::new("db").unwrap())
         .with_variable("PGPASSWORD", Variable::Text("wrong".into()));
-    let wrong = Command::new(bench.engine.clone(), bench.releases.clone(), wrong);
+    let wrong = Command::new(bench.engine.clone(), bench.releases(), wrong);
     let error = bench.keep(&wrong, "dump").await.unwrap_err();
     assert!(error.to_string().contains("password authentication failed"), "{error}");
     bench.clean().await;

@@ -25,7 +25,7 @@ async fn an_image_that_the_engine_lost_is_loaded() {
     bench.docker.remove_container(&first, force()).await.unwrap();
     let second = bench.service("web", &image, &["sleep", "600"], &[], &[]).await;
 
-    let source = Images::new(bench.engine.clone(), bench.releases.clone());
+    let source = Images::new(bench.engine.clone(), bench.releases());
     let hex = image.strip_prefix("sha256:").unwrap();
     assert_eq!(source.parts(&bench.cx).await.unwrap(), [hex]);
     let content = bench.keep(&source, hex).await.unwrap();

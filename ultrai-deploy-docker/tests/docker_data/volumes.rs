@@ -18,7 +18,7 @@ const DESCRIBE: &str = "cd /data && find . | sort | while read -r one; do \
 
 fn source(bench: &Bench, state: While) -> Volumes {
     let volumes = vec![Volume::new("data", state)];
-    Volumes::new(bench.engine.clone(), bench.releases.clone(), "files", volumes)
+    Volumes::new(bench.engine.clone(), bench.releases(), "files", volumes)
 }
 
 #[tokio::test]
@@ -59,7 +59,7 @@ async fn a_volume_comes_back_byte_for_byte() {
     let there = other.idle("web", &[], &["data:/data"]).await;
     let target = Volumes::new(
         other.engine.clone(),
-        other.releases.clone(),
+        other.releases(),
         "files",
         vec![Volume::new("data", While::Running)],
     );

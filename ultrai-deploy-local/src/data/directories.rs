@@ -81,18 +81,18 @@ impl Directory {
 pub struct Directories {
     name: String,
     deployer: Deployer,
-    directories: Vec<Directory>,
+    all: Vec<Directory>,
 }
 
 impl Directories {
     /// Directories of services of a deployer; `name` is the source's, unique among those of an
     /// environment.
     pub fn new(deployer: Deployer, name: impl Into<String>, directories: Vec<Directory>) -> Self {
-        Self { name: name.into(), deployer, directories }
+        Self { name: name.into(), deployer, all: directories }
     }
 
     fn find(&self, part: &str) -> Result<&Directory> {
-        let found = self.directories.iter().find(|one| one.name == part).ok_or_else(|| {
+        let found = self.all.iter().find(|one| one.name == part).ok_or_else(|| {
             let message = format!("there is no part {} of {}", part.escape_default(), self.name);
             Error::new(ErrorKind::NotFound, KEEP, message).without_effect()
         })?;
@@ -177,7 +177,7 @@ impl BackupSource for Directories {
 
     /// Those that are there.
     async fn parts(&self, _cx: &Context) -> Result<Vec<String>> {
-        let all = self.directories.clone();
+        let all = self.all.clone();
         let there = blocking(move || {
             Ok(all.into_iter().filter(|one| one.path.is_dir()).map(|one| one.name).collect())
         });
@@ -219,7 +219,7 @@ impl BackupSource for Directories {
     }
 
     async fn settle(&self, cx: &Context) -> Result<()> {
-        for directory in &self.directories {
+        for directory in &self.all {
             self.start(cx, directory).await?;
         }
         Ok(())

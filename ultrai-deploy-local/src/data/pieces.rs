@@ -24,9 +24,12 @@ struct Reader {
     piece: Vec<u8>,
 }
 
+/// A piece, and who makes the next one.
+type Made = (Vec<u8>, Box<dyn Pieces>);
+
 enum State {
     Idle(Box<dyn Pieces>),
-    Reading(Pin<Box<dyn Future<Output = Result<(Vec<u8>, Box<dyn Pieces>)>> + Send>>),
+    Reading(Pin<Box<dyn Future<Output = Result<Made>> + Send>>),
     Over,
 }
 

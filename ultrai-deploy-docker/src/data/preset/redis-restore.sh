@@ -28,7 +28,9 @@ trap finish EXIT
 trap 'exit 1' HUP INT TERM PIPE
 
 [ "$(asked PING)" = PONG ] || fail "the server does not answer at 127.0.0.1:$port: $(asked PING 2>&1)"
-case $(field replication role) in master) ;; *) fail "the server is a replica: restore the one that it follows" ;; esac
+# One that was killed here leaves the server following what is gone.
+case $(field replication role),$(field replication master_host),$(field replication master_link_status) in
+master,*) ;; slave,127.0.0.1,down) ;; *) fail "the server is a replica: restore the one that it follows" ;; esac
 auth=$(setting masterauth)
 user=$(setting masteruser)
 dir=$(mktemp -d)
