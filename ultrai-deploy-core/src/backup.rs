@@ -38,6 +38,14 @@ pub trait BackupSource: fmt::Debug + Send + Sync + 'static {
 
     /// Puts a part back. Idempotent.
     async fn restore(&self, cx: &Context, part: &str, content: PartStream) -> Result<()>;
+
+    /// Puts right what an unfinished [`read`](Self::read) or [`restore`](Self::restore) left on the
+    /// target: services that were stopped for it run again. Called when a backup or a restore failed,
+    /// and by who finds one that was cut off. Idempotent; most sources leave nothing.
+    async fn settle(&self, cx: &Context) -> Result<()> {
+        let _nothing_left = cx;
+        Ok(())
+    }
 }
 
 /// Keeps backups.

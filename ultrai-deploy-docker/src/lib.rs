@@ -62,6 +62,7 @@ pub mod compose;
 pub mod config;
 mod container;
 mod current;
+pub mod data;
 pub mod definition;
 pub mod deployer;
 mod drift;

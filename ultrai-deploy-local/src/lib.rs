@@ -60,6 +60,7 @@
 //! after the service's grace period. Linux only: it reads `/proc`.
 
 mod config;
+pub mod data;
 mod deployer;
 mod disk;
 mod host;

@@ -3,6 +3,7 @@
 //! bollard 0.21 sends requests without an API version, so the engine would answer in its newest
 //! form. The version is negotiated once, at the first call, and put before every path.
 
+mod archive;
 mod container;
 mod error;
 mod exec;
@@ -23,6 +24,7 @@ use ultrai_deploy_core::error::{Error, ErrorKind, Result};
 pub(crate) use self::{
     container::Anonymous,
     error::{engine_error, ignore_missing},
+    exec::Exec,
 };
 use crate::config::{Config, DEFAULT_HOST};
 

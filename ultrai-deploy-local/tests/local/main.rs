@@ -3,6 +3,7 @@
 
 mod app;
 mod conformance;
+mod data;
 mod drive;
 mod lost;
 mod platform;
