@@ -73,11 +73,7 @@ impl BackupStore {
     ///
     /// A store on local disk should be opened with fsync, in a directory that only its owner can
     /// read.
-    pub fn new(
-        store: Arc<dyn ObjectStore>,
-        prefix: Path,
-        encryption: Option<Encryption>,
-    ) -> Self {
+    pub fn new(store: Arc<dyn ObjectStore>, prefix: Path, encryption: Option<Encryption>) -> Self {
         Self { store, prefix, encryption: encryption.map(Arc::new) }
     }
 
@@ -117,9 +113,7 @@ impl BackupStore {
             Opened::open(&self.keeper(&what.from), RESTORE, &what.from, &what.backup).await?;
         let parts = opened.body.backup.parts.iter().enumerate();
         let wanted: Vec<_> = parts
-            .filter(|(_, part)| {
-                part.source == source.name() && what.has(&part.source, &part.name)
-            })
+            .filter(|(_, part)| part.source == source.name() && what.has(&part.source, &part.name))
             .collect();
         let mut content = opened.reader();
         for (number, _) in &wanted {
@@ -129,10 +123,8 @@ impl BackupStore {
         for (number, part) in &wanted {
             cx.check()?;
             let (sender, stream) = stream::channel();
-            let (sent, restored) = tokio::join!(
-                content.send(*number, sender),
-                source.restore(cx, &part.name, stream)
-            );
+            let (sent, restored) =
+                tokio::join!(content.send(*number, sender), source.restore(cx, &part.name, stream));
             // What could not be read is the reason why the source could not go on.
             sent?;
             restored?;
@@ -167,7 +159,8 @@ impl core::BackupStore for BackupStore {
                 // One bad backup must not hide the good ones; asked for by its id it says why.
                 Err(error) => {
                     tracing::warn!(backup = %id, error = %Chain(&error), "left out");
-                    locked = locked.or(Some(error)).filter(|error| error.kind() == ErrorKind::Denied);
+                    locked =
+                        locked.or(Some(error)).filter(|error| error.kind() == ErrorKind::Denied);
                 }
             }
         }

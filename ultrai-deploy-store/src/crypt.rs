@@ -117,9 +117,8 @@ impl Encryption {
         let recipients = self.recipients.iter().map(|recipient| recipient as &dyn age::Recipient);
         let encryptor =
             age::Encryptor::with_recipients(recipients).map_err(|error| error.to_string())?;
-        let mut writer = encryptor
-            .wrap_output(Vec::with_capacity(room))
-            .map_err(|error| error.to_string())?;
+        let mut writer =
+            encryptor.wrap_output(Vec::with_capacity(room)).map_err(|error| error.to_string())?;
         for piece in pieces {
             writer.write_all(&piece).map_err(|error| error.to_string())?;
         }

@@ -93,7 +93,10 @@ mod tests {
         chunks.extend(last);
         assert_eq!(whole.size, content.len() as u64);
         assert_eq!(whole.sha256, ChunkId::of(content).0);
-        assert_eq!(chunks.iter().flat_map(|chunk| chunk.bytes.clone()).collect::<Vec<_>>(), content);
+        assert_eq!(
+            chunks.iter().flat_map(|chunk| chunk.bytes.clone()).collect::<Vec<_>>(),
+            content
+        );
         chunks
     }
 

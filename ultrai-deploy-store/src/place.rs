@@ -118,11 +118,7 @@ impl Place {
 }
 
 /// What failed at which object, with advice where there is some.
-pub(crate) fn failure(
-    operation: &'static str,
-    path: &Path,
-    source: object_store::Error,
-) -> Error {
+pub(crate) fn failure(operation: &'static str, path: &Path, source: object_store::Error) -> Error {
     use object_store::Error as Cause;
     let error = match (&source, system_error(&source)) {
         (_, Some(io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)) => {
@@ -132,7 +128,9 @@ pub(crate) fn failure(
         (Cause::PermissionDenied { .. } | Cause::Unauthenticated { .. }, _)
         | (_, Some(io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem)) => {
             Error::new(ErrorKind::Denied, operation, format!("access to {path} was refused"))
-                .with_advice("check the credentials, and that they may list, read, write and delete")
+                .with_advice(
+                    "check the credentials, and that they may list, read, write and delete",
+                )
         }
         (Cause::NotFound { .. }, _) => {
             Error::new(ErrorKind::NotFound, operation, format!("{path} is not there"))

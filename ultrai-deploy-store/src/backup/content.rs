@@ -99,8 +99,8 @@ impl Content<'_> {
         let body = &self.opened.body;
         let (part, recipe) =
             body.parts().nth(number).ok_or_else(|| self.opened.corrupt("there is no such part"))?;
-        let walk = Walk::new(recipe)
-            .map_err(|why| self.opened.blame(number, self.opened.corrupt(why)))?;
+        let walk =
+            Walk::new(recipe).map_err(|why| self.opened.blame(number, self.opened.corrupt(why)))?;
         let (ahead, jobs) = (VecDeque::new(), VecDeque::new());
         self.part = Some(Reading { walk, left: part.size, ahead, jobs });
         Ok(())
@@ -236,8 +236,11 @@ impl Keeper {
                 .without_effect()
         };
         let limit = reference.length.min(MAX_TABLE);
-        let bytes = self.place.get(operation, &path, limit).await?;
-        let bytes = bytes.ok_or_else(|| damaged("is missing"))?;
+        let bytes = match self.place.get(operation, &path, limit).await {
+            Err(error) if error.kind() == ErrorKind::Corrupt => None,
+            found => Some(found?.ok_or_else(|| damaged("is missing"))?),
+        };
+        let bytes = bytes.ok_or_else(|| damaged("is longer than it was"))?;
         if digest::sha256(&bytes) != reference.sha256 {
             return Err(damaged("is not what was stored"));
         }

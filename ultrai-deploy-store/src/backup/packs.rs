@@ -64,7 +64,9 @@ impl Packs {
     /// Begins to load the next pack that will be wanted, unless one is being loaded.
     pub(super) fn prefetch(&mut self, mut wanted: impl Iterator<Item = u32>) {
         let is_held = |number: &u32| self.held.iter().any(|(held, _)| held == number);
-        if self.ahead.is_none() && let Some(number) = wanted.find(|number| !is_held(number)) {
+        if self.ahead.is_none()
+            && let Some(number) = wanted.find(|number| !is_held(number))
+        {
             // What is wrong with it is told when it is wanted.
             self.ahead = self.load(number).ok().map(|loading| (number, loading));
         }
@@ -110,7 +112,9 @@ async fn load(keeper: Keeper, operation: &'static str, pack: PackRef) -> Result<
             tokio::task::spawn_blocking(open).await.map_err(cut_off)?
         }
         Ok(None) => Err(Refusal::Damaged("it is missing".to_owned())),
-        Err(error) if error.kind() == ErrorKind::Corrupt => Err(Refusal::Damaged(error.to_string())),
+        Err(error) if error.kind() == ErrorKind::Corrupt => {
+            Err(Refusal::Damaged(error.to_string()))
+        }
         Err(error) => return Err(error),
     };
     match opened {

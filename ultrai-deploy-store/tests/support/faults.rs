@@ -108,11 +108,8 @@ impl ObjectStore for Dying {
 
     fn list(&self, below: Option<&Path>) -> BoxStream<'static, Result<ObjectMeta>> {
         let listed = self.inner.list(below);
-        let dying = Self {
-            inner: Arc::clone(&self.inner),
-            left: Arc::clone(&self.left),
-            stop: self.stop,
-        };
+        let dying =
+            Self { inner: Arc::clone(&self.inner), left: Arc::clone(&self.left), stop: self.stop };
         let begun = async move {
             match dying.pass(async { Ok(listed) }).await {
                 Ok(listed) => listed,

@@ -85,6 +85,19 @@ pub async fn objects(store: &Arc<dyn ObjectStore>) -> BTreeMap<Path, Bytes> {
     objects
 }
 
+pub async fn put(store: &Arc<dyn ObjectStore>, path: &Path, content: impl Into<Bytes>) {
+    store.put(path, content.into().into()).await.unwrap();
+}
+
+/// A store in memory with these objects.
+pub async fn memory_with(objects: &BTreeMap<Path, Bytes>) -> Arc<dyn ObjectStore> {
+    let store = memory();
+    for (path, content) in objects {
+        put(&store, path, content.clone()).await;
+    }
+    store
+}
+
 pub async fn stored_bytes(store: &Arc<dyn ObjectStore>) -> usize {
     objects(store).await.values().map(Bytes::len).sum()
 }
