@@ -19,13 +19,6 @@ const LEVEL: i32 = 1;
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct ChunkId(pub(crate) [u8; 32]);
 
-/// A piece of content.
-#[derive(Debug)]
-pub(crate) struct Chunk {
-    pub(crate) id: ChunkId,
-    pub(crate) bytes: Vec<u8>,
-}
-
 /// Where a chunk is and what it must be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Entry {
@@ -55,12 +48,6 @@ impl ChunkId {
 impl fmt::Debug for ChunkId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&hex(&self.0))
-    }
-}
-
-impl Chunk {
-    pub(crate) fn new(bytes: Vec<u8>) -> Self {
-        Self { id: ChunkId::of(&bytes), bytes }
     }
 }
 
@@ -102,11 +89,15 @@ impl Press {
         Ok(Self { compressor: zstd::bulk::Compressor::new(LEVEL)?, room: Vec::new() })
     }
 
-    pub(crate) fn compress(&mut self, bytes: &[u8]) -> io::Result<Vec<u8>> {
+    pub(crate) fn compress(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.room.clear();
         self.room.reserve(zstd::zstd_safe::compress_bound(bytes.len()));
-        self.compressor.compress_to_buffer(bytes, &mut self.room)?;
-        Ok(self.room.as_slice().to_vec())
+        self.compressor.compress_to_buffer(bytes, &mut self.room).map(drop)
+    }
+
+    /// What was compressed last.
+    pub(crate) fn compressed(&self) -> &[u8] {
+        &self.room
     }
 }
 

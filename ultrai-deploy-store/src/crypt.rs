@@ -107,21 +107,19 @@ impl Encryption {
         digest::sha256(self.recipients().join("\n").as_bytes())
     }
 
-    /// Encrypts pieces as one stream; each piece is let go of as soon as it is in.
-    pub(crate) fn seal(&self, pieces: Vec<Vec<u8>>) -> Result<Vec<u8>, String> {
-        use std::io::Write as _;
-        /// Header, a stanza of less than 200 bytes each, and 16 bytes a 64 KiB.
-        const OVERHEAD: usize = 1024;
-        let length: usize = pieces.iter().map(Vec::len).sum();
-        let room = length + length / 4096 + OVERHEAD + 200 * self.recipients.len();
+    /// Begins a stream that is encrypted into `room`.
+    pub(crate) fn begin(&self, room: Vec<u8>) -> Result<age::stream::StreamWriter<Vec<u8>>, String> {
         let recipients = self.recipients.iter().map(|recipient| recipient as &dyn age::Recipient);
         let encryptor =
             age::Encryptor::with_recipients(recipients).map_err(|error| error.to_string())?;
-        let mut writer =
-            encryptor.wrap_output(Vec::with_capacity(room)).map_err(|error| error.to_string())?;
-        for piece in pieces {
-            writer.write_all(&piece).map_err(|error| error.to_string())?;
-        }
+        encryptor.wrap_output(room).map_err(|error| error.to_string())
+    }
+
+    /// Encrypts a piece.
+    pub(crate) fn seal(&self, piece: &[u8]) -> Result<Vec<u8>, String> {
+        use std::io::Write as _;
+        let mut writer = self.begin(Vec::new())?;
+        writer.write_all(piece).map_err(|error| error.to_string())?;
         writer.finish().map_err(|error| error.to_string())
     }
 

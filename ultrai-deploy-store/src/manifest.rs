@@ -93,7 +93,7 @@ impl Manifest {
         }
         let mut packed = zstd::bulk::compress(&json, LEVEL).map_err(|error| error.to_string())?;
         if let Some(encryption) = encryption {
-            packed = encryption.seal(vec![packed])?;
+            packed = encryption.seal(&packed)?;
         }
         let mut rest = serde_json::to_vec(head).map_err(|error| error.to_string())?;
         rest.push(b'\n');

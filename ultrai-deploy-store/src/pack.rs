@@ -1,8 +1,11 @@
 //! Packs: objects of some MiB that hold compressed chunks in a row, encrypted as a whole where there
 //! are recipients.
 
+#[cfg(feature = "age")]
+use std::io::Write as _;
+use std::{fmt, io};
+
 use bytes::Bytes;
-use object_store::PutPayload;
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
@@ -30,51 +33,74 @@ pub(crate) struct PackRef {
     pub(crate) plain: u32,
 }
 
-/// A pack that is being filled.
-#[derive(Debug, Default)]
+/// A pack that is being filled, encrypted as it grows.
 pub(crate) struct Pack {
-    chunks: Vec<Vec<u8>>,
+    content: Content,
     length: usize,
+}
+
+enum Content {
+    Plain(Vec<u8>),
+    #[cfg(feature = "age")]
+    Encrypted(Box<age::stream::StreamWriter<Vec<u8>>>),
 }
 
 /// A pack that is ready to be stored.
 #[derive(Debug)]
 pub(crate) struct Sealed {
     pub(crate) reference: PackRef,
-    pub(crate) payload: PutPayload,
+    pub(crate) object: Bytes,
 }
 
 impl Pack {
-    /// Puts a compressed chunk in; tells where.
-    pub(crate) fn append(&mut self, pack: u32, bytes: Vec<u8>) -> Location {
-        let location = Location { pack, offset: narrow(self.length), length: narrow(bytes.len()) };
-        self.length += bytes.len();
-        self.chunks.push(bytes);
-        location
+    /// An empty pack in `room`, which is memory that was used before or none.
+    pub(crate) fn new(encryption: Option<&Encryption>, mut room: Vec<u8>) -> Result<Self, String> {
+        room.clear();
+        let content = match encryption {
+            None => Content::Plain(room),
+            #[cfg(feature = "age")]
+            Some(encryption) => Content::Encrypted(Box::new(encryption.begin(room)?)),
+            #[cfg(not(feature = "age"))]
+            Some(encryption) => match *encryption {},
+        };
+        Ok(Self { content, length: 0 })
     }
 
-    pub(crate) fn is_empty(&self) -> bool {
-        self.chunks.is_empty()
+    /// Puts a compressed chunk in; tells where, in pack `number`.
+    pub(crate) fn append(&mut self, number: u32, bytes: &[u8]) -> io::Result<Location> {
+        match &mut self.content {
+            Content::Plain(content) => content.extend_from_slice(bytes),
+            #[cfg(feature = "age")]
+            Content::Encrypted(writer) => writer.write_all(bytes)?,
+        }
+        let offset = narrow(self.length);
+        self.length += bytes.len();
+        Ok(Location { pack: number, offset, length: narrow(bytes.len()) })
     }
 
     pub(crate) fn is_full(&self) -> bool {
         self.length >= PACK
     }
 
-    pub(crate) fn seal(self, encryption: Option<&Encryption>) -> Result<Sealed, String> {
-        let payload: PutPayload = match encryption {
-            None => self.chunks.into_iter().map(Bytes::from).collect(),
-            Some(encryption) => Bytes::from(encryption.seal(self.chunks)?).into(),
-        };
-        let mut hash = Sha256::new();
-        payload.iter().for_each(|bytes| hash.update(bytes));
+    pub(crate) fn seal(self) -> io::Result<Sealed> {
+        let object = Bytes::from(match self.content {
+            Content::Plain(content) => content,
+            #[cfg(feature = "age")]
+            Content::Encrypted(writer) => writer.finish()?,
+        });
         let reference = PackRef {
             name: Uuid::now_v7(),
-            sha256: hash.finalize().into(),
-            length: narrow(payload.content_length()),
+            sha256: Sha256::digest(&object).into(),
+            length: narrow(object.len()),
             plain: narrow(self.length),
         };
-        Ok(Sealed { reference, payload })
+        Ok(Sealed { reference, object })
+    }
+}
+
+impl fmt::Debug for Pack {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Pack").field("length", &self.length).finish_non_exhaustive()
     }
 }
 

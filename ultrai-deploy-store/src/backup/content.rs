@@ -241,7 +241,8 @@ impl Keeper {
             found => Some(found?.ok_or_else(|| damaged("is missing"))?),
         };
         let bytes = bytes.ok_or_else(|| damaged("is longer than it was"))?;
-        if digest::sha256(&bytes) != reference.sha256 {
+        let length = bytes.len() as u64;
+        if length != reference.length || digest::sha256(&bytes) != reference.sha256 {
             return Err(damaged("is not what was stored"));
         }
         PackRef::decode_all(&bytes).ok_or_else(|| damaged("is no table"))

@@ -1,6 +1,9 @@
 //! Taking a backup: cut, look up, compress, pack, encrypt and store, all at the same time.
 
-use std::collections::{HashMap, VecDeque};
+use std::{
+    collections::{HashMap, VecDeque},
+    sync::Arc,
+};
 
 use bytes::Bytes;
 use tokio::{
@@ -16,16 +19,14 @@ use uuid::Uuid;
 
 use super::{CREATE, Keeper, content::MAX_TABLE};
 use crate::{
-    chunk::{Chunk, ChunkId, Entry, Location, Press},
-    cut::{Cutter, Whole},
+    chunk::{ChunkId, Entry, Location, Press},
+    cut::{Chunk, Cutter, Whole, Window, Windows},
     index::{Index, Known},
     manifest::{Body, Head, Manifest, TableRef},
     pack::{Pack, PackRef},
     recipe::{Builder, Recipe},
 };
 
-/// What is read at once.
-const BLOCK: usize = 1 << 20;
 /// Chunks that are compressed at the same time.
 const JOBS: usize = 3;
 /// Packs that are encrypted and stored at the same time.
@@ -43,19 +44,30 @@ pub(crate) struct Writer {
     /// Which number a known pack has in the table, if any chunk in it is used.
     used: HashMap<u32, u32>,
     table: Vec<Option<PackRef>>,
-    data: Filling,
-    notes: Filling,
+    data: Option<Filling>,
+    notes: Option<Filling>,
     presses: Vec<Press>,
-    storing: JoinSet<Result<(usize, PackRef)>>,
+    windows: Windows,
+    /// Memory of packs that are stored.
+    rooms: Vec<Vec<u8>>,
+    storing: JoinSet<Result<Stored>>,
     parts: Vec<Part>,
     recipes: Vec<Recipe>,
 }
 
-/// A pack and its number in the table, once it has anything in it.
-#[derive(Debug, Default)]
+/// A pack and its number in the table.
+#[derive(Debug)]
 struct Filling {
-    number: Option<u32>,
+    number: u32,
     pack: Pack,
+}
+
+/// A pack that is stored, and its memory if it is ours again.
+#[derive(Debug)]
+struct Stored {
+    number: u32,
+    pack: PackRef,
+    room: Option<Vec<u8>>,
 }
 
 /// The part that is being read.
@@ -71,7 +83,7 @@ struct Queued {
     id: ChunkId,
     size: u32,
     /// Nothing when it is stored already, or before this one in the queue.
-    job: Option<JoinHandle<std::io::Result<(Press, Vec<u8>)>>>,
+    job: Option<JoinHandle<std::io::Result<Press>>>,
 }
 
 impl Writer {
@@ -82,9 +94,11 @@ impl Writer {
             known: known.packs,
             used: HashMap::new(),
             table: Vec::new(),
-            data: Filling::default(),
-            notes: Filling::default(),
+            data: None,
+            notes: None,
             presses: Vec::new(),
+            windows: Windows::default(),
+            rooms: Vec::new(),
             storing: JoinSet::new(),
             parts: Vec::new(),
             recipes: Vec::new(),
@@ -104,19 +118,22 @@ impl Writer {
         };
         let mut recording = Recording::default();
         let mut cutter = Cutter::new();
-        let mut block = read(&mut stream).await.map_err(unread)?;
-        while !block.is_empty() {
+        let mut window = read(&mut stream, self.windows.take()).await.map_err(unread)?;
+        while !window.is_empty() {
             let cut = blocking(move || {
-                let chunks = cutter.push(&block);
-                (cutter, chunks)
+                let cut = cutter.push(window);
+                (cutter, cut)
             });
-            let (cut, next) = tokio::join!(cut, read(&mut stream));
-            let chunks;
-            ((cutter, chunks), block) = (cut?, next.map_err(unread)?);
+            let (cut, next) = tokio::join!(cut, read(&mut stream, self.windows.take()));
+            let (chunks, lent);
+            (cutter, (chunks, lent)) = cut?;
+            window = next.map_err(unread)?;
+            self.windows.lend(lent);
             self.add(&mut recording, chunks).await?;
         }
-        let (chunks, whole) = blocking(move || cutter.finish()).await?;
-        self.add(&mut recording, chunks).await?;
+        self.windows.lend(Arc::new(window));
+        let (last, whole) = blocking(move || cutter.finish()).await?;
+        self.add(&mut recording, last).await?;
         self.end_part(source, name, &whole, recording).await
     }
 
@@ -149,31 +166,38 @@ impl Writer {
         Ok(())
     }
 
-    async fn add(&mut self, recording: &mut Recording, chunks: Vec<Chunk>) -> Result<()> {
+    async fn add(
+        &mut self,
+        recording: &mut Recording,
+        chunks: impl IntoIterator<Item = Chunk>,
+    ) -> Result<()> {
         for chunk in chunks {
             while recording.queue.len() >= JOBS
                 && let Some(queued) = recording.queue.pop_front()
             {
                 self.settle(&mut recording.recipe, queued).await?;
             }
-            let (id, size) = (chunk.id, narrow(chunk.bytes.len()));
+            let (id, size) = (chunk.id, narrow(chunk.bytes().len()));
             let job = if self.index.get(&id).is_some() {
                 None
             } else {
                 self.index.insert(id, PENDING);
-                Some(self.compress(chunk.bytes))
+                Some(self.compress(move |press| press.compress(chunk.bytes())))
             };
             recording.queue.push_back(Queued { id, size, job });
         }
         Ok(())
     }
 
-    fn compress(&mut self, bytes: Vec<u8>) -> JoinHandle<std::io::Result<(Press, Vec<u8>)>> {
+    fn compress(
+        &mut self,
+        work: impl FnOnce(&mut Press) -> std::io::Result<()> + Send + 'static,
+    ) -> JoinHandle<std::io::Result<Press>> {
         let press = self.presses.pop();
         tokio::task::spawn_blocking(move || {
             let mut press = press.map_or_else(Press::new, Ok)?;
-            let compressed = press.compress(&bytes)?;
-            Ok((press, compressed))
+            work(&mut press)?;
+            Ok(press)
         })
     }
 
@@ -183,9 +207,8 @@ impl Writer {
         let at = match job {
             None => self.find(&id)?,
             Some(job) => {
-                let (press, compressed) = joined(job).await?.map_err(uncompressed)?;
-                self.presses.push(press);
-                let at = self.append(Kind::Data, compressed).await?;
+                let press = joined(job).await?.map_err(unpacked)?;
+                let at = self.append(Kind::Data, press).await?;
                 if self.index.get(&id).is_some() {
                     let pack = at.pack.saturating_add(narrow(self.known.len()));
                     self.index.insert(id, Location { pack, ..at });
@@ -219,66 +242,77 @@ impl Writer {
 
     /// Stores a block of a recipe.
     async fn note(&mut self, block: Vec<u8>) -> Result<Entry> {
-        let Chunk { id, bytes } = Chunk::new(block);
-        let size = narrow(bytes.len());
-        let (press, compressed) = joined(self.compress(bytes)).await?.map_err(uncompressed)?;
-        self.presses.push(press);
-        let at = self.append(Kind::Notes, compressed).await?;
+        let (id, size) = (ChunkId::of(&block), narrow(block.len()));
+        let job = self.compress(move |press| press.compress(&block));
+        let press = joined(job).await?.map_err(unpacked)?;
+        let at = self.append(Kind::Notes, press).await?;
         Ok(Entry { id, at, size })
     }
 
-    async fn append(&mut self, kind: Kind, bytes: Vec<u8>) -> Result<Location> {
+    /// Puts what was compressed last into a pack.
+    async fn append(&mut self, kind: Kind, press: Press) -> Result<Location> {
         let filling = match kind {
-            Kind::Data => &mut self.data,
-            Kind::Notes => &mut self.notes,
+            Kind::Data => self.data.take(),
+            Kind::Notes => self.notes.take(),
         };
-        let number = *filling.number.get_or_insert_with(|| {
-            self.table.push(None);
-            narrow(self.table.len() - 1)
-        });
-        let location = filling.pack.append(number, bytes);
+        let mut filling = filling.map_or_else(|| self.begin(), Ok)?;
+        // Encryption takes its time, too.
+        let (location, press, filling) = blocking(move || {
+            let location = filling.pack.append(filling.number, press.compressed());
+            (location, press, filling)
+        })
+        .await?;
+        self.presses.push(press);
         if filling.pack.is_full() {
-            let full = std::mem::take(filling);
-            self.store(full).await?;
+            self.store(filling).await?;
+        } else {
+            match kind {
+                Kind::Data => self.data = Some(filling),
+                Kind::Notes => self.notes = Some(filling),
+            }
         }
-        Ok(location)
+        location.map_err(unpacked)
+    }
+
+    fn begin(&mut self) -> Result<Filling> {
+        let number = narrow(self.table.len());
+        let room = self.rooms.pop().unwrap_or_default();
+        let pack = Pack::new(self.keeper.encryption.as_deref(), room).map_err(|why| {
+            Error::new(ErrorKind::Unexpected, CREATE, "a pack cannot be encrypted").with_source(why)
+        })?;
+        self.table.push(None);
+        Ok(Filling { number, pack })
     }
 
     /// Begins to store a pack, waiting while enough are being stored.
     async fn store(&mut self, filling: Filling) -> Result<()> {
-        let Some(number) = filling.number.filter(|_| !filling.pack.is_empty()) else {
-            return Ok(());
-        };
         while self.storing.len() >= STORING {
             self.stored().await?;
         }
-        let keeper = self.keeper.clone();
+        let place = self.keeper.place.clone();
         self.storing.spawn(async move {
-            let encryption = keeper.encryption.clone();
-            let sealed = blocking(move || filling.pack.seal(encryption.as_deref())).await?;
-            let sealed = sealed.map_err(|why| {
-                Error::new(ErrorKind::Unexpected, CREATE, "a pack cannot be encrypted")
-                    .with_source(why)
-            })?;
-            let path = keeper.place.pack(sealed.reference.name);
-            keeper.place.put(CREATE, &path, sealed.payload).await?;
-            Ok((number as usize, sealed.reference))
+            let Filling { number, pack } = filling;
+            let sealed = blocking(move || pack.seal()).await?.map_err(unpacked)?;
+            let path = place.pack(sealed.reference.name);
+            place.put(CREATE, &path, sealed.object.clone()).await?;
+            let room = sealed.object.try_into_mut().ok().map(Vec::from);
+            Ok(Stored { number, pack: sealed.reference, room })
         });
         Ok(())
     }
 
     async fn stored(&mut self) -> Result<()> {
         if let Some(stored) = self.storing.join_next().await {
-            let (number, pack) = stored.map_err(cut_off)??;
-            self.table[number] = Some(pack);
+            let Stored { number, pack, room } = stored.map_err(cut_off)??;
+            self.table[number as usize] = Some(pack);
+            self.rooms.extend(room);
         }
         Ok(())
     }
 
     /// Stores what is left, and the manifest at last.
     pub(crate) async fn finish(mut self, request: &BackupRequest) -> Result<Backup> {
-        let fillings = [std::mem::take(&mut self.data), std::mem::take(&mut self.notes)];
-        for filling in fillings {
+        for filling in [self.data.take(), self.notes.take()].into_iter().flatten() {
             self.store(filling).await?;
         }
         while !self.storing.is_empty() {
@@ -345,16 +379,15 @@ enum Kind {
     Notes,
 }
 
-/// As much as a block, or what is left.
-async fn read(stream: &mut PartStream) -> std::io::Result<Vec<u8>> {
-    let mut block = Vec::with_capacity(BLOCK);
-    while block.len() < BLOCK {
-        let room = (BLOCK - block.len()) as u64;
-        if stream.take(room).read_buf(&mut block).await? == 0 {
-            break;
+/// Fills a window, or puts in what is left.
+async fn read(stream: &mut PartStream, mut window: Window) -> std::io::Result<Window> {
+    while !window.room().is_empty() {
+        match stream.read(window.room()).await? {
+            0 => break,
+            length => window.fill(length),
         }
     }
-    Ok(block)
+    Ok(window)
 }
 
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T> {
@@ -369,8 +402,8 @@ fn cut_off(error: tokio::task::JoinError) -> Error {
     Error::new(ErrorKind::Unexpected, CREATE, "it was cut off").with_source(error)
 }
 
-fn uncompressed(error: std::io::Error) -> Error {
-    Error::new(ErrorKind::Unexpected, CREATE, "a chunk cannot be compressed").with_source(error)
+fn unpacked(error: std::io::Error) -> Error {
+    Error::new(ErrorKind::Unexpected, CREATE, "a chunk cannot be packed").with_source(error)
 }
 
 /// For lengths of chunks and numbers of packs, which are far below 2³².
