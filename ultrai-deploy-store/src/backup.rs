@@ -8,7 +8,7 @@
 //! ```
 //!
 //! A part is cut where its own bytes say so. Chunks that the newest backups have already are referred
-//! to, the others are compressed and put into packs of about 8 MiB, each encrypted as a whole. Nothing
+//! to, the others are compressed and put into packs of about 4 MiB, each encrypted as a whole. Nothing
 //! stored is ever changed, so what is cut off leaves packs that nothing refers to: the next
 //! [`delete`](core::BackupStore::delete) removes them.
 

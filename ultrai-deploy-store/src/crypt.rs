@@ -108,7 +108,10 @@ impl Encryption {
     }
 
     /// Begins a stream that is encrypted into `room`.
-    pub(crate) fn begin(&self, room: Vec<u8>) -> Result<age::stream::StreamWriter<Vec<u8>>, String> {
+    pub(crate) fn begin(
+        &self,
+        room: Vec<u8>,
+    ) -> Result<age::stream::StreamWriter<Vec<u8>>, String> {
         let recipients = self.recipients.iter().map(|recipient| recipient as &dyn age::Recipient);
         let encryptor =
             age::Encryptor::with_recipients(recipients).map_err(|error| error.to_string())?;
@@ -123,8 +126,14 @@ impl Encryption {
         writer.finish().map_err(|error| error.to_string())
     }
 
-    /// Decrypts what is at most `limit` bytes long.
-    pub(crate) fn open(&self, sealed: &[u8], limit: usize) -> Result<Vec<u8>, Refusal> {
+    /// Decrypts what is at most `limit` bytes long into `plain`, which is memory that was used before
+    /// or none.
+    pub(crate) fn open(
+        &self,
+        sealed: &[u8],
+        limit: usize,
+        mut plain: Vec<u8>,
+    ) -> Result<Vec<u8>, Refusal> {
         use std::io::Read as _;
         let damaged = |error: &dyn fmt::Display| Refusal::Damaged(error.to_string());
         let decryptor = age::Decryptor::new_buffered(sealed).map_err(|error| damaged(&error))?;
@@ -134,7 +143,8 @@ impl Encryption {
             other => damaged(&other),
         })?;
         // Its plain text is never longer than what is sealed.
-        let mut plain = Vec::with_capacity(limit.min(sealed.len()));
+        plain.clear();
+        plain.reserve(limit.min(sealed.len()));
         let bound = u64::try_from(limit).unwrap_or(u64::MAX).saturating_add(1);
         reader.take(bound).read_to_end(&mut plain).map_err(|error| damaged(&error))?;
         if plain.len() > limit {

@@ -136,10 +136,12 @@ impl Manifest {
         let damaged = |why: String| Unreadable::Damaged(why);
         let packed = if self.is_encrypted() {
             let encryption = encryption.ok_or(Unreadable::Locked)?;
-            &encryption.open(&self.body, MAX_MANIFEST).map_err(|refusal| match refusal {
-                Refusal::Locked => Unreadable::Locked,
-                Refusal::Damaged(why) => damaged(why),
-            })?
+            &encryption.open(&self.body, MAX_MANIFEST, Vec::new()).map_err(
+                |refusal| match refusal {
+                    Refusal::Locked => Unreadable::Locked,
+                    Refusal::Damaged(why) => damaged(why),
+                },
+            )?
         } else {
             &self.body
         };

@@ -14,9 +14,9 @@ use crate::{
     crypt::{Encryption, Refusal},
 };
 
-/// A pack is closed when it is as long. Some of them are in memory at the same time, and each is one
-/// request to a bucket.
-pub(crate) const PACK: usize = 8 << 20;
+/// A pack is closed when it is as long. About six of them are in memory at the same time, and each is
+/// one request to a bucket.
+pub(crate) const PACK: usize = 4 << 20;
 /// No pack is longer, as the last chunk of one may be incompressible.
 pub(crate) const MAX_PACK: usize = PACK + 2 * MAX_CHUNK;
 /// More than the length that encryption adds to a pack.
@@ -135,22 +135,24 @@ impl PackRef {
         fits.then_some(Self { name: Uuid::from_bytes(name), sha256, length, plain })
     }
 
-    /// What an object holds, if it is the one that was stored.
+    /// What an object holds, if it is the one that was stored, and memory that is free again. The
+    /// plain text is put into `room` if it is another one than the object itself.
     pub(crate) fn open(
         &self,
-        object: Bytes,
+        object: Vec<u8>,
         encryption: Option<&Encryption>,
-    ) -> Result<Bytes, Refusal> {
+        room: Vec<u8>,
+    ) -> Result<(Vec<u8>, Vec<u8>), Refusal> {
         let sha256: [u8; 32] = Sha256::digest(&object).into();
         if sha256 != self.sha256 || object.len() != self.length as usize {
             return Err(Refusal::Damaged("it is not what was stored".to_owned()));
         }
-        let plain = match encryption {
-            None => object,
-            Some(encryption) => Bytes::from(encryption.open(&object, self.plain as usize)?),
+        let (plain, free) = match encryption {
+            None => (object, room),
+            Some(encryption) => (encryption.open(&object, self.plain as usize, room)?, object),
         };
         if plain.len() == self.plain as usize {
-            return Ok(plain);
+            return Ok((plain, free));
         }
         Err(Refusal::Damaged("its length differs from what was recorded".to_owned()))
     }

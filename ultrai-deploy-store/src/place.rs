@@ -1,10 +1,13 @@
 //! The objects of one environment, and what their store's errors mean.
 
-use std::{error::Error as StdError, io, sync::Arc};
+use std::{
+    error::Error as StdError,
+    io::{self, Read as _},
+    sync::Arc,
+};
 
-use bytes::Bytes;
 use futures_util::TryStreamExt as _;
-use object_store::{ObjectStore, ObjectStoreExt as _, PutPayload, path::Path};
+use object_store::{GetResultPayload, ObjectStore, ObjectStoreExt as _, PutPayload, path::Path};
 use ultrai_deploy_core::{
     error::{Error, ErrorKind, Result},
     name::{BackupId, Target},
@@ -62,18 +65,56 @@ impl Place {
         operation: &'static str,
         path: &Path,
         limit: u64,
-    ) -> Result<Option<Bytes>> {
+    ) -> Result<Option<Vec<u8>>> {
+        self.get_into(operation, path, limit, Vec::new()).await
+    }
+
+    /// The same in memory that was used before.
+    pub(crate) async fn get_into(
+        &self,
+        operation: &'static str,
+        path: &Path,
+        limit: u64,
+        mut room: Vec<u8>,
+    ) -> Result<Option<Vec<u8>>> {
         let failed = |error| failure(operation, path, error);
         let found = match self.store.get(path).await {
             Ok(found) => found,
             Err(object_store::Error::NotFound { .. }) => return Ok(None),
             Err(error) => return Err(failed(error)),
         };
+        let longer = |length: u64| {
+            let message = format!("{path} has {length} bytes, more than it can have");
+            Error::new(ErrorKind::Corrupt, operation, message).without_effect()
+        };
         if found.meta.size > limit {
-            let message = format!("{path} has {} bytes, more than it can have", found.meta.size);
-            return Err(Error::new(ErrorKind::Corrupt, operation, message).without_effect());
+            return Err(longer(found.meta.size));
         }
-        found.bytes().await.map(Some).map_err(failed)
+        room.clear();
+        // No longer than what was just compared with the limit.
+        room.reserve(usize::try_from(found.meta.size).unwrap_or(0));
+        match found.payload {
+            GetResultPayload::File(file, _) => {
+                let read = tokio::task::spawn_blocking(move || {
+                    (&file).take(limit.saturating_add(1)).read_to_end(&mut room).map(|_| room)
+                });
+                room = read
+                    .await
+                    .map_err(io::Error::other)
+                    .and_then(|read| read)
+                    .map_err(|error| failed(generic(error)))?;
+            }
+            GetResultPayload::Stream(mut stream) => {
+                while let Some(bytes) = stream.try_next().await.map_err(failed)? {
+                    room.extend_from_slice(&bytes);
+                    if room.len() as u64 > limit {
+                        break;
+                    }
+                }
+            }
+        }
+        let length = room.len() as u64;
+        if length > limit { Err(longer(length)) } else { Ok(Some(room)) }
     }
 
     pub(crate) async fn put(
@@ -141,6 +182,10 @@ pub(crate) fn failure(operation: &'static str, path: &Path, source: object_store
         _ => Error::new(ErrorKind::Io, operation, format!("{path} cannot be read or written")),
     };
     error.with_source(source)
+}
+
+fn generic(error: io::Error) -> object_store::Error {
+    object_store::Error::Generic { store: "file", source: error.into() }
 }
 
 /// What the operating system said, wherever it is among the causes.

@@ -23,7 +23,7 @@ use crate::{
 const JOBS: usize = 3;
 /// Chunks that are looked at to find the next pack to load: more than a pack mostly has.
 const AHEAD: usize = 64;
-/// No table is longer: that is more than a million packs, 8 TiB.
+/// No table is longer: that is more than a million packs, 4 TiB.
 pub(super) const MAX_TABLE: u64 = 64 << 20;
 
 /// A backup that can be read.

@@ -23,13 +23,30 @@ pub(super) struct Packs {
     operation: &'static str,
     table: Arc<[PackRef]>,
     /// The one that was used last comes last.
-    held: VecDeque<(u32, Bytes)>,
+    held: VecDeque<(u32, Arc<Vec<u8>>)>,
     ahead: Option<(u32, Loading)>,
+    rooms: Rooms,
 }
 
-/// Ends with its owner.
+/// A pack's plain text, and memory that is free. Ends with its owner.
 #[derive(Debug)]
-struct Loading(JoinHandle<Result<Bytes>>);
+struct Loading(JoinHandle<Result<(Vec<u8>, Vec<u8>)>>);
+
+/// Memory of packs, used again: an allocator would hold on to a part of it in each thread.
+#[derive(Debug, Default)]
+struct Rooms {
+    free: Vec<Vec<u8>>,
+    /// Chunks in them may still be expanded.
+    let_go: Vec<Arc<Vec<u8>>>,
+}
+
+impl Rooms {
+    fn take(&mut self) -> Vec<u8> {
+        let free = self.let_go.iter().position(|room| Arc::strong_count(room) == 1);
+        let free = free.and_then(|at| Arc::try_unwrap(self.let_go.swap_remove(at)).ok());
+        free.or_else(|| self.free.pop()).unwrap_or_default()
+    }
+}
 
 impl Drop for Loading {
     fn drop(&mut self) {
@@ -40,11 +57,18 @@ impl Drop for Loading {
 impl Packs {
     pub(super) fn new(keeper: Keeper, operation: &'static str, table: &Arc<[PackRef]>) -> Self {
         let table = Arc::clone(table);
-        Self { keeper, operation, table, held: VecDeque::new(), ahead: None }
+        Self {
+            keeper,
+            operation,
+            table,
+            held: VecDeque::new(),
+            ahead: None,
+            rooms: Rooms::default(),
+        }
     }
 
     /// The plain text of a pack.
-    pub(super) async fn get(&mut self, number: u32) -> Result<Bytes> {
+    async fn get(&mut self, number: u32) -> Result<Arc<Vec<u8>>> {
         if let Some(at) = self.held.iter().position(|(held, _)| *held == number) {
             self.held.make_contiguous()[at..].rotate_left(1);
         } else {
@@ -53,12 +77,14 @@ impl Packs {
                 None => self.load(number)?,
             };
             if self.held.len() >= HELD {
-                self.held.pop_front();
+                self.rooms.let_go.extend(self.held.pop_front().map(|(_, plain)| plain));
             }
-            let plain = (&mut loading.0).await.unwrap_or_else(|error| Err(cut_off(error)))?;
-            self.held.push_back((number, plain));
+            let loaded = (&mut loading.0).await.unwrap_or_else(|error| Err(cut_off(error)));
+            let (plain, free) = loaded?;
+            self.rooms.free.extend(Some(free).filter(|room| room.capacity() > 0));
+            self.held.push_back((number, Arc::new(plain)));
         }
-        self.held.back().map(|(_, plain)| plain.clone()).ok_or_else(|| self.lacks(number))
+        self.held.back().map(|(_, plain)| Arc::clone(plain)).ok_or_else(|| self.lacks(number))
     }
 
     /// Begins to load the next pack that will be wanted, unless one is being loaded.
@@ -72,10 +98,14 @@ impl Packs {
         }
     }
 
-    fn load(&self, number: u32) -> Result<Loading> {
+    fn load(&mut self, number: u32) -> Result<Loading> {
         let pack = *self.table.get(number as usize).ok_or_else(|| self.lacks(number))?;
         let (keeper, operation) = (self.keeper.clone(), self.operation);
-        Ok(Loading(tokio::task::spawn(load(keeper, operation, pack))))
+        let is_encrypted = keeper.encryption.is_some();
+        let rooms = [self.rooms.take(), if is_encrypted { self.rooms.take() } else { Vec::new() }];
+        let load = load(keeper, operation, pack, rooms);
+        #[expect(clippy::disallowed_methods, reason = "it is aborted when it is dropped")]
+        Ok(Loading(tokio::task::spawn(load)))
     }
 
     fn lacks(&self, number: u32) -> Error {
@@ -102,13 +132,18 @@ fn slice(plain: &[u8], at: Location) -> Option<&[u8]> {
     plain.get(start..start.checked_add(at.length as usize)?)
 }
 
-async fn load(keeper: Keeper, operation: &'static str, pack: PackRef) -> Result<Bytes> {
+async fn load(
+    keeper: Keeper,
+    operation: &'static str,
+    pack: PackRef,
+    [room, other]: [Vec<u8>; 2],
+) -> Result<(Vec<u8>, Vec<u8>)> {
     let path = keeper.place.pack(pack.name);
-    let object = keeper.place.get(operation, &path, u64::from(pack.length)).await;
+    let object = keeper.place.get_into(operation, &path, u64::from(pack.length), room).await;
     let opened = match object {
         Ok(Some(object)) => {
             let encryption = keeper.encryption.clone();
-            let open = move || pack.open(object, encryption.as_deref());
+            let open = move || pack.open(object, encryption.as_deref(), other);
             tokio::task::spawn_blocking(open).await.map_err(cut_off)?
         }
         Ok(None) => Err(Refusal::Damaged("it is missing".to_owned())),
