@@ -107,15 +107,20 @@ impl fmt::Debug for Press {
     }
 }
 
-/// The content of a compressed chunk, never longer than `size`.
-pub(crate) fn expand(bytes: &[u8], size: u32) -> Result<Vec<u8>, String> {
+/// The content of a compressed chunk in `room`, which is memory that was used before or none. What
+/// is longer than it says, or than any chunk, is never expanded.
+pub(crate) fn expand(bytes: &[u8], size: u32, mut room: Vec<u8>) -> Result<Vec<u8>, String> {
     let size = usize::try_from(size).unwrap_or(usize::MAX);
     if size == 0 || size > MAX_CHUNK {
         return Err(format!("a chunk is said to have {size} bytes"));
     }
-    let content = zstd::bulk::decompress(bytes, size).map_err(|error| error.to_string())?;
-    if content.len() == size {
-        return Ok(content);
+    room.clear();
+    room.reserve(size);
+    zstd::bulk::Decompressor::new()
+        .and_then(|mut decompressor| decompressor.decompress_to_buffer(bytes, &mut room))
+        .map_err(|error| error.to_string())?;
+    if room.len() == size {
+        return Ok(room);
     }
-    Err(format!("a chunk has {} bytes in place of {size}", content.len()))
+    Err(format!("a chunk has {} bytes in place of {size}", room.len()))
 }

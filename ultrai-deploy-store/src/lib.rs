@@ -4,6 +4,10 @@
 
 pub mod backup;
 mod chunk;
+#[cfg(feature = "age")]
+pub mod crypt;
+#[cfg(not(feature = "age"))]
+#[path = "locked.rs"]
 pub mod crypt;
 mod cut;
 mod index;

@@ -1,5 +1,7 @@
 //! What a second backup stores, and what goes with the first one.
 
+#![expect(clippy::unwrap_used, reason = "a helper of a test fails as the test does")]
+
 mod support;
 
 use std::sync::{Arc, Mutex};
@@ -127,7 +129,7 @@ struct Growing(Mutex<Vec<u8>>);
 
 #[async_trait]
 impl BackupSource for Growing {
-    fn name(&self) -> &str {
+    fn name(&self) -> &'static str {
         "files"
     }
 

@@ -1,5 +1,7 @@
 //! A disk that gets full, on a real file system: needs the right to mount a small tmpfs.
 
+#![expect(clippy::unwrap_used, reason = "a helper of a test fails as the test does")]
+
 mod support;
 
 use std::{fs, path::PathBuf, process::Command, sync::Arc};

@@ -11,7 +11,10 @@ use ultrai_deploy_core::{
     name::{BackupId, Target},
 };
 
-use super::{Keeper, packs::Packs};
+use super::{
+    Keeper,
+    packs::{Packs, Rooms},
+};
 use crate::{
     chunk::{ChunkId, Entry},
     manifest::Body,
@@ -51,7 +54,7 @@ impl Opened {
 
     pub(crate) fn reader(&self) -> Content<'_> {
         let packs = || Packs::new(self.keeper.clone(), self.operation, &self.table);
-        Content { opened: self, data: packs(), notes: packs(), part: None }
+        Content { opened: self, data: packs(), notes: packs(), rooms: Rooms::default(), part: None }
     }
 
     /// Which part is bad.
@@ -80,6 +83,7 @@ pub(crate) struct Content<'a> {
     data: Packs,
     /// Packs with recipes, so that they do not push out those with data.
     notes: Packs,
+    rooms: Rooms,
     part: Option<Reading>,
 }
 
@@ -120,7 +124,8 @@ impl Content<'_> {
                     return Ok(Some(entry));
                 }
                 Some(Step::Block(entry)) => {
-                    let block = self.notes.expand(entry).await?.await.map_err(cut_off)??;
+                    let block = self.notes.expand(entry, Vec::new()).await?;
+                    let block = block.await.map_err(cut_off)??;
                     if ChunkId::of(&block) != entry.id {
                         return Err(self.opened.corrupt("its recipe is not what was stored"));
                     }
@@ -138,7 +143,7 @@ impl Content<'_> {
     async fn next(&mut self) -> Result<Option<Vec<u8>>> {
         while let Some(entry) = self.upcoming().await? {
             self.fill().await?;
-            let job = self.data.expand(entry).await?;
+            let job = self.data.expand(entry, self.rooms.take()).await?;
             let Some(part) = &mut self.part else { break };
             self.data.prefetch(part.ahead.iter().map(|entry| entry.at.pack));
             part.jobs.push_back(job);
@@ -181,6 +186,7 @@ impl Content<'_> {
         let mut hash = Sha256::new();
         while let Some(bytes) = self.next().await? {
             hash.update(&bytes);
+            self.rooms.give(bytes);
         }
         let part = self.opened.body.backup.parts.get(number);
         if part.is_some_and(|part| part.sha256 == hex(&hash.finalize())) {
@@ -211,7 +217,8 @@ impl Content<'_> {
     ) -> Result<()> {
         self.begin(number)?;
         while let Some(bytes) = self.next().await? {
-            if sender.send(Ok(bytes.into())).await.is_err() {
+            let bytes = self.rooms.lend(bytes);
+            if sender.send(Ok(bytes)).await.is_err() {
                 // The source says itself why it stopped reading.
                 break;
             }

@@ -32,16 +32,36 @@ pub(super) struct Packs {
 #[derive(Debug)]
 struct Loading(JoinHandle<Result<(Vec<u8>, Vec<u8>)>>);
 
-/// Memory of packs, used again: an allocator would hold on to a part of it in each thread.
+/// Memory of packs and chunks, used again: an allocator would hold on to some of it in each thread.
 #[derive(Debug, Default)]
-struct Rooms {
+pub(super) struct Rooms {
     free: Vec<Vec<u8>>,
-    /// Chunks in them may still be expanded.
+    /// Somebody may still read them.
     let_go: Vec<Arc<Vec<u8>>>,
 }
 
+/// Memory that is free again once everybody has read it.
+#[derive(Debug)]
+struct Lent(Arc<Vec<u8>>);
+
+impl AsRef<[u8]> for Lent {
+    fn as_ref(&self) -> &[u8] {
+        &self.0
+    }
+}
+
 impl Rooms {
-    fn take(&mut self) -> Vec<u8> {
+    pub(super) fn give(&mut self, room: Vec<u8>) {
+        self.free.extend(Some(room).filter(|room| room.capacity() > 0));
+    }
+
+    pub(super) fn lend(&mut self, room: Vec<u8>) -> Bytes {
+        let room = Arc::new(room);
+        self.let_go.push(Arc::clone(&room));
+        Bytes::from_owner(Lent(room))
+    }
+
+    pub(super) fn take(&mut self) -> Vec<u8> {
         let free = self.let_go.iter().position(|room| Arc::strong_count(room) == 1);
         let free = free.and_then(|at| Arc::try_unwrap(self.let_go.swap_remove(at)).ok());
         free.or_else(|| self.free.pop()).unwrap_or_default()
@@ -81,7 +101,7 @@ impl Packs {
             }
             let loaded = (&mut loading.0).await.unwrap_or_else(|error| Err(cut_off(error)));
             let (plain, free) = loaded?;
-            self.rooms.free.extend(Some(free).filter(|room| room.capacity() > 0));
+            self.rooms.give(free);
             self.held.push_back((number, Arc::new(plain)));
         }
         self.held.back().map(|(_, plain)| Arc::clone(plain)).ok_or_else(|| self.lacks(number))
@@ -114,12 +134,16 @@ impl Packs {
     }
 
     /// The content of one chunk, on another thread.
-    pub(super) async fn expand(&mut self, entry: Entry) -> Result<JoinHandle<Result<Vec<u8>>>> {
+    pub(super) async fn expand(
+        &mut self,
+        entry: Entry,
+        room: Vec<u8>,
+    ) -> Result<JoinHandle<Result<Vec<u8>>>> {
         let plain = self.get(entry.at.pack).await?;
         let operation = self.operation;
         Ok(tokio::task::spawn_blocking(move || {
             let content = slice(&plain, entry.at).ok_or_else(|| "it is not in its pack".to_owned());
-            content.and_then(|bytes| chunk::expand(bytes, entry.size)).map_err(|why| {
+            content.and_then(|bytes| chunk::expand(bytes, entry.size, room)).map_err(|why| {
                 let message = format!("chunk {:?} is damaged", entry.id);
                 Error::new(ErrorKind::Corrupt, operation, message).with_source(why)
             })

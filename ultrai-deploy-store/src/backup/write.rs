@@ -341,7 +341,9 @@ impl Writer {
 
     async fn store_table(&self, table: &[PackRef]) -> Result<TableRef> {
         let mut bytes = Vec::with_capacity(table.len() * PackRef::LENGTH);
-        table.iter().for_each(|pack| pack.encode(&mut bytes));
+        for pack in table {
+            pack.encode(&mut bytes);
+        }
         if bytes.len() as u64 > MAX_TABLE {
             let message = format!("it would need {} packs", table.len());
             return Err(Error::new(ErrorKind::Unsupported, CREATE, message));

@@ -24,7 +24,7 @@ pub(crate) struct Tree(pub(crate) PathBuf);
 
 #[async_trait::async_trait]
 impl BackupSource for Tree {
-    fn name(&self) -> &str {
+    fn name(&self) -> &'static str {
         "tree"
     }
 
@@ -99,7 +99,7 @@ pub(crate) struct Endless(pub(crate) u64);
 
 #[async_trait::async_trait]
 impl BackupSource for Endless {
-    fn name(&self) -> &str {
+    fn name(&self) -> &'static str {
         "endless"
     }
 
