@@ -1,6 +1,6 @@
 //! What the tests of the backup store share.
 #![expect(clippy::unwrap_used, reason = "a helper of a test fails as the test does")]
-#![allow(dead_code, reason = "each test uses a part of it")]
+#![allow(dead_code, unreachable_pub, reason = "each test uses a part of it")]
 
 pub mod faults;
 

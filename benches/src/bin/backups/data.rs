@@ -54,9 +54,9 @@ const WORDS: [&str; 32] = [
 pub(crate) fn generate(directory: &Path, mib: u64) {
     let random = &mut Random::new(6);
     let total = mib * MIB;
-    many(&directory.join("text"), total / 100 * TEXT, random, |size, random| text(size, random));
-    many(&directory.join("dense"), total / 100 * DENSE, random, |size, random| dense(size, random));
-    many(&directory.join("pages"), total / 100 * PAGES, random, |size, random| pages(size, random));
+    many(&directory.join("text"), total / 100 * TEXT, random, text);
+    many(&directory.join("dense"), total / 100 * DENSE, random, dense);
+    many(&directory.join("pages"), total / 100 * PAGES, random, pages);
     let mut left = total / 100 * (100 - TEXT - DENSE - PAGES);
     let mut number = 0;
     while left > 0 {
@@ -117,13 +117,13 @@ fn many(
     let mut number = 0;
     while left > 0 {
         let mut size = random.between(MIB, 96 * MIB).min(left);
-        let mut file =
+        let mut output =
             BufWriter::new(File::create(directory.join(format!("{number:03}"))).unwrap());
         left -= size;
         number += 1;
         while size > 0 {
             let block = size.min(MIB);
-            file.write_all(&fill(block, random)).unwrap();
+            output.write_all(&fill(block, random)).unwrap();
             size -= block;
         }
     }
@@ -136,10 +136,10 @@ fn text(size: u64, random: &mut Random) -> Vec<u8> {
         let word = random.word();
         text.extend_from_slice(WORDS[usize::try_from(word % 32).unwrap()].as_bytes());
         text.push(b' ');
-        if word >> 32 & 3 == 0 {
+        if (word >> 32).trailing_zeros() >= 2 {
             write!(text, "{}", word >> 44).unwrap();
         }
-        if word >> 40 & 15 == 0 {
+        if (word >> 40).trailing_zeros() >= 4 {
             text.push(b'\n');
         }
     }

@@ -36,7 +36,7 @@ async fn main() {
         }
         ["change", directory] => data::change(Path::new(directory)),
         ["key", file] => {
-            std::fs::write(file, Encryption::generate().identity_file().expose()).unwrap()
+            std::fs::write(file, Encryption::generate().identity_file().expose()).unwrap();
         }
         ["create", store, id, directory, key @ ..] => {
             create(store, key, id, Arc::new(tree::Tree(PathBuf::from(directory)))).await;
