@@ -106,3 +106,27 @@ impl ProbeSource for NoProbes {
         Ok(Vec::new())
     }
 }
+
+/// Numbers that are the same for the same seed, on every machine.
+#[derive(Debug)]
+pub struct Random(u64);
+
+impl Random {
+    /// Begins with a seed.
+    pub fn new(seed: u64) -> Self {
+        Self(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1)
+    }
+
+    /// 64 bits.
+    pub fn word(&mut self) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0.wrapping_mul(0x2545_f491_4f6c_dd1d)
+    }
+
+    /// A number from `low` up to, not including, `high`.
+    pub fn between(&mut self, low: u64, high: u64) -> u64 {
+        low + self.word() % (high - low)
+    }
+}

@@ -210,14 +210,17 @@ pub struct DataBackup {
 }
 
 /// There is no such backup.
-pub(crate) fn absent(id: &BackupId, operation: &'static str) -> Error {
+pub fn absent(id: &BackupId, operation: &'static str) -> Error {
     Error::new(ErrorKind::NotFound, operation, format!("there is no backup {id}"))
         .with_advice("list the backups that there are")
         .without_effect()
 }
 
 /// The parts of all sources. Two of one name could not be told apart when they are restored.
-pub(crate) async fn list_parts<'a>(
+///
+/// # Errors
+/// What a source fails with; [`ErrorKind::Invalid`] for two parts of one name.
+pub async fn list_parts<'a>(
     cx: &Context,
     sources: &'a [Arc<dyn BackupSource>],
 ) -> Result<Vec<(&'a dyn BackupSource, String)>> {
