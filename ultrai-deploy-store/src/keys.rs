@@ -1,14 +1,18 @@
 //! Objects that are created once, and the few that their only owner writes again.
 
-use std::{sync::Arc, time::Duration};
+use std::{future::Future, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use futures_util::{StreamExt as _, TryStreamExt as _};
 use object_store::{Error as StoreError, ObjectStore, ObjectStoreExt as _, PutMode, path::Path};
+use tokio::time::Instant;
 use ultrai_deploy_core::{Error, ErrorKind, Result, name::Target};
 
-/// How often a creation is tried whose answer was lost and that left nothing behind.
-const ATTEMPTS: u32 = 4;
+/// How often a creation is tried whose answer was lost and that left nothing behind: the client tries
+/// again by itself only what is safe without looking.
+const ATTEMPTS: u32 = 5;
+/// None is tried again so long after the first, as the client has waited for the store then.
+const PATIENCE: Duration = Duration::from_secs(15);
 /// The pause before it is tried again; it doubles.
 const PAUSE: Duration = Duration::from_millis(200);
 /// Requests of one call at the same time.
@@ -57,7 +61,8 @@ impl Keys {
         bytes: &Bytes,
         operation: &'static str,
     ) -> Result<Created> {
-        let (path, mut attempt, mut pause) = (self.path(name), 1, PAUSE);
+        let (path, begin) = (self.path(name), Instant::now());
+        let (mut attempt, mut pause) = (1, PAUSE);
         loop {
             let options = PutMode::Create.into();
             let put = self.store.put_opts(&path, bytes.clone().into(), options);
@@ -69,8 +74,8 @@ impl Keys {
             match self.get(name, operation).await {
                 Ok(Some(found)) if found == *bytes => return Ok(Created::Ours),
                 Ok(Some(found)) => return Ok(Created::Anothers(found)),
-                // Nobody's: it was not sent, or two creations at once have refused each other.
-                Ok(None) if attempt < ATTEMPTS => {}
+                // Nobody's: it did not arrive, or two creations at once have refused each other.
+                Ok(None) if attempt < ATTEMPTS && begin.elapsed() < PATIENCE => {}
                 Ok(None) | Err(_) => return Err(self.failure(name, operation, error)),
             }
             tokio::time::sleep(pause).await;
@@ -127,7 +132,8 @@ impl Keys {
         operation: &'static str,
     ) -> Result<(Vec<String>, Vec<String>)> {
         let path = self.path(directory);
-        let found = self.store.list_with_delimiter(Some(&path)).await;
+        // The client does not try again when an answer ends in its middle.
+        let found = again(|| self.store.list_with_delimiter(Some(&path))).await;
         let found = found.map_err(|error| self.failure(directory, operation, error))?;
         let last = |path: &Path| path.filename().map(str::to_owned);
         let objects = found.objects.iter().filter_map(|object| last(&object.location)).collect();
@@ -136,22 +142,10 @@ impl Keys {
 
     /// Deletes objects. One that is not there is fine.
     pub(crate) async fn delete(&self, names: &[String], operation: &'static str) -> Result<()> {
-        let paths: Vec<_> = names.iter().map(|name| Ok(self.path(name))).collect();
-        let deleted = self.store.delete_stream(futures_util::stream::iter(paths).boxed());
-        let mut deleted = std::pin::pin!(deleted);
-        while let Some(result) = deleted.next().await {
-            match result {
-                Ok(_) | Err(StoreError::NotFound { .. }) => {}
-                Err(error) => {
-                    return Err(self.failure(
-                        names.first().map_or("", String::as_str),
-                        operation,
-                        error,
-                    ));
-                }
-            }
-        }
-        Ok(())
+        let Some(first) = names.first() else { return Ok(()) };
+        let paths: Vec<_> = names.iter().map(|name| self.path(name)).collect();
+        let deleted = again(|| delete_all(&*self.store, paths.clone())).await;
+        deleted.map_err(|error| self.failure(first, operation, error))
     }
 
     fn failure(&self, name: &str, operation: &'static str, source: StoreError) -> Error {
@@ -178,9 +172,39 @@ impl Keys {
                 operation,
                 format!("the store of {what} did not do it"),
             )
+            .with_advice("look at the name of the bucket, at its endpoint and at the network")
             .retryable(),
         };
         error.with_source(source)
+    }
+}
+
+async fn delete_all(store: &dyn ObjectStore, paths: Vec<Path>) -> object_store::Result<()> {
+    let paths = futures_util::stream::iter(paths.into_iter().map(Ok)).boxed();
+    let mut deleted = store.delete_stream(paths);
+    while let Some(result) = deleted.next().await {
+        match result {
+            Ok(_) | Err(StoreError::NotFound { .. }) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
+/// Tries a request again that may be repeated, after what may pass.
+async fn again<T, F>(request: impl Fn() -> F) -> object_store::Result<T>
+where
+    F: Future<Output = object_store::Result<T>>,
+{
+    let (begin, mut attempt, mut pause) = (Instant::now(), 1, PAUSE);
+    loop {
+        match request().await {
+            Err(error) if !is_final(&error) && attempt < ATTEMPTS && begin.elapsed() < PATIENCE => {
+                tokio::time::sleep(pause).await;
+                (attempt, pause) = (attempt + 1, pause * 2);
+            }
+            result => return result,
+        }
     }
 }
 
