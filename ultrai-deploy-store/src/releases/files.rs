@@ -171,7 +171,7 @@ mod tests {
             header.set_mode(0o755);
             let is_file = *kind == EntryType::Regular;
             header.set_size(if is_file { content.len() as u64 } else { 0 });
-            if !is_file {
+            if !is_file && !content.is_empty() {
                 header.set_link_name(content).unwrap();
             }
             (header.set_uid(0), header.set_gid(0));

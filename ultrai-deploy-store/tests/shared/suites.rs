@@ -1,25 +1,13 @@
 //! The journal, the lease and the releases pass the conformance suites in memory and on local disk.
 
-#![expect(clippy::unwrap_used, reason = "a helper of a test fails as the test does")]
-
-#[path = "sealing/mod.rs"]
-mod sealing;
-
 use std::{path, sync::Arc};
 
 use object_store::{ObjectStore, memory::InMemory, path::Path};
-use ultrai_deploy_core::{
-    file,
-    name::{EnvironmentName, ProjectName, Target},
-};
+use ultrai_deploy_core::file;
 use ultrai_deploy_store::{Journal, Lease, Location, ReleaseStore, location::Options};
 use ultrai_deploy_testkit::conformance;
 
-use crate::sealing::Mask;
-
-fn target() -> Target {
-    Target::new(ProjectName::new("shop").unwrap(), EnvironmentName::new("staging").unwrap())
-}
+use crate::{sealing::Mask, target};
 
 #[expect(clippy::print_stdout, reason = "a suite that ran nothing must be seen")]
 fn told(suite: &str, cases: usize) {
