@@ -205,12 +205,11 @@ impl journal::Journal for Journal {
         // The same record again, whose creation was given up and may have come true.
         let begun = begun.filter(|begun| begun.name == name && begun.record == *record);
         let follows = end.check(run, record);
-        let bytes = match begun {
-            Some(begun) => begun.bytes,
-            None => {
-                follows?;
-                encode(run, vec![record.clone()])?
-            }
+        let bytes = if let Some(begun) = begun {
+            begun.bytes
+        } else {
+            follows?;
+            encode(run, vec![record.clone()])?
         };
         appender.begun =
             Some(Begun { name: name.clone(), record: record.clone(), bytes: bytes.clone() });

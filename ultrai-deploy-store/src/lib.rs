@@ -9,6 +9,7 @@ pub mod location;
 mod register;
 pub mod releases;
 mod sealing;
+pub mod shared;
 
 pub use crate::{
     journal::Journal, lease::Lease, location::Location, releases::ReleaseStore, sealing::Sealing,

@@ -345,15 +345,14 @@ impl release_store::ReleaseStore for ReleaseStore {
     }
 
     async fn fingerprint_key(&self) -> Result<FingerprintKey> {
-        let bytes = match self.keys.get(KEY_NAME, KEY).await? {
-            Some(bytes) => bytes,
-            None => {
-                let key = Zeroizing::new(envelope::random::<32>()?);
-                let own = envelope::close(&*key, self.sealing.as_ref())?.into();
-                match self.keys.create(KEY_NAME, &own, KEY).await? {
-                    Created::Ours => own,
-                    Created::Anothers(other) => other,
-                }
+        let bytes = if let Some(bytes) = self.keys.get(KEY_NAME, KEY).await? {
+            bytes
+        } else {
+            let key = Zeroizing::new(envelope::random::<32>()?);
+            let own = envelope::close(&*key, self.sealing.as_ref())?.into();
+            match self.keys.create(KEY_NAME, &own, KEY).await? {
+                Created::Ours => own,
+                Created::Anothers(other) => other,
             }
         };
         let what = self.keys.describe(KEY_NAME);

@@ -174,7 +174,8 @@ mod tests {
             if !is_file && !content.is_empty() {
                 header.set_link_name(content).unwrap();
             }
-            (header.set_uid(0), header.set_gid(0));
+            header.set_uid(0);
+            header.set_gid(0);
             header.set_cksum();
             tar.append(&header, if is_file { content.as_bytes() } else { &[] }).unwrap();
         }

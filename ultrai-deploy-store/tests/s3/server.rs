@@ -5,7 +5,7 @@ use std::{
     io::{BufRead, BufReader, Read, Write},
     net::TcpStream,
     path::PathBuf,
-    process::{ChildStdin, Command, Stdio},
+    process::{Child, ChildStdin, Command, Stdio},
     sync::{
         Arc, LazyLock,
         atomic::{AtomicUsize, Ordering},
@@ -37,6 +37,8 @@ struct Server {
     address: String,
     /// The server ends when this is closed: with this process at the latest.
     _input: ChildStdin,
+    /// Nobody waits for it: it ends after this process.
+    _child: Child,
 }
 
 impl Server {
@@ -62,7 +64,7 @@ impl Server {
         let mut line = String::new();
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
         let (_, address) = line.trim_end().split_once("http://").expect("says where it listens");
-        Self { address: address.to_owned(), _input: input }
+        Self { address: address.to_owned(), _input: input, _child: child }
     }
 }
 

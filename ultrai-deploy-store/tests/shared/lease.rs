@@ -86,7 +86,7 @@ async fn a_lease_is_taken_over_when_its_time_is_over_and_not_before() {
 async fn a_renewal_that_takes_too_long_has_failed() {
     let inner = InMemory::new();
     let throttled = Arc::new(ThrottledStore::new(inner, ThrottleConfig::default()));
-    let store: Arc<dyn ObjectStore> = throttled.clone();
+    let store = Arc::clone(&throttled) as Arc<dyn ObjectStore>;
     let lease = lease(&store);
     let fence = lease.acquire(&target(), &holder("one"), Wait::No).await.unwrap();
     throttled.config_mut(|config| config.wait_put_per_call = Duration::from_secs(20));

@@ -16,6 +16,9 @@ fn refused(url: &str, variables: &[(&str, &str)]) -> Error {
     error
 }
 
+/// A URL, variables, and the prefix that comes of it.
+type Case<'a> = (&'a str, &'a [(&'a str, &'a str)], &'a str);
+
 const KEYS: [(&str, &str); 3] = [
     ("AWS_ACCESS_KEY_ID", "id"),
     ("AWS_SECRET_ACCESS_KEY", "hunter2-hunter2"),
@@ -27,10 +30,9 @@ fn every_kind_of_store_is_opened() {
     let base = tempfile::tempdir().unwrap();
     let directory = base.path().join("a/b");
     let (plain, url) = (directory.display().to_string(), format!("file://{}", directory.display()));
-    // A service account's key as Google writes it, without a key in it.
     let azure = [("AZURE_STORAGE_ACCOUNT_NAME", "shop"), ("AZURE_STORAGE_ACCOUNT_KEY", "aHVudGVy")];
     let google = [("GOOGLE_SKIP_SIGNATURE", "true")];
-    let cases: [(&str, &[(&str, &str)], &str); 6] = [
+    let cases: [Case<'_>; 6] = [
         (&plain, &[], ""),
         (&url, &[], ""),
         ("memory:", &[], ""),
@@ -92,11 +94,11 @@ async fn a_directory_is_for_its_owner_only() {
     let mode = |path: &std::path::Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
     let open =
         |path: &std::path::Path| Location::open(&path.display().to_string(), &Options::default());
-    let made = base.path().join("made/here");
-    let location = open(&made).unwrap();
-    assert_eq!(mode(&made), 0o700);
+    let missing = base.path().join("made/here");
+    let location = open(&missing).unwrap();
+    assert_eq!(mode(&missing), 0o700);
     location.store.put(&Path::from("a/b"), "x".into()).await.unwrap();
-    open(&made).unwrap();
+    open(&missing).unwrap();
 
     let empty = base.path().join("empty");
     fs::create_dir(&empty).unwrap();
