@@ -1,9 +1,6 @@
 //! Where things are kept, by a URL.
 
-use std::{
-    collections::BTreeMap, fs, io, os::unix::fs::PermissionsExt, str::FromStr, sync::Arc,
-    time::Duration,
-};
+use std::{collections::BTreeMap, fs, io, os::unix::fs::PermissionsExt, sync::Arc, time::Duration};
 
 use object_store::{ObjectStore, local::LocalFileSystem, memory::InMemory, path::Path};
 use ultrai_deploy_core::{Error, ErrorKind, Result};
@@ -120,24 +117,34 @@ impl Location {
                 directory(&path)
             }
             "memory" => Ok(Self { store: Arc::new(InMemory::new()), prefix: prefix(&parsed)? }),
-            #[cfg(feature = "s3")]
-            "s3" => bucket::s3(&parsed, options),
-            #[cfg(feature = "google")]
-            "gs" => bucket::google(&parsed, options),
-            #[cfg(feature = "azure")]
-            "az" => bucket::azure(&parsed, options),
-            #[cfg(not(all(feature = "s3", feature = "google", feature = "azure")))]
-            scheme @ ("s3" | "gs" | "az") => {
-                let _unused = options;
-                let message = format!("this program was built without {scheme}://");
-                Err(Error::new(ErrorKind::Unsupported, OPEN, message)
-                    .with_advice("build it with the features s3, google and azure")
-                    .without_effect())
-            }
+            "s3" | "gs" | "az" => in_bucket(&parsed, options),
             scheme => Err(invalid(&format!("no store is known for {scheme}://"))
                 .with_advice("use an absolute path, s3://, gs:// or az://")),
         }
     }
+}
+
+#[cfg_attr(
+    not(any(feature = "s3", feature = "google", feature = "azure")),
+    expect(unused_variables, reason = "no bucket can be opened without these features")
+)]
+fn in_bucket(url: &Url, options: &Options) -> Result<Location> {
+    #[cfg(feature = "s3")]
+    if url.scheme() == "s3" {
+        return bucket::s3(url, options);
+    }
+    #[cfg(feature = "google")]
+    if url.scheme() == "gs" {
+        return bucket::google(url, options);
+    }
+    #[cfg(feature = "azure")]
+    if url.scheme() == "az" {
+        return bucket::azure(url, options);
+    }
+    let message = format!("this program was built without {}://", url.scheme());
+    Err(Error::new(ErrorKind::Unsupported, OPEN, message)
+        .with_advice("build it with the features s3, google and azure")
+        .without_effect())
 }
 
 /// One that only its owner gets into: what is in it needs no permissions of its own then.
@@ -192,26 +199,4 @@ fn prefix(url: &Url) -> Result<Path> {
 
 fn invalid(message: &str) -> Error {
     Error::new(ErrorKind::Invalid, OPEN, message).without_effect()
-}
-
-impl Variables {
-    fn get(&self, name: &str) -> Option<&str> {
-        self.0.get(name).map(String::as_str).filter(|value| !value.is_empty())
-    }
-
-    fn has(&self, name: &str) -> bool {
-        self.get(name).is_some()
-    }
-
-    fn is_true(&self, name: &str) -> bool {
-        self.get(name).is_some_and(|value| matches!(value, "true" | "1" | "TRUE" | "True"))
-    }
-
-    /// The settings among those that begin with `prefix`.
-    fn settings<K: FromStr>(&self, prefix: &str) -> impl Iterator<Item = (K, &str)> {
-        self.0.iter().filter_map(move |(name, value)| {
-            let key = name.starts_with(prefix).then(|| name.to_ascii_lowercase())?;
-            Some((key.parse().ok()?, value.as_str()))
-        })
-    }
 }

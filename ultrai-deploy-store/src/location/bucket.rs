@@ -1,6 +1,6 @@
 //! Buckets: where their credentials come from, and how long a request may take.
 
-use std::{sync::Arc, time::Duration};
+use std::{str::FromStr, sync::Arc, time::Duration};
 
 #[cfg(feature = "s3")]
 use object_store::aws::{AmazonS3Builder, AmazonS3ConfigKey};
@@ -10,9 +10,11 @@ use object_store::azure::{AzureConfigKey, MicrosoftAzureBuilder};
 use object_store::gcp::{GoogleCloudStorageBuilder, GoogleConfigKey};
 use object_store::{BackoffConfig, ClientOptions, RetryConfig};
 use ultrai_deploy_core::{Error, ErrorKind, Result};
-use url::{Host, Url};
+#[cfg(feature = "s3")]
+use url::Host;
+use url::Url;
 
-use super::{Location, OPEN, Options, invalid, prefix};
+use super::{Location, OPEN, Options, Variables, invalid, prefix};
 
 /// Longest time until a connection stands.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -146,6 +148,7 @@ fn bucket(url: &Url) -> Result<&str> {
 }
 
 /// Whether an endpoint is without TLS: never one that is elsewhere, unless somebody insists.
+#[cfg(feature = "s3")]
 fn http_allowed(endpoint: &str, insists: bool) -> Result<bool> {
     let endpoint = Url::parse(endpoint)
         .map_err(|source| invalid("AWS_ENDPOINT_URL is no URL").with_source(source))?;
@@ -175,4 +178,26 @@ fn unusable(error: object_store::Error) -> Error {
     Error::new(ErrorKind::Invalid, OPEN, "the store's credentials or settings cannot be used")
         .with_advice("look at the variables that begin with AWS_, GOOGLE_ or AZURE_")
         .without_effect()
+}
+
+impl Variables {
+    fn get(&self, name: &str) -> Option<&str> {
+        self.0.get(name).map(String::as_str).filter(|value| !value.is_empty())
+    }
+
+    fn has(&self, name: &str) -> bool {
+        self.get(name).is_some()
+    }
+
+    fn is_true(&self, name: &str) -> bool {
+        self.get(name).is_some_and(|value| matches!(value, "true" | "1" | "TRUE" | "True"))
+    }
+
+    /// The settings among those that begin with `prefix`.
+    fn settings<K: FromStr>(&self, prefix: &str) -> impl Iterator<Item = (K, &str)> {
+        self.0.iter().filter_map(move |(name, value)| {
+            let key = name.starts_with(prefix).then(|| name.to_ascii_lowercase())?;
+            Some((key.parse().ok()?, value.as_str()))
+        })
+    }
 }
