@@ -10,6 +10,7 @@ use object_store::{
 };
 use tokio::time::Instant;
 use ultrai_deploy_core::{
+    Result,
     error::ErrorKind,
     lease::{Fence, Holder, Lease as _, Wait},
     name::RunId,
@@ -121,4 +122,66 @@ async fn a_lease_whose_objects_were_removed_is_lost() {
     delete(&store, "lease/0000000001").await;
     let error = lease.renew(&target(), fence).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Fenced);
+}
+
+/// Someone who holds a lease renews it once, at `renewal` if at all, while another one waits for it,
+/// and listings take 2 s. What became of the renewal, and when the other one had the lease.
+async fn one_renewal(renewal: Option<Duration>) -> (Option<Result<()>>, Duration) {
+    let slow = Duration::from_secs(2);
+    let config =
+        ThrottleConfig { wait_list_with_delimiter_per_call: slow, ..ThrottleConfig::default() };
+    let store = Arc::new(ThrottledStore::new(InMemory::new(), config)) as Arc<dyn ObjectStore>;
+    let (one, other) = (lease(&store), lease(&store));
+    let first = one.acquire(&target(), &holder("one"), Wait::No).await.unwrap();
+    let begin = Instant::now();
+    let takes_over = async {
+        other.acquire(&target(), &holder("other"), LONG).await.unwrap();
+        begin.elapsed()
+    };
+    let renews = async {
+        tokio::time::sleep(renewal?).await;
+        Some(one.renew(&target(), first).await)
+    };
+    let (after, renewed) = tokio::join!(takes_over, renews);
+    (renewed, after)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_renewal_counts_up_to_the_last_moment() {
+    // The taking is followed by one more listing.
+    let (_, after) = one_renewal(None).await;
+    let taken = after.checked_sub(Duration::from_secs(2)).unwrap();
+    assert!(taken > Duration::from_secs(15), "{taken:?}");
+    for early in 1..16 {
+        let at = taken.checked_sub(Duration::from_millis(250 * early)).unwrap();
+        let (renewed, after) = one_renewal(Some(at)).await;
+        assert!(matches!(renewed, Some(Ok(()))), "{renewed:?} at {at:?}, taken at {taken:?}");
+        assert!(after > at + Duration::from_secs(15), "renewed at {at:?}, lost at {after:?}");
+        let at = taken + Duration::from_millis(250 * early);
+        let (renewed, _) = one_renewal(Some(at)).await;
+        let error = renewed.unwrap().unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Fenced, "at {at:?}: {error}");
+    }
+}
+
+/// Its number was used, given up and swept by others before it came to create it.
+#[tokio::test(start_paused = true)]
+async fn one_that_is_very_late_does_not_take_an_old_number() {
+    let store = memory();
+    let config =
+        ThrottleConfig { wait_put_per_call: Duration::from_secs(10), ..ThrottleConfig::default() };
+    let slow = Arc::new(ThrottledStore::new(Arc::clone(&store), config)) as Arc<dyn ObjectStore>;
+    let late = lease(&slow);
+    let others = async {
+        for number in 1..=8 {
+            let lease = lease(&store);
+            let fence = lease.acquire(&target(), &holder("other"), Wait::No).await.unwrap();
+            assert_eq!(fence, Fence(number));
+            lease.release(&target(), fence).await.unwrap();
+        }
+        assert!(!names(&store).await.contains(&"lease/0000000001".to_owned()));
+    };
+    let (target, holder) = (target(), holder("late"));
+    let (fence, ()) = tokio::join!(late.acquire(&target, &holder, Wait::No), others);
+    assert_eq!(fence.unwrap(), Fence(9));
 }
