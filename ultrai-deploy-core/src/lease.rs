@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-pub(crate) use patience::{Patience, Seen, lost};
+pub use patience::{Patience, Seen, TIME_TO_LIVE, lost};
 
 use crate::{
     error::Result,

@@ -100,14 +100,14 @@ pub trait ReleaseStore: fmt::Debug + Send + Sync + 'static {
     fn root(&self) -> Option<&Path>;
 }
 
-/// There is no such release.
-pub(crate) fn absent(id: &ReleaseId, operation: &'static str) -> Error {
+/// The error for a release that is not in the store.
+pub fn absent(id: &ReleaseId, operation: &'static str) -> Error {
     Error::new(ErrorKind::NotFound, operation, format!("there is no release {id} in the store"))
         .without_effect()
 }
 
-/// The current release stays.
-pub(crate) fn in_use(id: &ReleaseId) -> Error {
+/// The error for a removal of the current release, which stays.
+pub fn in_use(id: &ReleaseId) -> Error {
     let message = format!("release {id} is the current one");
     Error::new(ErrorKind::Conflict, "remove the release", message)
         .with_advice("make another release current first")

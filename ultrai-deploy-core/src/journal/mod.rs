@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 pub use event::{Event, Initiator, Kind, Skip};
-pub(crate) use order::{End, unknown};
+pub use order::{End, unknown};
 
 use crate::{error::Result, lease::Fence, name::RunId};
 

@@ -9,15 +9,16 @@ use crate::{
 
 /// Where a run's journal ends.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct End {
+pub struct End {
     /// The number of the last record; 0 when there is none.
-    pub(crate) seq: u64,
+    pub seq: u64,
     /// The highest fence of all records.
-    pub(crate) fence: Fence,
+    pub fence: Fence,
 }
 
 impl End {
-    pub(crate) fn of(records: &[Record]) -> Self {
+    /// The end of these records.
+    pub fn of(records: &[Record]) -> Self {
         Self {
             seq: records.last().map_or(0, |record| record.seq),
             fence: records.iter().map(|record| record.fence).max().unwrap_or_default(),
@@ -25,7 +26,10 @@ impl End {
     }
 
     /// Fails when `record` may not follow.
-    pub(crate) fn check(&self, run: &RunId, record: &Record) -> Result<()> {
+    ///
+    /// # Errors
+    /// Those that [`Journal::append`](super::Journal::append) promises.
+    pub fn check(&self, run: &RunId, record: &Record) -> Result<()> {
         let (kind, message) = if record.seq <= self.seq {
             (ErrorKind::Conflict, format!("run {run} has record {} already", record.seq))
         } else if record.fence < self.fence {
@@ -43,7 +47,7 @@ impl End {
 }
 
 /// There is no journal of this run.
-pub(crate) fn unknown(run: &RunId, operation: &'static str) -> Error {
+pub fn unknown(run: &RunId, operation: &'static str) -> Error {
     Error::new(ErrorKind::NotFound, operation, format!("there is no run {run}"))
         .with_advice("look at the history for the runs that there are")
         .without_effect()

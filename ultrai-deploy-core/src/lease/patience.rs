@@ -8,27 +8,30 @@ use super::{Fence, Holder, Wait};
 use crate::error::{Error, ErrorKind, Result};
 
 /// How long a holder may go without renewing before one who waits takes over.
-pub(crate) const TIME_TO_LIVE: Duration = Duration::from_secs(15);
+pub const TIME_TO_LIVE: Duration = Duration::from_secs(15);
 const FIRST_PAUSE: Duration = Duration::from_millis(20);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
 /// What a watcher sees of a holder: it lives as long as this changes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Seen {
-    pub(crate) fence: Fence,
-    pub(crate) renewals: u64,
+pub struct Seen {
+    /// The number of its taking.
+    pub fence: Fence,
+    /// How often it said that it lives.
+    pub renewals: u64,
 }
 
 /// Somebody's waiting for a lease, by the watcher's own clock.
 #[derive(Debug)]
-pub(crate) struct Patience {
+pub struct Patience {
     deadline: Option<Instant>,
     pause: Duration,
     watched: Option<(Seen, Instant)>,
 }
 
 impl Patience {
-    pub(crate) fn new(wait: Wait) -> Self {
+    /// Begins to wait.
+    pub fn new(wait: Wait) -> Self {
         let deadline = match wait {
             Wait::No => None,
             Wait::AtMost(limit) => Some(Instant::now() + limit),
@@ -41,11 +44,7 @@ impl Patience {
     ///
     /// # Errors
     /// [`ErrorKind::Fenced`] naming the holder when the wait is over.
-    pub(crate) async fn wait(
-        &mut self,
-        seen: Seen,
-        holder: Option<&Holder>,
-    ) -> Result<Option<Seen>> {
+    pub async fn wait(&mut self, seen: Seen, holder: Option<&Holder>) -> Result<Option<Seen>> {
         let now = Instant::now();
         let since = match self.watched {
             Some((before, since)) if before == seen => since,
@@ -76,7 +75,7 @@ fn held(fence: Fence, holder: Option<&Holder>) -> Error {
 }
 
 /// The lease with `fence` is no longer ours.
-pub(crate) fn lost(fence: Fence, newest: Fence, holder: Option<&Holder>) -> Error {
+pub fn lost(fence: Fence, newest: Fence, holder: Option<&Holder>) -> Error {
     let message = if newest > fence {
         format!("{} took over from fence {fence}", name(newest, holder))
     } else {

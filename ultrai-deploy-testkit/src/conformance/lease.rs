@@ -28,11 +28,27 @@ const LONG: Wait = Wait::AtMost(Duration::from_mins(1));
 pub async fn lease(open: impl Fn(&str) -> Arc<dyn Lease>) -> usize {
     let open: Open<'_> = &open;
     let mut cases = Cases::new("lease");
+    cases.run("a dead holder's lease is free", a_dead_holders_lease_is_free(open)).await;
+    all(cases, open).await
+}
+
+/// The same for a [`Lease`] that holders on other hosts take: that one is dead is known only by its
+/// silence.
+///
+/// # Panics
+/// At the first case that fails.
+pub async fn shared_lease(open: impl Fn(&str) -> Arc<dyn Lease>) -> usize {
+    let open: Open<'_> = &open;
+    let mut cases = Cases::new("shared lease");
+    cases.run("a dead holder's lease gets free", a_dead_holders_lease_gets_free(open)).await;
+    all(cases, open).await
+}
+
+async fn all(mut cases: Cases, open: Open<'_>) -> usize {
     cases.run("one excludes another", one_excludes_another(open)).await;
     cases.run("one excludes itself", one_excludes_itself(open)).await;
     cases.run("fences only grow", fences_only_grow(open)).await;
     cases.run("a released lease is free", a_released_lease_is_free(open)).await;
-    cases.run("a dead holder's lease is free", a_dead_holders_lease_is_free(open)).await;
     cases.run("one of many at once is first", one_of_many_at_once_is_first(open)).await;
     cases.run("a wait ends in time", a_wait_ends_in_time(open)).await;
     cases.run("a wait ends with the release", a_wait_ends_with_the_release(open)).await;
@@ -94,6 +110,22 @@ async fn a_dead_holders_lease_is_free(open: Open<'_>) {
     assert_eq!(ok(other.holder(&target()).await), None);
     let second = ok(other.acquire(&target(), &holder("second"), Wait::No).await);
     assert!(second > first);
+    fails(other.renew(&target(), first).await, ErrorKind::Fenced);
+}
+
+async fn a_dead_holders_lease_gets_free(open: Open<'_>) {
+    let (one, other) = (open("dead"), open("dead"));
+    let first = ok(one.acquire(&target(), &holder("first"), Wait::No).await);
+    ok(one.renew(&target(), first).await);
+    drop(one);
+    let refused = other.acquire(&target(), &holder("second"), Wait::No).await;
+    let message = fails(refused, ErrorKind::Fenced);
+    assert!(message.contains("run first of user"), "names the holder: {message}");
+    let begin = Instant::now();
+    let second = ok(other.acquire(&target(), &holder("second"), LONG).await);
+    assert!(begin.elapsed() > RENEWAL * 2, "after {:?} only", begin.elapsed());
+    assert!(second > first);
+    assert_eq!(ok(other.holder(&target()).await), Some(holder("second")));
     fails(other.renew(&target(), first).await, ErrorKind::Fenced);
 }
 

@@ -4,7 +4,7 @@
 //! |---|---|---|
 //! | `Deployer` | [`deployer`] | a [`Platform`], which gives [`Environment`]s |
 //! | `Journal` | [`journal`] | stores by name |
-//! | `Lease` | [`lease`] | stores by name |
+//! | `Lease` | [`lease`], or [`shared_lease`] across hosts | stores by name |
 //! | `ReleaseStore` | [`release_store`] | stores by name, and an empty directory |
 //! | `BackupStore` | [`backup_store`] | stores by name |
 //!
@@ -35,7 +35,7 @@ pub use self::{
     backup_store::backup_store,
     deployer::{DB, Environment, Platform, SIDE, Variant, WEB, deployer},
     journal::journal,
-    lease::lease,
+    lease::{lease, shared_lease},
     release_store::release_store,
 };
 
