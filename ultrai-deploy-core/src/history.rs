@@ -272,7 +272,7 @@ impl Pipeline {
                 None => format!("nothing was proven in {} yet", parts.target),
             };
             Error::new(ErrorKind::Invalid, "choose a release to return to", message)
-                .with_advice("see `ultrai history` and `ultrai backups`")
+                .with_advice("see `ultrai history` and `ultrai backup list`")
                 .without_effect()
         })
     }
@@ -321,7 +321,7 @@ impl Pipeline {
         wanted.into_iter().find(|id| stored.contains(id)).ok_or_else(|| {
             let message = format!("version {version} was proven, but is not stored any more");
             refuse(ErrorKind::NotFound, message)
-                .with_advice("return to a backup of it (`ultrai backups`), or deploy it again")
+                .with_advice("return to a backup of it (`ultrai backup list`), or deploy it again")
         })
     }
 }

@@ -4,14 +4,14 @@ use std::collections::BTreeSet;
 
 use super::{
     Parts, Pipeline,
-    keeping::name,
+    keeping::{SETTLE, name},
     takeover::{Unfinished, find},
 };
 use crate::{
     backup::{Backup, BackupRequest, BackupStore},
     context::Context,
     current::Serving,
-    error::{ErrorKind, Result},
+    error::{Chain, ErrorKind, Result},
     history,
     lease::{Fence, Wait},
     name::{BackupId, ReleaseId, RunId},
@@ -51,9 +51,19 @@ impl Pipeline {
                     version,
                     reason: reason.to_owned(),
                 };
-                parts.take(&cx, &**store, &request, &parts.sources).await
+                let taken = parts.take(&cx, &**store, &request, &parts.sources).await;
+                if taken.is_err() {
+                    parts.settle_sources(&run).await;
+                }
+                taken
             })
             .await
+    }
+
+    /// The parts of a backup that are data, as [`Selection::parts`](crate::backup::Selection::parts)
+    /// names them.
+    pub fn data_of(&self, backup: &Backup) -> Vec<String> {
+        self.parts.data_of(backup)
     }
 
     /// The backups that [`prune_backups`](Self::prune_backups) would remove, oldest first.
@@ -89,6 +99,17 @@ impl Pipeline {
 }
 
 impl Parts {
+    /// Lets what was stopped for a backup that failed run again.
+    async fn settle_sources(&self, run: &RunId) {
+        let cx = Context::detached(self.target.clone(), run.clone()).with_timeout(SETTLE);
+        for source in &self.sources {
+            if let Err(error) = cx.bounded(source.settle(&cx)).await {
+                let (source, error) = (source.name(), Chain(&error).to_string());
+                tracing::warn!(source, error, "what an unfinished backup left stays");
+            }
+        }
+    }
+
     /// Does `work` with the environment to itself, and keeps the lease meanwhile.
     async fn alone<T>(
         &self,

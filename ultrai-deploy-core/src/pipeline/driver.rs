@@ -114,6 +114,9 @@ impl Driver {
 
     /// Drives the run to its end. The lease stays held.
     pub(super) async fn drive(&mut self) -> Result<()> {
+        if self.is_adopted && !self.log.state().await.is_final() {
+            self.settle_sources().await?;
+        }
         loop {
             // Each in a box of its own: a run that waits holds what it waits in, and no room for
             // all the rest.

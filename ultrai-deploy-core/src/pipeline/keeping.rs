@@ -18,6 +18,9 @@ use crate::{
     version::Version,
 };
 
+/// How long what a failed backup left may take to be put right.
+pub(super) const SETTLE: Duration = Duration::from_mins(2);
+
 impl Driver {
     /// Takes a backup, verifies it, and journals it.
     pub(super) async fn keep(&self, cx: &Context, occasion: Occasion) -> Result<()> {
@@ -37,19 +40,35 @@ impl Driver {
         let cx = &cx.clone().with_secrets(self.parts.secrets_of(serving(&state)).await?);
         let all = &self.parts.sources;
         let data = || all.iter().filter(|source| source.content() == Content::Data);
-        let backup = match occasion {
-            Occasion::Begin => self.parts.take(cx, &**store, &request, all).await?,
+        let taken = match occasion {
+            Occasion::Begin => self.parts.take(cx, &**store, &request, all).await,
             Occasion::Refresh | Occasion::Restore => {
                 let data: Vec<_> = data().cloned().collect();
-                self.parts.take(cx, &**store, &request, &data).await?
+                self.parts.take(cx, &**store, &request, &data).await
             }
         };
+        if taken.is_err() {
+            self.settle_sources().await?;
+        }
+        let backup = taken?;
         let bytes = backup.parts.iter().map(|part| part.size).sum();
         let data = self.parts.data_of(&backup);
         let (backup, parts) = (request.id, backup.parts.len());
         self.log
             .record(Event::BackedUp { backup, parts, bytes, occasion, data, at: Some(at) })
             .await
+    }
+
+    /// Lets what was stopped for a backup that failed, or was cut off, run again. What cannot be is told,
+    /// and does not hide why it failed.
+    pub(super) async fn settle_sources(&self) -> Result<()> {
+        // The stage's time may be over, and a cancelled run must not leave services stopped.
+        let cx = self.uncancelled("settle").with_timeout(SETTLE);
+        for source in &self.parts.sources {
+            let what = format!("what an unfinished backup of {} left stays", source.name());
+            self.housekeep(&what, cx.bounded(source.settle(&cx)).await).await?;
+        }
+        Ok(())
     }
 
     /// Takes the data again before the first effect, when the backup of it is old by then.
@@ -104,7 +123,7 @@ impl Parts {
     }
 
     /// The names of the parts of a backup that are data.
-    fn data_of(&self, backup: &Backup) -> Vec<String> {
+    pub(super) fn data_of(&self, backup: &Backup) -> Vec<String> {
         let what = Selection::all(self.target.clone(), backup.request.id.clone());
         let sources = self.sources_of(&what);
         let is_data = |name: &str| {

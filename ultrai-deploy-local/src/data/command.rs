@@ -12,7 +12,7 @@ use tokio::{
 use ultrai_deploy_core::{
     Context, Error, ErrorKind, Result,
     backup::{BackupSource, Content, PartStream},
-    name::ServiceName,
+    name::{SecretName, ServiceName},
     redact::Redactor,
     secret::Secrets,
 };
@@ -77,6 +77,11 @@ impl Dump {
     pub fn with_variable(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.environment.insert(name.into(), value.into());
         self
+    }
+
+    /// Sets a variable to the value of a secret of the release.
+    pub fn with_secret(self, name: impl Into<String>, secret: &SecretName) -> Self {
+        self.with_variable(name, placeholder::of_secret(secret))
     }
 
     /// The services that must run while it is read or put back.
