@@ -3,6 +3,7 @@
 
 use std::fmt;
 
+use crate::Sealing;
 use ultrai_deploy_core::{
     digest,
     error::{Error, ErrorKind, Result},
@@ -151,6 +152,27 @@ impl Encryption {
             return Err(Refusal::Damaged("it is longer than recorded".to_owned()));
         }
         Ok(plain)
+    }
+}
+
+impl Sealing for Encryption {
+    fn seal(&self, plain: &[u8]) -> Result<Vec<u8>> {
+        Self::seal(self, plain)
+            .map_err(|why| Error::new(ErrorKind::Unexpected, "encrypt", why).without_effect())
+    }
+
+    fn open(&self, sealed: &[u8]) -> Result<Vec<u8>> {
+        Self::open(self, sealed, sealed.len(), Vec::new()).map_err(|refusal| match refusal {
+            Refusal::Locked => {
+                let message = "it is encrypted for others than this identity";
+                Error::new(ErrorKind::Denied, "decrypt", message)
+                    .with_advice("give the identity that it was encrypted for")
+                    .without_effect()
+            }
+            Refusal::Damaged(why) => {
+                Error::new(ErrorKind::Corrupt, "decrypt", why).without_effect()
+            }
+        })
     }
 }
 

@@ -1,5 +1,7 @@
 //! What every backup store must do, over memory and local disk, encrypted and not.
 
+#![expect(clippy::unwrap_used, reason = "a helper of a test fails as the test does")]
+
 use std::{path::Path as FilePath, sync::Arc};
 
 use object_store::{ObjectStore, local::LocalFileSystem, memory::InMemory, path::Path};

@@ -1,6 +1,7 @@
 //! Killed at every operation on the store: what is listed is whole, and what is left over goes.
 
 #![expect(clippy::unwrap_used, reason = "a helper of a test fails as the test does")]
+#![expect(clippy::print_stdout, reason = "it tells how often it killed")]
 
 mod support;
 
