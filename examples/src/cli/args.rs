@@ -50,8 +50,9 @@ pub enum Command {
     Promote(Promote),
     /// Return to a release that was proven before, or take back a run that is held or unfinished.
     Rollback(Rollback),
-    /// List backups.
-    Backups(Where),
+    /// Take, list, read back, put back and remove backups.
+    #[command(subcommand)]
+    Backup(BackupCommand),
     /// Run all checks of what is deployed.
     Verify(Where),
     /// Tell what runs and what to do next; a held run whose time is over is taken back.
@@ -286,12 +287,114 @@ pub struct Rollback {
     /// The backup to return to.
     #[arg(long, value_name = "ID")]
     pub backup: Option<String>,
+    /// Bring back the data, too, of this backup or of the newest one of the release: what was written
+    /// since is only in the backup that is taken before. `data = "restore"` of [policy] does the same.
+    #[arg(long, conflicts_with = "without_data")]
+    pub with_data: bool,
+    /// Leave the data as they are, whatever the policy says.
+    #[arg(long)]
+    pub without_data: bool,
     /// Return to this version although it failed and was rolled back.
     #[arg(long, value_name = "VERSION")]
     pub allow_failed: Option<String>,
     /// Why, for the history.
     #[arg(long, value_name = "TEXT")]
     pub reason: Option<String>,
+}
+
+/// What to do with backups.
+#[derive(Debug, Subcommand)]
+pub enum BackupCommand {
+    /// Take one now, and read it back.
+    Create(BackupCreate),
+    /// List them, newest first.
+    List(Where),
+    /// Read one back, or all of them, and compare them with what was written.
+    Verify(BackupVerify),
+    /// Put one back, or parts of it; a backup of what is there is taken before.
+    Restore(BackupRestore),
+    /// Remove those that the configuration does not keep and no rollback could need.
+    Prune(BackupPrune),
+}
+
+impl BackupCommand {
+    fn at(&self) -> &Where {
+        match self {
+            Self::Create(create) => &create.at,
+            Self::List(at) => at,
+            Self::Verify(verify) => &verify.at,
+            Self::Restore(restore) => &restore.at,
+            Self::Prune(prune) => &prune.at,
+        }
+    }
+}
+
+/// Options of `backup create`.
+#[derive(Debug, Args)]
+pub struct BackupCreate {
+    /// Where.
+    #[command(flatten)]
+    pub at: Where,
+    /// Why, for the list.
+    #[arg(long, value_name = "TEXT")]
+    pub reason: Option<String>,
+    /// Wait so long for a run that is at work.
+    #[arg(long, value_name = "SECONDS")]
+    pub wait: Option<u64>,
+}
+
+/// Options of `backup verify`.
+#[derive(Debug, Args)]
+pub struct BackupVerify {
+    /// Where.
+    #[command(flatten)]
+    pub at: Where,
+    /// The backup; all when left out.
+    #[arg(value_name = "ID")]
+    pub id: Option<String>,
+}
+
+/// Options of `backup restore`.
+#[derive(Debug, Args)]
+pub struct BackupRestore {
+    /// Where to.
+    #[command(flatten)]
+    pub at: Where,
+    /// The backup.
+    #[arg(value_name = "ID")]
+    pub id: String,
+    /// Only data of this source, or this part of it; the release stays as it is. Can be repeated.
+    #[arg(long = "part", value_name = "SOURCE[/PART]")]
+    pub parts: Vec<String>,
+    /// Data of a backup of another environment.
+    #[arg(long, value_name = "E")]
+    pub from: Option<String>,
+    /// Data of a backup of another project.
+    #[arg(long, value_name = "P")]
+    pub from_project: Option<String>,
+    /// Write the parts into files below this directory, and change nothing else.
+    #[arg(long, value_name = "DIR")]
+    pub to: Option<PathBuf>,
+    /// Why, for the history.
+    #[arg(long, value_name = "TEXT")]
+    pub reason: Option<String>,
+    /// Wait so long for a run that is at work.
+    #[arg(long, value_name = "SECONDS")]
+    pub wait: Option<u64>,
+}
+
+/// Options of `backup prune`.
+#[derive(Debug, Args)]
+pub struct BackupPrune {
+    /// Where.
+    #[command(flatten)]
+    pub at: Where,
+    /// Only tell what would be removed.
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Wait so long for a run that is at work.
+    #[arg(long, value_name = "SECONDS")]
+    pub wait: Option<u64>,
 }
 
 /// Options of `history`.
@@ -390,7 +493,8 @@ impl Command {
             Self::Migrations(migrations) => Some(&migrations.at),
             Self::Resume(resume) => Some(&resume.at),
             Self::Abandon(abandon) => Some(&abandon.at),
-            Self::Backups(at) | Self::Verify(at) | Self::Status(at) | Self::Cancel(at) => Some(at),
+            Self::Backup(backup) => Some(backup.at()),
+            Self::Verify(at) | Self::Status(at) | Self::Cancel(at) => Some(at),
         }
     }
 }

@@ -6,14 +6,12 @@ use jiff::Timestamp;
 use serde_json::json;
 use ultrai_deploy_core::{
     Ending, Error, ErrorKind, Result,
-    backup::{BackupStore, Selection},
+    backup::{Backup, Selection},
     health::Verdict,
     journal::Skip,
-    lease::{Lease, Wait},
+    lease::Wait,
     name::{BackupId, ReleaseId},
-    pipeline::{DeployRequest, OnUnfinished, RollbackRequest},
-    release_backup::ReleaseSource,
-    release_store::ReleaseStore,
+    pipeline::{DataPolicy, DeployRequest, OnUnfinished, RollbackRequest},
     stage::Stage,
     version::Version,
 };
@@ -21,7 +19,7 @@ use ultrai_deploy_core::{
 use super::{
     Surroundings,
     args::{self, Cli, Where},
-    exit,
+    backup, exit,
     output::Output,
     plan,
     progress::say,
@@ -71,9 +69,7 @@ pub(super) async fn drive(
 ) -> Result<u8> {
     request.allow_downgrade = allowances.allow_downgrade;
     request.allow_pre_release = allowances.allow_pre_release;
-    if let Some(seconds) = wait {
-        request.wait = Wait::AtMost(Duration::from_secs(seconds));
-    }
+    request.wait = self::wait(wait);
     if no_resume {
         request.unfinished = OnUnfinished::Refuse;
     }
@@ -95,8 +91,15 @@ pub(super) async fn rollback(
     };
     let allow_failed = allowed(args.allow_failed.as_deref(), version)?;
     let setup = setup::look(cli, &args.at, around).await?;
-    let to = if let Some(id) = &args.backup {
-        release_of_backup(&setup, id).await?
+    let backup = match &args.backup {
+        Some(id) => {
+            let id = BackupId::new(id.as_str())?;
+            Some(backup::find(&setup, &setup.state.target, &id).await?)
+        }
+        None => None,
+    };
+    let to = if let Some(backup) = &backup {
+        release_of_backup(&setup, backup).await?
     } else if let Some(asked) = asked {
         asked.find(&setup).await?
     } else if let Some(code) = undo_unfinished(&setup, output).await? {
@@ -104,7 +107,14 @@ pub(super) async fn rollback(
     } else {
         setup.pipeline.release_before(&setup.pipeline.look()).await?
     };
+    let comes_back = setup.policy.data == DataPolicy::Restore || args.with_data;
+    let data = if comes_back && !args.without_data {
+        data(&setup, backup.as_ref(), &to, args.with_data).await?
+    } else {
+        None
+    };
     let mut request = RollbackRequest::new(to);
+    request.data = data;
     request.reason.clone_from(&args.reason);
     request.allow_failed = allow_failed;
     let report = signal::drive(setup.pipeline.rollback(request)).await?;
@@ -172,62 +182,57 @@ async fn undo_unfinished(setup: &Setup, output: &Output) -> Result<Option<u8>> {
 }
 
 /// The release that a backup was taken of; brought back from it when it was pruned.
-async fn release_of_backup(setup: &Setup, id: &str) -> Result<ReleaseId> {
-    let id = BackupId::new(id)?;
-    let backups = setup.state.backups.list(&setup.state.target).await?;
-    let Some(backup) = backups.iter().find(|backup| backup.request.id == id) else {
-        let known: Vec<_> =
-            backups.iter().rev().take(5).map(|backup| backup.request.id.as_str()).collect();
-        let advice = if known.is_empty() {
-            "there is none yet".to_owned()
-        } else {
-            format!("the latest are {}", known.join(", "))
-        };
-        return Err(invalid(&format!("there is no backup {id}")).with_advice(advice));
-    };
+async fn release_of_backup(setup: &Setup, backup: &Backup) -> Result<ReleaseId> {
     let Some(release) = backup.request.release.clone() else {
+        let id = &backup.request.id;
         return Err(invalid(&format!("backup {id} is of an environment where nothing ran")));
     };
-    setup.state.backups.verify(&setup.state.target, &id).await?;
-    let missing = match setup.state.releases.get(&release).await {
-        Ok(_) => false,
-        Err(error) if error.kind() == ErrorKind::NotFound => true,
-        Err(error) => return Err(error),
-    };
-    if missing {
-        let source = ReleaseSource::new(std::sync::Arc::clone(&setup.state.releases) as _);
-        let all = Selection::all(setup.state.target.clone(), id);
-        setup.state.backups.restore(&setup.pipeline.look(), &all, &source).await?;
-    }
+    backup::bring_release(setup, backup, &release).await?;
     Ok(release)
 }
 
-pub(super) async fn backups(
-    cli: &Cli,
-    at: &Where,
-    around: &Surroundings,
-    output: &Output,
-) -> Result<u8> {
-    let setup = setup::look(cli, at, around).await?;
-    let mut backups = setup.state.backups.list(&setup.state.target).await?;
-    backups.reverse();
-    let mut text = String::new();
-    for backup in &backups {
-        let version = backup.request.version.as_ref().map_or("-", |version| version.as_str());
-        let bytes: u64 = backup.parts.iter().map(|part| part.size).sum();
-        let _infallible = writeln!(
-            text,
-            "{}  {version:<12} {:>3} parts {bytes:>9} bytes  {}",
-            backup.request.id,
-            backup.parts.len(),
-            backup.request.reason
-        );
+/// The data that comes back with a rollback: of the backup that is returned to, or of the newest one of
+/// the release.
+async fn data(
+    setup: &Setup,
+    backup: Option<&Backup>,
+    to: &ReleaseId,
+    is_asked: bool,
+) -> Result<Option<Selection>> {
+    let target = &setup.state.target;
+    let (id, parts) = if let Some(backup) = backup {
+        (backup.request.id.clone(), setup.pipeline.data_of(backup))
+    } else {
+        let backups = setup.state.backups.list(target).await?;
+        let of_release = backups
+            .into_iter()
+            .rev()
+            .filter(|one| one.request.release.as_ref() == Some(to))
+            .map(|one| (one.request.id.clone(), setup.pipeline.data_of(&one)))
+            .find(|(_, parts)| !parts.is_empty());
+        let Some(found) = of_release else {
+            if !is_asked {
+                return Ok(None);
+            }
+            return Err(invalid(&format!("no backup has data of release {to}"))
+                .with_advice("leave --with-data out, or name a backup with --backup"));
+        };
+        found
+    };
+    if parts.is_empty() {
+        if is_asked {
+            return Err(invalid(&format!("backup {id} has no data")).with_advice(
+                "leave --with-data out; `[[data]]` in deploy.toml says what is kept",
+            ));
+        }
+        return Ok(None);
     }
-    if backups.is_empty() {
-        text = format!("no backups of {} yet", setup.state.target);
-    }
-    output.either(&text, &backups);
-    Ok(exit::OK)
+    Ok(Some(Selection { from: target.clone(), backup: id, parts }))
+}
+
+/// How long to wait for another run.
+pub(super) fn wait(seconds: Option<u64>) -> Wait {
+    seconds.map_or(Wait::No, |seconds| Wait::AtMost(Duration::from_secs(seconds)))
 }
 
 pub(super) async fn verify(
@@ -374,6 +379,6 @@ pub(super) async fn abandon(
     Ok(exit::OK)
 }
 
-fn invalid(message: &str) -> Error {
+pub(super) fn invalid(message: &str) -> Error {
     Error::new(ErrorKind::Invalid, "do that", message).without_effect()
 }

@@ -1,6 +1,7 @@
 //! The commands of `ultrai`.
 
 pub mod args;
+mod backup;
 mod commands;
 mod config;
 pub mod exit;
@@ -69,7 +70,7 @@ async fn dispatch(cli: &Cli, around: &Surroundings, output: &Output) -> Result<u
         Command::Config(command) => config::run(cli, command, around, *output).await,
         Command::Promote(args) => promote::run(cli, args, around, output).await,
         Command::Rollback(args) => commands::rollback(cli, args, around, output).await,
-        Command::Backups(at) => commands::backups(cli, at, around, output).await,
+        Command::Backup(command) => backup::run(cli, command, around, output).await,
         Command::Verify(at) => commands::verify(cli, at, around, output).await,
         Command::Status(at) => status::run(cli, at, around, output).await,
         Command::History(args) => history::history(cli, args, around, output).await,

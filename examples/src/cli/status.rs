@@ -8,10 +8,9 @@ use ultrai_deploy_core::{
     Ending, Error, Result,
     current::{Current, Running, Serving},
     error::Failure,
-    lease::{Holder, Lease},
+    lease::Holder,
     name::{ReleaseId, RunId, ServiceName, Target},
     pipeline::Unfinished,
-    release_store::ReleaseStore,
     state::Phase,
     version::Version,
 };

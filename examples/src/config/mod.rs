@@ -17,7 +17,9 @@
 //! ```
 
 mod backend;
+mod backups;
 mod check;
+mod data;
 mod depends;
 pub(crate) mod duration;
 mod environment;
@@ -63,6 +65,8 @@ use ultrai_deploy_secrets::Chain;
 
 pub use self::{
     backend::Backend,
+    backups::{Backups, Identity, Location},
+    data::{By, Data, Dump, What},
     environment::Environment,
     problem::{Problem, Problems},
     registries::Login,
@@ -101,8 +105,12 @@ pub struct Config {
     pub registry: Option<Destination>,
     /// Who logs in to registries, by their names.
     pub registries: BTreeMap<String, Login>,
-    /// Where journal, releases and backups are kept; absolute.
-    pub state: Option<PathBuf>,
+    /// Where journal, lease, releases and backups are kept.
+    pub state: Option<Location>,
+    /// Where backups are kept, if elsewhere, and how.
+    pub backups: Backups,
+    /// What users of the application made, as it is kept in backups.
+    pub data: Vec<Data>,
     /// All names whose values are secret.
     pub secrets: BTreeSet<SecretName>,
     /// The variables of the application; all secrets among them.
@@ -326,7 +334,7 @@ impl Config {
         known: impl IntoIterator<Item = &'a ServiceName>,
     ) -> Result<()> {
         let known: BTreeSet<&ServiceName> = known.into_iter().collect();
-        let unknown = read::named_services(&self.checks, &self.tests, &self.migrations)
+        let unknown = read::named_services(&self.checks, &self.tests, &self.migrations, &self.data)
             .filter(|(_, (name, _))| !known.contains(name))
             .map(|(field, (name, place))| Problem {
                 place: *place,

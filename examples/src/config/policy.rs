@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use ultrai_deploy_core::{
-    pipeline::{BackupPolicy, FailureAction, Policy, ReadinessPolicy},
+    pipeline::{BackupPolicy, DataPolicy, FailureAction, Policy, ReadinessPolicy},
     stage::Stage,
 };
 
@@ -38,6 +38,10 @@ pub(super) fn read(mut table: Table<'_>) -> (Policy, Option<Duration>) {
         field.choice(&[("required", BackupPolicy::Required), ("off", BackupPolicy::Off)])
     });
     policy.backup = backup.unwrap_or(policy.backup);
+    let data = table.take("data").and_then(|field| {
+        field.choice(&[("keep", DataPolicy::Keep), ("restore", DataPolicy::Restore)])
+    });
+    policy.data = data.unwrap_or(policy.data);
     let readiness = table.take("readiness").and_then(|field| {
         field.choice(&[
             ("warn", ReadinessPolicy::Warn),
@@ -70,6 +74,9 @@ pub(super) fn read(mut table: Table<'_>) -> (Policy, Option<Duration>) {
             }
         }
         limits.finish();
+    }
+    if let Some(limit) = table.take("restore_deadline").and_then(|field| field.some_duration()) {
+        policy.restore_deadline = limit;
     }
     if let Some(limit) = table.take("rollback_deadline").and_then(|field| field.some_duration()) {
         policy.rollback_deadline = limit;

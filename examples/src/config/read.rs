@@ -17,7 +17,9 @@ use ultrai_deploy_http::address::HttpUrl;
 use super::{
     Config, Environment, Place, Problem, Problems, Template,
     backend::{self, Kind, invalid},
+    backups,
     check::{self, Check},
+    data::{self, Data},
     depends, environment, files, flag, hosted,
     migration::{self, Migration},
     policy,
@@ -50,6 +52,7 @@ pub(super) fn named_services<'a>(
     checks: &'a [Check],
     tests: &'a [Test],
     migrations: &'a [Migration],
+    data: &'a [Data],
 ) -> impl Iterator<Item = (String, &'a (ServiceName, Place))> {
     let of_checks = checks.iter().filter_map(|check| {
         Some((format!("check \"{}\": service", check.name), check.service.as_ref()?))
@@ -59,7 +62,10 @@ pub(super) fn named_services<'a>(
     let of_migrations = migrations
         .iter()
         .map(|one| (format!("migration \"{}\": service", one.declared.name), &one.service));
-    of_checks.chain(of_tests).chain(of_migrations)
+    let of_data = data
+        .iter()
+        .filter_map(|one| Some((format!("data \"{}\": service", one.name), one.service.as_ref()?)));
+    of_checks.chain(of_tests).chain(of_migrations).chain(of_data)
 }
 
 pub(super) fn no_base_url(check: &Check, environment: &str) -> Problem {
@@ -78,7 +84,7 @@ fn read(reader: &Reader<'_>, file: &Path, document: &DeTable<'_>) -> Config {
     let mut table = Table::new(reader, String::new(), 0, document);
 
     let version = table.take("version").and_then(|field| field.parse(Version::parse));
-    let state = table.take("state").and_then(|field| absolute(&field));
+    let state = table.take("state").and_then(|field| backups::location(&field));
     let base_url = table.take("base_url").and_then(|field| field.parse(HttpUrl::parse));
     let listed = table.take("secrets").map(|field| service::secret_names(&field));
     let mut listed = listed.unwrap_or_default();
@@ -103,7 +109,7 @@ fn read(reader: &Reader<'_>, file: &Path, document: &DeTable<'_>) -> Config {
     refuse_strange_environments(reader, &flags, &environments);
 
     let policy = table.take("policy").and_then(|field| field.table()).map(policy::read);
-    let (policy, health_deadline) = policy.unwrap_or_else(|| (Policy::default(), None));
+    let (mut policy, health_deadline) = policy.unwrap_or_else(|| (Policy::default(), None));
 
     let mut checks = Vec::new();
     for (index, table) in tables(&mut table, "check").into_iter().enumerate() {
@@ -128,6 +134,22 @@ fn read(reader: &Reader<'_>, file: &Path, document: &DeTable<'_>) -> Config {
     }
     let names = migrations.iter().map(|one| (one.declared.name.as_str(), one.place));
     refuse_twins(reader, "migration", names);
+    let backups = table.take("backups").and_then(|field| field.table());
+    let backups =
+        backups.map(|table| backups::read(table, kind, &root, &mut policy)).unwrap_or_default();
+    if backups.is_lost_with_machine(state.as_ref()) {
+        reader.problem(
+            0,
+            "backups",
+            "what is kept elsewhere would be encrypted for a key that only this machine has",
+            "write identity_file = \"…\" or identity = \"NAME_OF_A_SECRET\" into [backups]",
+        );
+    }
+    let mut data = Vec::new();
+    for (index, table) in tables(&mut table, "data").into_iter().enumerate() {
+        data.extend(data::read(table, index + 1, kind, &root));
+    }
+    refuse_twins(reader, "data", data.iter().map(|one| (one.name.as_str(), one.place)));
     refuse_twins(reader, "check", checks.iter().map(|check| (check.name.as_str(), check.place)));
     refuse_twins(reader, "test", tests.iter().map(|test| (test.task.name.as_str(), test.place)));
     refuse_missing_base(reader, &checks, &environments);
@@ -151,13 +173,15 @@ fn read(reader: &Reader<'_>, file: &Path, document: &DeTable<'_>) -> Config {
     if let Some(services) = backend.services() {
         depends::refuse_unknown(
             reader,
-            named_services(&checks, &tests, &migrations),
+            named_services(&checks, &tests, &migrations, &data),
             services.into_iter(),
         );
     }
     let mut secrets: BTreeSet<SecretName> = backend.secrets().into_iter().cloned().collect();
     secrets.extend(checks.iter().flat_map(Check::secrets).cloned());
     secrets.extend(registries.values().map(|login| login.password.clone()));
+    secrets.extend(data.iter().flat_map(Data::secrets).cloned());
+    secrets.extend(backups.secret().cloned());
     secrets.extend(listed);
     let mut declaration = declared.declaration;
     for secret in &secrets {
@@ -174,6 +198,8 @@ fn read(reader: &Reader<'_>, file: &Path, document: &DeTable<'_>) -> Config {
         registry,
         registries,
         state,
+        backups,
+        data,
         secrets,
         declaration,
         template,
@@ -300,18 +326,6 @@ fn template(field: &Field<'_>, root: &files::Root) -> Option<Template> {
     } else {
         field.none().map(|()| Template::None)
     }
-}
-
-fn absolute(field: &Field<'_>) -> Option<PathBuf> {
-    let path = PathBuf::from(field.text()?);
-    if path.is_absolute() {
-        return Some(path);
-    }
-    field.problem(
-        "the state must not depend on where the project lies, which is new on every CI run",
-        "write an absolute path, for example \"/srv/state\"",
-    );
-    None
 }
 
 /// Compose allows fewer names: they become parts of container names and labels.

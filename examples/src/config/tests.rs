@@ -1,5 +1,6 @@
 //! Files that are read and found; wrong and right ones are in the modules below.
 
+mod backups;
 mod documented;
 mod flags;
 mod hosted;

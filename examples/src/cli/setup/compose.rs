@@ -7,18 +7,22 @@ use std::{
 
 use ultrai_deploy_core::{
     Error, Result,
+    backup::BackupSource,
     name::{ProjectName, SecretName, Target},
     observer::Observer,
     release_store::ReleaseStore,
     secret::SecretSource,
 };
-use ultrai_deploy_docker::{self as docker, Engine, compose, registry::Registries};
+use ultrai_deploy_docker::{self as docker, Engine, compose, data, registry::Registries};
 
 use super::{Plan, Setup};
-use crate::cli::progress::{Progress, say};
+use crate::{
+    cli::progress::{Progress, say},
+    config::{By, Dump, What},
+};
 
 impl Plan<'_> {
-    pub(super) fn compose(
+    pub(super) async fn compose(
         self,
         file: Option<PathBuf>,
         docker_host: Option<String>,
@@ -73,8 +77,9 @@ impl Plan<'_> {
             }
         }
         let target = Target::new(project, self.environment_name.clone());
-        let state = self.open_state(&target)?;
-        let releases: Arc<dyn ReleaseStore> = Arc::clone(&state.releases) as _;
+        let secrets = self.variables.source(secrets);
+        let state = self.open_home(&target, &*secrets).await?;
+        let releases = Arc::clone(&state.releases);
         let host = self.environment.docker_host.clone().or(docker_host);
         let host = host.or_else(|| self.around.env.get("DOCKER_HOST").cloned());
         let boot_deadline = self.config.health_deadline;
@@ -84,17 +89,52 @@ impl Plan<'_> {
         let deployer = Arc::new(docker::Deployer::connect(settings.clone(), Arc::clone(&releases)));
         let tasks =
             docker::task::Runner::new(engine.clone(), Arc::clone(&releases), settings.clone());
+        let data = self.data(&engine, &releases);
         let containers = docker::backup::ProjectSource::new(engine.clone(), releases);
-        let secrets = self.variables.source(secrets);
         let registries = self.registries(&secrets);
         let images = docker::image::Store::new(engine).with_registries(registries);
-        let pipeline = self
-            .builder(&state, Arc::clone(&deployer) as _, secrets, observer)?
+        let policy = self.config.policy_of(&self.environment);
+        let mut builder = self.builder(&state, Arc::clone(&deployer) as _, secrets, observer)?;
+        for source in data {
+            builder = builder.source(source);
+        }
+        let pipeline = builder
             .images(Arc::new(images))
             .tasks(Arc::new(tasks))
             .source(Arc::new(containers))
             .build()?;
-        Ok(Setup { pipeline, state, deployer, spec, is_hosted: false, _packed: rendered })
+        Ok(Setup { pipeline, state, deployer, policy, spec, is_hosted: false, _packed: rendered })
+    }
+
+    /// What is kept in backups besides releases and descriptions.
+    fn data(
+        &self,
+        engine: &Engine,
+        releases: &Arc<dyn ReleaseStore>,
+    ) -> Vec<Arc<dyn BackupSource>> {
+        let mut sources: Vec<Arc<dyn BackupSource>> = Vec::new();
+        for data in &self.config.data {
+            let (engine, releases) = (engine.clone(), Arc::clone(releases));
+            sources.push(match &data.what {
+                What::Dump(dump) => {
+                    Arc::new(data::Command::new(engine, releases, of_docker(&data.name, dump)))
+                }
+                What::Volume { name, stops, helper_image } => {
+                    let state = if *stops { data::While::Stopped } else { data::While::Running };
+                    let mut volume = data::Volume::new(name, state);
+                    if let Some(image) = helper_image {
+                        volume = volume.with_helper_image(image);
+                    }
+                    Arc::new(data::Volumes::new(engine, releases, &data.name, vec![volume]))
+                }
+                // deploy.toml refuses it here.
+                What::Directory { .. } => continue,
+            });
+        }
+        if self.config.backups.images {
+            sources.push(Arc::new(data::Images::new(engine.clone(), Arc::clone(releases))));
+        }
+        sources
     }
 
     /// What is logged in to registries with: what deploy.toml says, then what Docker knows.
@@ -113,6 +153,23 @@ impl Plan<'_> {
         }
         registries
     }
+}
+
+fn of_docker(name: &str, dump: &Dump) -> data::Dump {
+    let service = dump.service.clone();
+    let mut made = match &dump.by {
+        By::Postgres => data::Dump::postgres(name, service),
+        By::Mongodb => data::Dump::mongodb(name, service),
+        By::Redis => data::Dump::redis(name, service),
+        By::Commands { dump, restore } => data::Dump::new(name, service, dump, restore),
+    };
+    for (variable, value) in &dump.variables {
+        made = made.with_variable(variable, data::Variable::Text(value.clone()));
+    }
+    for (variable, secret) in &dump.secrets {
+        made = made.with_variable(variable, data::Variable::Secret(secret.clone()));
+    }
+    made
 }
 
 /// Names the flag, which the library does not know, where there is no compose file at all.

@@ -48,7 +48,7 @@ struct Opened {
 }
 
 impl Plan<'_> {
-    pub(super) fn railway(self, backend: &Hosted<railway::Config>) -> Result<Setup> {
+    pub(super) async fn railway(self, backend: &Hosted<railway::Config>) -> Result<Setup> {
         let project = self.token("RAILWAY_TOKEN").map(railway::Token::Project);
         let account = || self.token("RAILWAY_API_TOKEN").map(railway::Token::Account);
         let token = project.or_else(account).ok_or_else(|| {
@@ -75,10 +75,10 @@ impl Plan<'_> {
             tasks: Box::new(|_| Arc::new(railway::NoTasks) as _),
             snapshots: volumes,
         };
-        self.hosted(&backend.services, opened)
+        self.hosted(&backend.services, opened).await
     }
 
-    pub(super) fn render(self, backend: &Hosted<render::Config>) -> Result<Setup> {
+    pub(super) async fn render(self, backend: &Hosted<render::Config>) -> Result<Setup> {
         let key = self.token("RENDER_API_KEY").ok_or_else(|| {
             no_token("Render").with_advice(
                 "set RENDER_API_KEY to an API key, made in the account settings of somebody who \
@@ -102,10 +102,14 @@ impl Plan<'_> {
             snapshots: databases.transpose()?,
             tasks: Box::new(|releases| Arc::new(render::Tasks::new(client, config, releases)) as _),
         };
-        self.hosted(&backend.services, opened)
+        self.hosted(&backend.services, opened).await
     }
 
-    fn hosted(self, services: &BTreeMap<ServiceName, Service>, opened: Opened) -> Result<Setup> {
+    async fn hosted(
+        self,
+        services: &BTreeMap<ServiceName, Service>,
+        opened: Opened,
+    ) -> Result<Setup> {
         let project = self.project()?;
         let mut packed = Vec::new();
         let spec = match &self.version {
@@ -113,8 +117,9 @@ impl Plan<'_> {
             None => None,
         };
         let secrets = self.secrets();
-        let state = self.open_state(&Target::new(project, self.environment_name.clone()))?;
-        let releases: Arc<dyn ReleaseStore> = Arc::clone(&state.releases) as _;
+        let mut state =
+            self.open_home(&Target::new(project, self.environment_name.clone()), &*secrets).await?;
+        let releases = Arc::clone(&state.releases);
         let slot = |(name, service): (&ServiceName, &Service)| {
             (name.clone(), service.slot(name, &self.environment).to_owned())
         };
@@ -123,16 +128,18 @@ impl Plan<'_> {
         let deployer = Arc::new(hosted::Deployer::new(opened.platform, slots, releases));
         let observer: Arc<dyn Observer> = Arc::new(Progress::default());
         let probes = metrics::Probes::new(opened.metrics, Arc::new(super::probes(&secrets)?));
+        let policy = self.config.policy_of(&self.environment);
         let mut builder = self
             .builder_with(&state, Arc::clone(&deployer) as _, secrets, observer, Arc::new(probes))
             .images(Arc::new(hosted::Images))
             .tasks(tasks);
         if let Some(snapshots) = opened.snapshots {
-            let files = Arc::clone(&state.backups) as _;
-            builder = builder.backups(Arc::new(backups::BackupStore::new(files, snapshots)));
+            let files = Arc::clone(&state.backups);
+            state.backups = Arc::new(backups::BackupStore::new(files, snapshots));
+            builder = builder.backups(Arc::clone(&state.backups));
         }
         let pipeline = builder.build()?;
-        Ok(Setup { pipeline, state, deployer, spec, is_hosted: true, _packed: packed })
+        Ok(Setup { pipeline, state, deployer, policy, spec, is_hosted: true, _packed: packed })
     }
 
     fn hosted_release(

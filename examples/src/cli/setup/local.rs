@@ -4,28 +4,28 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use ultrai_deploy_core::{
     Result,
+    backup::BackupSource,
     name::{ServiceName, Target},
     observer::Observer,
-    release_store::ReleaseStore,
     spec::{ReleaseSpec, ServiceSpec},
     version::Version,
 };
 use ultrai_deploy_http as http;
 use ultrai_deploy_local as local;
 
-use super::{Plan, Setup};
+use super::{Plan, Setup, absolute};
 use crate::{
     cli::progress::Progress,
-    config::{Port, Service},
+    config::{By, Dump, Port, Service, What},
 };
 
 impl Plan<'_> {
-    pub(super) fn local(self, services: &BTreeMap<ServiceName, Service>) -> Result<Setup> {
+    pub(super) async fn local(self, services: &BTreeMap<ServiceName, Service>) -> Result<Setup> {
         let project = self.project()?;
         let secrets = self.secrets();
         let target = Target::new(project.clone(), self.environment_name.clone());
-        let state = self.open_state(&target)?;
-        let releases: Arc<dyn ReleaseStore> = Arc::clone(&state.releases) as _;
+        let state = self.open_home(&target, &*secrets).await?;
+        let releases = Arc::clone(&state.releases);
         let mut spec = None;
         let mut rendered = Vec::new();
         if let Some(version) = &self.version {
@@ -50,11 +50,58 @@ impl Plan<'_> {
         let probes = http::Probes::new(client).with_secrets(Arc::clone(&secrets));
         let deployer = Arc::new(local::Deployer::new(Arc::clone(&releases), Arc::new(probes))?);
         let tasks = local::Tasks::new(local::Deployer::clone(&deployer));
-        let pipeline = self
+        let policy = self.config.policy_of(&self.environment);
+        let data = self.data_of_processes(&deployer)?;
+        let mut builder = self
             .builder(&state, Arc::clone(&deployer) as _, secrets, observer)?
-            .tasks(Arc::new(tasks))
-            .build()?;
-        Ok(Setup { pipeline, state, deployer, spec, is_hosted: false, _packed: rendered })
+            .tasks(Arc::new(tasks));
+        for source in data {
+            builder = builder.source(source);
+        }
+        let pipeline = builder.build()?;
+        Ok(Setup { pipeline, state, deployer, policy, spec, is_hosted: false, _packed: rendered })
+    }
+
+    /// What is kept in backups besides releases.
+    fn data_of_processes(&self, deployer: &local::Deployer) -> Result<Vec<Arc<dyn BackupSource>>> {
+        let mut sources: Vec<Arc<dyn BackupSource>> = Vec::new();
+        for data in &self.config.data {
+            let deployer = deployer.clone();
+            sources.push(match &data.what {
+                What::Dump(Dump {
+                    service,
+                    by: By::Commands { dump, restore },
+                    variables,
+                    secrets,
+                }) => {
+                    let service = service.clone();
+                    let mut made = local::data::Dump::new(&data.name, service, dump, restore);
+                    for (variable, value) in variables {
+                        made = made.with_variable(variable, value);
+                    }
+                    for (variable, secret) in secrets {
+                        made = made.with_secret(variable, secret);
+                    }
+                    Arc::new(local::data::Command::new(deployer, made))
+                }
+                What::Directory { path, stops, services } => {
+                    let path = absolute(path)?;
+                    let state = if *stops {
+                        local::data::While::Stopped
+                    } else {
+                        local::data::While::Running
+                    };
+                    let mut directory = local::data::Directory::new(&data.name, path, state);
+                    for service in services {
+                        directory = directory.with_service(service.clone());
+                    }
+                    Arc::new(local::data::Directories::new(deployer, &data.name, vec![directory]))
+                }
+                // deploy.toml refuses the others here.
+                What::Dump(_) | What::Volume { .. } => continue,
+            });
+        }
+        Ok(sources)
     }
 
     fn local_service(

@@ -1,6 +1,7 @@
 //! From flags and files to a pipeline.
 
 mod compose;
+mod home;
 mod hosted;
 mod local;
 mod rendered;
@@ -14,14 +15,12 @@ use std::{
 
 use ultrai_deploy_core::{
     Error, ErrorKind, Result,
-    file::{self, State},
     flag::FlagState,
     migration::Migration,
-    name::{EnvironmentName, ProjectName, Target},
+    name::{EnvironmentName, ProjectName},
     observer::Observer,
-    pipeline::{Pipeline, PipelineBuilder},
+    pipeline::{Pipeline, PipelineBuilder, Policy},
     release_backup::ReleaseSource,
-    release_store::ReleaseStore,
     secret::SecretSource,
     spec::ReleaseSpec,
     verification::ProbeSource,
@@ -30,7 +29,10 @@ use ultrai_deploy_core::{
 use ultrai_deploy_docker::registry::Destination;
 use ultrai_deploy_http as http;
 
-use self::variables::{Given, Variables};
+use self::{
+    home::Home,
+    variables::{Given, Variables},
+};
 use super::{
     Surroundings,
     args::{Cli, Where},
@@ -41,8 +43,10 @@ use crate::config::{Backend, Config, Environment, Known};
 #[derive(Debug)]
 pub(super) struct Setup {
     pub(super) pipeline: Pipeline,
-    pub(super) state: State,
+    pub(super) state: Home,
     pub(super) deployer: Arc<dyn ultrai_deploy_core::Deployer>,
+    /// What the engine does differently from its defaults.
+    pub(super) policy: Policy,
     /// What to deploy; nothing for commands that deploy nothing.
     pub(super) spec: Option<ReleaseSpec>,
     /// Whether a platform runs the services itself.
@@ -122,10 +126,10 @@ async fn build(
     };
     let plan = Plan { cli, at, around, config, environment, environment_name, version, variables };
     match plan.config.backend.clone() {
-        Backend::Compose { file, docker_host } => plan.compose(file, docker_host),
-        Backend::Local { services } => plan.local(&services),
-        Backend::Railway(railway) => plan.railway(&railway),
-        Backend::Render(render) => plan.render(&render),
+        Backend::Compose { file, docker_host } => plan.compose(file, docker_host).await,
+        Backend::Local { services } => plan.local(&services).await,
+        Backend::Railway(railway) => plan.railway(&railway).await,
+        Backend::Render(render) => plan.render(&render).await,
     }
 }
 
@@ -144,7 +148,7 @@ struct Plan<'a> {
 impl Plan<'_> {
     fn builder(
         &self,
-        state: &State,
+        state: &Home,
         deployer: Arc<dyn ultrai_deploy_core::Deployer>,
         secrets: Arc<dyn SecretSource>,
         observer: Arc<dyn Observer>,
@@ -155,22 +159,22 @@ impl Plan<'_> {
 
     fn builder_with(
         &self,
-        state: &State,
+        state: &Home,
         deployer: Arc<dyn ultrai_deploy_core::Deployer>,
         secrets: Arc<dyn SecretSource>,
         observer: Arc<dyn Observer>,
         probes: Arc<dyn ProbeSource>,
     ) -> PipelineBuilder {
-        let releases: Arc<dyn ReleaseStore> = Arc::clone(&state.releases) as _;
+        let releases = Arc::clone(&state.releases);
         Pipeline::builder(
             state.target.clone(),
             deployer,
-            Arc::clone(&state.journal) as _,
-            Arc::clone(&state.lease) as _,
+            Arc::clone(&state.journal),
+            Arc::clone(&state.lease),
             Arc::clone(&releases),
             probes,
         )
-        .backups(Arc::clone(&state.backups) as _)
+        .backups(Arc::clone(&state.backups))
         .source(Arc::new(ReleaseSource::new(releases)))
         .secrets(secrets)
         .observer(observer)
@@ -203,20 +207,6 @@ impl Plan<'_> {
         self.config.project.clone().ok_or_else(|| {
             invalid("the project has no name").with_advice("write `project` into deploy.toml")
         })
-    }
-
-    fn open_state(&self, target: &Target) -> Result<State> {
-        let path = |name: &str| self.around.env.get(name).map(PathBuf::from);
-        let base = match (&self.cli.state, &self.config.state) {
-            (Some(flag), _) => absolute(flag)?,
-            (None, Some(configured)) => configured.clone(),
-            (None, None) => file::default_base(
-                self.around.is_root,
-                path("XDG_STATE_HOME").as_deref(),
-                path("HOME").as_deref(),
-            ),
-        };
-        file::open(&base, target)
     }
 }
 

@@ -87,8 +87,13 @@ fn every_field_is_documented() {
         "[[secret_source]]\nkind = \"vault\"",
         "[[secret_source]]\nkind = \"age\"",
         "[[migration]]\nname = \"n\"",
+        "[backups]",
+        "[backups.keep]",
+        "[[data]]\nname = \"n\"\nkind = \"command\"",
+        "[[data]]\nname = \"n\"\nkind = \"volume\"",
     ];
-    let of_local = ["[services.x]", "[services.x.health]"];
+    let of_local =
+        ["[[data]]\nname = \"n\"\nkind = \"directory\"", "[services.x]", "[services.x.health]"];
     let of_railway =
         ["", "[environments.x]", "[environments.x.railway]", "[railway]", "[services.x]"];
     let of_render = ["", "[environments.x]", "[environments.x.render]", "[render]", "[services.x]"];

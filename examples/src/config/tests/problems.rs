@@ -55,9 +55,10 @@ fn every_problem_names_line_field_and_remedy() {
         ("projekt = \"x\"".to_owned(), "1:1: projekt: unknown field; did you mean `project`?"),
         (
             "[policy]\ncolour = 1".to_owned(),
-            "2:1: policy.colour: unknown field; known here: attempts, backup, deadlines, \
-             health_deadline, hold, keep_backups, keep_releases, keep_runs, longest_pause, \
-             on_failure, pause, readiness, rollback_deadline, stage_deadline, watch",
+            "2:1: policy.colour: unknown field; known here: attempts, backup, data, \
+             deadlines, health_deadline, hold, keep_backups, keep_releases, keep_runs, \
+             longest_pause, on_failure, pause, readiness, restore_deadline, rollback_deadline, \
+             stage_deadline, watch",
         ),
         (
             format!("{check}timout = \"5s\""),
@@ -84,8 +85,9 @@ fn every_problem_names_line_field_and_remedy() {
         ),
         (
             "state = \"state\"".to_owned(),
-            "1:9: state: the state must not depend on where the project lies, which is new on \
-             every CI run; write an absolute path, for example \"/srv/state\"",
+            "1:9: state: it must not depend on where the project lies, which is new on every \
+             CI run; write an absolute path such as \"/srv/state\", or an URL such as \
+             \"s3://bucket/prefix\"",
         ),
         (
             "docker_host = \"ssh://host\"".to_owned(),
