@@ -14,19 +14,18 @@ use tempfile::TempDir;
 
 use crate::{
     project::{Ended, Ground, SECRETS, SOURCES, check, echo, private, write_secrets},
+    search,
     values::OF_SERVICES,
 };
 
 const ULTRAI: &str = env!("CARGO_BIN_EXE_ultrai");
 
-/// A release's secrets, what its processes print, and a backup of a release.
+/// A release's secrets, and what its processes print; what backups have of both is encrypted.
 fn may(path: &Path) -> bool {
     let parts: Vec<_> = path.iter().map(|part| part.to_str().unwrap()).collect();
     matches!(
         parts[..],
-        [_, _, "releases", _, "secrets.json"]
-            | [_, _, "instances", _, "output.log"]
-            | [_, _, "backups", _, "parts", _]
+        [_, _, "releases", _, "secrets.json"] | [_, _, "instances", _, "output.log"]
     )
 }
 
@@ -143,7 +142,7 @@ example = "correct horse"
             for (code, words) in [
                 (status, &["status"][..]),
                 (0, &["history"]),
-                (0, &["backups"]),
+                (0, &["backup", "list"]),
                 (0, &["migrations"]),
                 (0, &["config", "show"]),
                 (0, &["plan", "--tag", "1.7.0"]),
@@ -194,10 +193,16 @@ fn deploys_that_succeed_and_fail() {
 
     // What is looked at is really there.
     let holders = app.ground.search();
-    for end in ["secrets.json", "output.log"] {
+    for end in ["secrets.json", "output.log", search::KEY] {
         let count = holders.iter().filter(|path| path.ends_with(end)).count();
         assert!(count > 0, "{end}: {holders:?}");
     }
+    // Backups have releases with their secrets, in files that were searched as all others were.
+    for kept in ["packs", "backups"] {
+        let kept = app.ground.path("state/canary/production").join(kept);
+        assert!(fs::read_dir(&kept).unwrap().count() > 0, "{}", kept.display());
+    }
+    app.expect(0, &["backup", "verify"]);
 
     let migration = "[[migration]]\nname = \"002\"\nservice = \"web\"\nreversible = true\n\
                      command = [\"sh\", \"-c\", \"env; env >&2; exit 9\"]";

@@ -15,15 +15,15 @@
 //! | SIGKILL and `resume` | yes | yes | yes | yes |
 //! | `cancel` of one that is held | yes | yes | yes | yes |
 //! | `cancel` of one at work | yes | | yes | yes |
-//! | `rollback`, `verify`, `status`, `history`, `backups` | yes | yes | yes | yes |
+//! | `rollback`, `verify`, `status`, `history`, `backup list` | yes | yes | yes | yes |
 //! | `resume --proceed`, `rollback` of a held one, `migrations` | yes | | | |
 //! | `abandon` | yes | | yes | yes |
 //! | `promote` | yes | refused | | |
 //!
 //! Compose is in `canary_compose`. After each command what it printed and logged, all files and the
 //! arguments of all processes are searched, those of processes also meanwhile. Values may stand in
-//! `releases/<id>/secrets.json`, in the parts of backups and in the logs of local processes, which
-//! are their owner's alone.
+//! `releases/<id>/secrets.json` and in the logs of local processes, which are their owner's alone.
+//! Backups have them encrypted, for a key that is its owner's alone, too.
 
 #![allow(
     unreachable_pub,

@@ -57,17 +57,20 @@ impl Is {
     }
 }
 
+/// What backups are encrypted for, which opens all of them.
+pub const KEY: &str = "backups.key";
+
 /// What was searched below a directory.
 #[derive(Debug, Default)]
 pub struct Searched {
     pub files: usize,
-    /// Files that may hold secrets and do, relative to the directory.
+    /// Files that may hold secrets and do, and keys of backups, relative to the directory.
     pub holders: Vec<PathBuf>,
 }
 
 /// Panics for every file below `directory` that has a value in it, its name included, unless `may`
-/// allows it by its path relative to `directory`. What is allowed is readable by its owner only,
-/// and so is every directory from `directory` down to it.
+/// allows it by its path relative to `directory`. What is allowed, and a key of backups, is readable
+/// by its owner only, and so is every directory from `directory` down to it.
 #[track_caller]
 pub fn below(directory: &Path, seen: &Seen, may: impl Fn(&Path) -> bool) -> Searched {
     search(directory, seen, may).unwrap_or_else(|leak| panic!("{leak}"))
@@ -99,7 +102,8 @@ fn search(directory: &Path, seen: &Seen, may: impl Fn(&Path) -> bool) -> Result<
             seen.0.lock().unwrap().insert(is, what.clone());
             what
         };
-        if what.is_empty() {
+        let is_key = relative.ends_with(KEY);
+        if what.is_empty() && !is_key {
             continue;
         }
         if !may(&relative) {
@@ -182,5 +186,12 @@ fn what_may_hold_values_may_be_read_by_its_owner_only() {
         set(&root, 0o700);
         let searched = search(&root, &Seen::default(), |_| true);
         assert_eq!(searched.is_ok(), is_fine, "{file_mode:o} in {directory_mode:o}");
+        let key = root.join("releases").join(KEY);
+        fs::rename(&file, &key).unwrap();
+        fs::write(&key, "no value").unwrap();
+        let searched = search(&root, &Seen::default(), |_| false);
+        assert_eq!(searched.is_ok(), is_fine, "a key, {file_mode:o} in {directory_mode:o}");
+        fs::write(&key, crate::values::DECLARED.value).unwrap();
+        fs::rename(&key, &file).unwrap();
     }
 }
