@@ -192,7 +192,7 @@ async fn delete_all(store: &dyn ObjectStore, paths: Vec<Path>) -> object_store::
 }
 
 /// Tries a request again that may be repeated, after what may pass.
-async fn again<T, F>(request: impl Fn() -> F) -> object_store::Result<T>
+pub(crate) async fn again<T, F>(request: impl Fn() -> F) -> object_store::Result<T>
 where
     F: Future<Output = object_store::Result<T>>,
 {

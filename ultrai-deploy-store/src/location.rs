@@ -10,6 +10,9 @@ use url::Url;
 mod bucket;
 
 const OPEN: &str = "open the store";
+const REACH: &str = "reach the store";
+const LOOK_AT_THE_NETWORK: &str =
+    "look at the endpoint, as AWS_ENDPOINT_URL has it, at the region and at the network";
 
 /// How a [`Location`] is opened.
 #[derive(Clone, Debug)]
@@ -122,6 +125,44 @@ impl Location {
                 .with_advice("use an absolute path, s3://, gs:// or az://")),
         }
     }
+
+    /// Asks the store whether it is there and lets one in, and waits for an answer at most for `limit`.
+    ///
+    /// # Errors
+    /// [`ErrorKind::NotFound`] when there is no such bucket, [`ErrorKind::Denied`] when the credentials
+    /// are refused, [`ErrorKind::Unavailable`] when nobody answers.
+    pub async fn reach(&self, limit: Duration) -> Result<()> {
+        let asked = self.store.list_with_delimiter(Some(&self.prefix));
+        match tokio::time::timeout(limit, asked).await {
+            Ok(Ok(_)) => Ok(()),
+            Ok(Err(source)) => Err(unreached(source)),
+            Err(_elapsed) => {
+                let message = format!("it did not answer within {} s", limit.as_secs());
+                Err(Error::new(ErrorKind::Unavailable, REACH, message)
+                    .with_advice(LOOK_AT_THE_NETWORK)
+                    .without_effect()
+                    .retryable())
+            }
+        }
+    }
+}
+
+fn unreached(source: object_store::Error) -> Error {
+    use object_store::Error as Cause;
+    let error = match &source {
+        Cause::NotFound { .. } => Error::new(ErrorKind::NotFound, REACH, "there is no such bucket")
+            .with_advice("make the bucket first, and look at its name in deploy.toml"),
+        Cause::PermissionDenied { .. } | Cause::Unauthenticated { .. } => {
+            Error::new(ErrorKind::Denied, REACH, "it refuses the credentials").with_advice(
+                "look at the credentials in the environment, and at what they allow: list, read, \
+                 write and delete",
+            )
+        }
+        _ => Error::new(ErrorKind::Unavailable, REACH, "it cannot be reached")
+            .with_advice(LOOK_AT_THE_NETWORK)
+            .retryable(),
+    };
+    error.without_effect().with_source(source)
 }
 
 #[cfg_attr(

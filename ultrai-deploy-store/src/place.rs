@@ -14,6 +14,8 @@ use ultrai_deploy_core::{
 };
 use uuid::Uuid;
 
+use crate::keys::again;
+
 /// Where an environment's backups are.
 #[derive(Clone, Debug)]
 pub(crate) struct Place {
@@ -129,7 +131,7 @@ impl Place {
 
     /// Removes an object, if it is there.
     pub(crate) async fn remove(&self, operation: &'static str, path: &Path) -> Result<()> {
-        match self.store.delete(path).await {
+        match again(|| self.store.delete(path)).await {
             Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
             Err(error) => Err(failure(operation, path, error)),
         }
@@ -141,17 +143,21 @@ impl Place {
         operation: &'static str,
         directory: &Path,
     ) -> Result<Vec<Found>> {
-        let listed = self.store.list(Some(directory)).try_filter_map(|object| async move {
-            let name = object.location.filename().map(str::to_owned);
-            Ok(name.map(|name| Found { name, length: object.size }))
+        // The client does not try again when an answer ends in its middle.
+        let listed = again(|| {
+            let listed = self.store.list(Some(directory)).try_filter_map(|object| async move {
+                let name = object.location.filename().map(str::to_owned);
+                Ok(name.map(|name| Found { name, length: object.size }))
+            });
+            listed.try_collect()
         });
-        listed.try_collect().await.map_err(|error| failure(operation, directory, error))
+        listed.await.map_err(|error| failure(operation, directory, error))
     }
 
     /// Ids of the backups that have, or had, a manifest.
     pub(crate) async fn ids(&self, operation: &'static str) -> Result<Vec<BackupId>> {
         let directory = self.backups();
-        let listed = self.store.list_with_delimiter(Some(&directory)).await;
+        let listed = again(|| self.store.list_with_delimiter(Some(&directory))).await;
         let listed = listed.map_err(|error| failure(operation, &directory, error))?;
         let names = listed.common_prefixes.iter().filter_map(Path::filename);
         Ok(names.filter_map(|name| BackupId::new(name).ok()).collect())
@@ -176,16 +182,34 @@ pub(crate) fn failure(operation: &'static str, path: &Path, source: object_store
         (Cause::NotFound { .. }, _) => {
             Error::new(ErrorKind::NotFound, operation, format!("{path} is not there"))
         }
-        (_, Some(io::ErrorKind::TimedOut | io::ErrorKind::ConnectionRefused)) => {
-            Error::new(ErrorKind::Unavailable, operation, "the store cannot be reached")
+        (_, Some(cause)) if !is_of_network(cause) => {
+            Error::new(ErrorKind::Io, operation, format!("{path} cannot be read or written"))
         }
-        _ => Error::new(ErrorKind::Io, operation, format!("{path} cannot be read or written")),
+        _ => Error::new(ErrorKind::Unavailable, operation, format!("the store of {path} failed"))
+            .with_advice("look at the name of the bucket, at its endpoint and at the network")
+            .retryable(),
     };
     error.with_source(source)
 }
 
 fn generic(error: io::Error) -> object_store::Error {
     object_store::Error::Generic { store: "file", source: error.into() }
+}
+
+fn is_of_network(cause: io::ErrorKind) -> bool {
+    use io::ErrorKind as Cause;
+    matches!(
+        cause,
+        Cause::TimedOut
+            | Cause::ConnectionRefused
+            | Cause::ConnectionReset
+            | Cause::ConnectionAborted
+            | Cause::NotConnected
+            | Cause::BrokenPipe
+            | Cause::UnexpectedEof
+            | Cause::HostUnreachable
+            | Cause::NetworkUnreachable
+    )
 }
 
 /// What the operating system said, wherever it is among the causes.

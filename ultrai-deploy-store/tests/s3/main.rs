@@ -9,9 +9,12 @@
     reason = "a helper of a test fails as the test does"
 )]
 
+mod backups;
 mod faults;
 mod proxy;
 #[path = "../sealing/mod.rs"]
 mod sealing;
 mod server;
 mod suites;
+#[path = "../support/mod.rs"]
+mod support;

@@ -5,10 +5,10 @@ use std::sync::Arc;
 use futures_util::future::join_all;
 use object_store::{Error, ObjectStoreExt as _, PutMode, path::Path};
 use ultrai_deploy_core::{
-    file,
+    backup, file,
     name::{EnvironmentName, ProjectName, Target},
 };
-use ultrai_deploy_store::{Journal, Lease, ReleaseStore};
+use ultrai_deploy_store::{Journal, Lease, ReleaseStore, backup::BackupStore, crypt::Encryption};
 use ultrai_deploy_testkit::conformance;
 
 use crate::{
@@ -84,4 +84,21 @@ async fn release_store() {
         Arc::new(ReleaseStore::new(Arc::clone(&store), &prefix, &target(), local, sealing)) as _
     };
     told("release store", conformance::release_store(open, scratch.path()).await);
+}
+
+#[tokio::test(start_paused = true)]
+async fn backup_store() {
+    if left_out() {
+        return;
+    }
+    for encryption in [None, Some(Encryption::generate())] {
+        let store = Bucket::new().open_paused();
+        let open = |name: &str| {
+            let (store, prefix) = (Arc::clone(&store), Path::from(name));
+            Arc::new(BackupStore::new(store, prefix, encryption.clone()))
+                as Arc<dyn backup::BackupStore>
+        };
+        let suite = if encryption.is_some() { "backup store, encrypted" } else { "backup store" };
+        told(suite, conformance::backup_store(open).await);
+    }
 }
