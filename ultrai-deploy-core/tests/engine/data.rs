@@ -373,6 +373,17 @@ async fn data_on_request_is_kept_before_also_where_the_policy_asks_for_no_backup
     assert_eq!(kept(&lab, report.backup.as_ref().unwrap()).await, NOW);
 }
 
+/// Whoever goes back without the data is told so.
+#[tokio::test(start_paused = true)]
+async fn a_rollback_without_data_says_that_it_was_not_rolled_back() {
+    let lab = lab(Policy::default()).await;
+    let oldest = lab.process().proven().await.unwrap().pop().unwrap();
+    let told = back(lab.parts(), RollbackRequest::new(oldest)).await.to_string();
+    assert!(told.contains("Data was NOT rolled back, nor what migrations made of it"), "{told}");
+    let told = lab.deploy(shop("1.2.0", json!({}))).await.to_string();
+    assert!(!told.contains("rolled back"), "{told}");
+}
+
 /// What was written between the backup and the switch is in a backup of its own.
 #[tokio::test(start_paused = true)]
 async fn a_rollback_with_data_keeps_what_was_written_until_then() {
