@@ -57,6 +57,21 @@ async fn back(parts: Parts, request: RollbackRequest) -> Report {
     parts.start().rollback(request).join().await.unwrap()
 }
 
+/// What a release that failed made of the data is never taken for that of the release before it.
+#[tokio::test(start_paused = true)]
+async fn the_newest_data_of_a_release_are_not_what_a_failed_one_left() {
+    let lab = lab(restoring()).await;
+    let report = lab.deploy(bad()).await;
+    assert_eq!(report.data.replaced.len(), 1, "{report}");
+    let found = lab.process().newest_data(&serving(&lab).await).await.unwrap();
+    assert_eq!(found.map(|(backup, _)| backup), report.backup);
+    let [.., backup] = &lab.backups.list(&target()).await.unwrap()[..] else { panic!() };
+    assert!(lab.process().untaken(backup).is_empty());
+    let mut other = backup.clone();
+    other.parts[0].source = "removed".to_owned();
+    assert_eq!(lab.process().untaken(&other).into_iter().collect::<Vec<_>>(), ["removed"]);
+}
+
 /// What a backup has of the disk.
 async fn kept(lab: &Lab, backup: &BackupId) -> String {
     let copy = crate::disk::Disk::default();
