@@ -4,11 +4,11 @@ use std::collections::BTreeSet;
 
 use super::{
     Parts, Pipeline,
-    keeping::{SETTLE, name},
+    keeping::{OF_FAILED, SETTLE, name},
     takeover::{Unfinished, find},
 };
 use crate::{
-    backup::{Backup, BackupRequest, BackupStore},
+    backup::{Backup, BackupRequest, BackupStore, Selection},
     context::Context,
     current::Serving,
     error::{Chain, ErrorKind, Result},
@@ -60,10 +60,39 @@ impl Pipeline {
             .await
     }
 
-    /// The parts of a backup that are data, as [`Selection::parts`](crate::backup::Selection::parts)
+    /// The parts of a backup that are data, as [`Selection::parts`]
     /// names them.
     pub fn data_of(&self, backup: &Backup) -> Vec<String> {
         self.parts.data_of(backup)
+    }
+
+    /// The names of the sources of a backup that nobody takes: no such data is declared any more.
+    pub fn untaken(&self, backup: &Backup) -> BTreeSet<String> {
+        let all = Selection::all(self.parts.target.clone(), backup.request.id.clone());
+        let sources = self.parts.sources_of(&all);
+        let is_taken = |name: &str| sources.iter().any(|source| source.name() == name);
+        let names = backup.parts.iter().map(|part| &part.source);
+        names.filter(|name| !is_taken(name)).cloned().collect()
+    }
+
+    /// The newest data that belong to a release: their backup and its parts; nothing where there are
+    /// none. What a release that failed left of the data is kept under the one that served before it,
+    /// and belongs to neither.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Unsupported`] where there is no store; when it cannot be read.
+    pub async fn newest_data(
+        &self,
+        release: &ReleaseId,
+    ) -> Result<Option<(BackupId, Vec<String>)>> {
+        let backups = self.parts.backup_store()?.list(&self.parts.target).await?;
+        let is_of = |one: &&Backup| {
+            let Backup { request, .. } = one;
+            request.release.as_ref() == Some(release) && !request.id.as_str().ends_with(OF_FAILED)
+        };
+        let of_release = backups.iter().rev().filter(is_of);
+        let mut data = of_release.map(|one| (one.request.id.clone(), self.data_of(one)));
+        Ok(data.find(|(_, parts)| !parts.is_empty()))
     }
 
     /// The backups that [`prune_backups`](Self::prune_backups) would remove, oldest first.

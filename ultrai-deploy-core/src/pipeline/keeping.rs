@@ -18,6 +18,9 @@ use crate::{
     version::Version,
 };
 
+/// What the ids of backups end in that hold what a failed release left of the data.
+pub(super) const OF_FAILED: &str = "-rollback";
+
 /// How long what a failed backup left may take to be put right.
 pub(super) const SETTLE: Duration = Duration::from_mins(2);
 
@@ -160,7 +163,7 @@ fn suffix(occasion: Occasion, state: &State) -> &'static str {
     match (occasion, state.phase()) {
         (Occasion::Begin, _) => "",
         (Occasion::Refresh, _) => "-deploy",
-        (Occasion::Restore, Phase::Restoring { .. }) => "-rollback",
+        (Occasion::Restore, Phase::Restoring { .. }) => OF_FAILED,
         (Occasion::Restore, _) => "-restore",
     }
 }

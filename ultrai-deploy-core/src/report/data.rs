@@ -9,7 +9,7 @@ use crate::{
     backup::{DataBackup, Occasion, Selection},
     deployer::Step,
     ending::Ending,
-    journal::Event,
+    journal::{Event, Kind},
     name::BackupId,
 };
 
@@ -126,6 +126,15 @@ impl Report {
             }
             (Some(Ending::RolledBack { to: Some(_), .. } | Ending::Stuck { .. }), _) => {
                 self.kept_data(f)
+            }
+            (Some(Ending::Succeeded { .. }), None)
+                if matches!(self.kind, Some(Kind::Rollback { .. })) && data.may_have_changed =>
+            {
+                writeln!(
+                    f,
+                    "Data was NOT rolled back, nor what migrations made of it: what was written \
+                     before the rollback is there."
+                )
             }
             _ => Ok(()),
         }

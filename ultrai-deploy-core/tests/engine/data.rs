@@ -57,6 +57,21 @@ async fn back(parts: Parts, request: RollbackRequest) -> Report {
     parts.start().rollback(request).join().await.unwrap()
 }
 
+/// What a release that failed made of the data is never taken for that of the release before it.
+#[tokio::test(start_paused = true)]
+async fn the_newest_data_of_a_release_are_not_what_a_failed_one_left() {
+    let lab = lab(restoring()).await;
+    let report = lab.deploy(bad()).await;
+    assert_eq!(report.data.replaced.len(), 1, "{report}");
+    let found = lab.process().newest_data(&serving(&lab).await).await.unwrap();
+    assert_eq!(found.map(|(backup, _)| backup), report.backup);
+    let [.., backup] = &lab.backups.list(&target()).await.unwrap()[..] else { panic!() };
+    assert!(lab.process().untaken(backup).is_empty());
+    let mut other = backup.clone();
+    other.parts[0].source = "removed".to_owned();
+    assert_eq!(lab.process().untaken(&other).into_iter().collect::<Vec<_>>(), ["removed"]);
+}
+
 /// What a backup has of the disk.
 async fn kept(lab: &Lab, backup: &BackupId) -> String {
     let copy = crate::disk::Disk::default();
@@ -371,6 +386,17 @@ async fn data_on_request_is_kept_before_also_where_the_policy_asks_for_no_backup
     let report = back(parts, restore(&lab).await).await;
     assert_eq!(ended(&report), "succeeded", "{report}");
     assert_eq!(kept(&lab, report.backup.as_ref().unwrap()).await, NOW);
+}
+
+/// Whoever goes back without the data is told so.
+#[tokio::test(start_paused = true)]
+async fn a_rollback_without_data_says_that_it_was_not_rolled_back() {
+    let lab = lab(Policy::default()).await;
+    let oldest = lab.process().proven().await.unwrap().pop().unwrap();
+    let told = back(lab.parts(), RollbackRequest::new(oldest)).await.to_string();
+    assert!(told.contains("Data was NOT rolled back, nor what migrations made of it"), "{told}");
+    let told = lab.deploy(shop("1.2.0", json!({}))).await.to_string();
+    assert!(!told.contains("rolled back"), "{told}");
 }
 
 /// What was written between the backup and the switch is in a backup of its own.
