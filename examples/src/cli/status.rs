@@ -56,6 +56,8 @@ struct Open {
     /// The version that a held run goes back to; nothing when it was the first.
     #[serde(skip_serializing_if = "Option::is_none")]
     back_to: Option<Version>,
+    /// Whether data has begun to be put back and has not come to its end: it is of different times.
+    half_restored: bool,
     /// Why it failed, and why going back did, where it is stuck.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     causes: Vec<String>,
@@ -177,6 +179,7 @@ impl Open {
                 .held_until()
                 .and_then(|_| found.state.baseline())
                 .and_then(|before| before.version.clone()),
+            half_restored: found.state.is_data_half_restored(),
             causes,
         }
     }
@@ -220,6 +223,10 @@ impl fmt::Display for Status {
             }
             (None, Some(holder)) => writeln!(f, "locked by {holder}")?,
             (None, None) => {}
+        }
+        if self.holder.is_none() && self.unfinished.as_ref().is_some_and(|open| open.half_restored)
+        {
+            writeln!(f, "Data is HALF RESTORED: some of it may be of another time than the rest.")?;
         }
         if let Some(next) = &self.next {
             writeln!(f, "next: {next}")?;
