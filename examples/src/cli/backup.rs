@@ -20,11 +20,12 @@ use ultrai_deploy_core::{
 use super::{
     Surroundings,
     args::{self, BackupCommand, Cli, Where},
-    commands::{invalid, wait},
+    commands::invalid,
     exit,
     output::Output,
     setup::{self, Setup},
     signal,
+    waiting::wait,
 };
 
 pub(super) async fn run(
@@ -50,7 +51,7 @@ async fn create(
 ) -> Result<u8> {
     let setup = setup::look(cli, &args.at, around).await?;
     let reason = args.reason.as_deref().unwrap_or("on request");
-    let backup = setup.pipeline.back_up(reason, wait(args.wait)).await?;
+    let backup = setup.pipeline.back_up(reason, wait(args.wait, &setup).await).await?;
     let text = format!("backup {}: {}, verified", backup.request.id, extent(&backup));
     output.either(&text, &backup);
     Ok(exit::OK)
@@ -126,7 +127,7 @@ async fn prune(
     let gone = if args.dry_run {
         setup.pipeline.removable_backups().await?
     } else {
-        setup.pipeline.prune_backups(wait(args.wait)).await?
+        setup.pipeline.prune_backups(wait(args.wait, &setup).await).await?
     };
     let word = if args.dry_run { "would be removed" } else { "removed" };
     let mut text = String::new();
@@ -174,7 +175,7 @@ async fn restore(
         if args.parts.is_empty() { setup.pipeline.data_of(&backup) } else { args.parts.clone() };
     request.data = (!parts.is_empty()).then_some(Selection { parts, ..what });
     request.reason = Some(args.reason.clone().unwrap_or_else(|| format!("restore of {}", args.id)));
-    request.wait = wait(args.wait);
+    request.wait = wait(args.wait, &setup).await;
     let report = signal::drive(setup.pipeline.rollback(request)).await?;
     output.result(&report);
     Ok(exit::of_report(&report))

@@ -1,6 +1,6 @@
 //! The commands that work on an environment.
 
-use std::{fmt::Write, time::Duration};
+use std::fmt::Write;
 
 use jiff::Timestamp;
 use serde_json::json;
@@ -24,7 +24,7 @@ use super::{
     plan,
     progress::say,
     setup::{self, Setup},
-    signal,
+    signal, waiting,
 };
 
 pub(super) async fn deploy(
@@ -69,7 +69,7 @@ pub(super) async fn drive(
 ) -> Result<u8> {
     request.allow_downgrade = allowances.allow_downgrade;
     request.allow_pre_release = allowances.allow_pre_release;
-    request.wait = self::wait(wait);
+    request.wait = waiting::wait(wait, setup).await;
     if no_resume {
         request.unfinished = OnUnfinished::Refuse;
     }
@@ -91,6 +91,7 @@ pub(super) async fn rollback(
     };
     let allow_failed = allowed(args.allow_failed.as_deref(), version)?;
     let setup = setup::look(cli, &args.at, around).await?;
+    waiting::outwait(&setup, around).await?;
     let backup = match &args.backup {
         Some(id) => {
             let id = BackupId::new(id.as_str())?;
@@ -117,6 +118,7 @@ pub(super) async fn rollback(
     request.data = data;
     request.reason.clone_from(&args.reason);
     request.allow_failed = allow_failed;
+    request.wait = waiting::wait(None, &setup).await;
     let report = signal::drive(setup.pipeline.rollback(request)).await?;
     output.result(&report);
     Ok(exit::of_report(&report))
@@ -230,11 +232,6 @@ async fn data(
     Ok(Some(Selection { from: target.clone(), backup: id, parts }))
 }
 
-/// How long to wait for another run.
-pub(super) fn wait(seconds: Option<u64>) -> Wait {
-    seconds.map_or(Wait::No, |seconds| Wait::AtMost(Duration::from_secs(seconds)))
-}
-
 pub(super) async fn verify(
     cli: &Cli,
     at: &Where,
@@ -300,9 +297,9 @@ pub(super) async fn resume(
         return Ok(exit::of_report(&report));
     }
     let run = if args.proceed {
-        Some(setup.pipeline.accept(Wait::No).await?)
+        Some(setup.pipeline.accept(waiting::wait(None, &setup).await).await?)
     } else {
-        setup.pipeline.resume(args.retry, Wait::No).await?
+        setup.pipeline.resume(args.retry, waiting::wait(None, &setup).await).await?
     };
     let Some(run) = run else {
         let text = format!("no run of {} is unfinished", setup.state.target);
@@ -325,7 +322,9 @@ pub(super) async fn cancel(
     if let Some(holder) = setup.state.lease.holder(target).await? {
         if holder.host != around.initiator.host {
             return Err(invalid(&format!("the run is driven from elsewhere: {holder}"))
-                .with_advice("run `ultrai cancel` there"));
+                .with_advice(
+                    "run `ultrai cancel` there; where its process is gone, `ultrai rollback` here",
+                ));
         }
         let driven = setup.pipeline.unfinished().await?;
         let is_asked =
@@ -371,6 +370,9 @@ pub(super) async fn abandon(
     output: &Output,
 ) -> Result<u8> {
     let setup = setup::look(cli, &args.at, around).await?;
+    if setup.pipeline.unfinished().await?.is_some() {
+        waiting::outwait(&setup, around).await?;
+    }
     let run = setup.pipeline.abandon(&args.reason).await?;
     let text = format!(
         "run {run} is abandoned; nothing was touched. What runs now stays until the next deploy."

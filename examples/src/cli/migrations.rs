@@ -19,6 +19,7 @@ use super::{
     next::{command, quoted},
     output::Output,
     setup,
+    waiting::outwait,
 };
 
 /// A migration that is declared, or that was begun once.
@@ -53,6 +54,7 @@ pub(super) async fn run(
             return Err(setup::invalid(&format!("there is no migration `{name}`"))
                 .with_advice(format!("known: {known}")));
         }
+        outwait(&setup, around).await?;
         ledger = setup.pipeline.mark_migration(name, status).await?;
     }
     let lines = lines(&declared, &ledger);

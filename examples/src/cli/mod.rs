@@ -16,6 +16,7 @@ mod quickstart;
 mod setup;
 mod signal;
 mod status;
+mod waiting;
 
 pub use self::progress::redactor;
 use std::{collections::BTreeMap, fmt};

@@ -5,6 +5,7 @@ use std::{
     io::Write,
     path::{Path, PathBuf},
     sync::Arc,
+    time::Duration,
 };
 
 use async_trait::async_trait;
@@ -32,6 +33,8 @@ use crate::config::{Identity, Location};
 const OWN: &str = "backups.key";
 /// Longest file with identities, in bytes.
 const MOST: usize = 64 << 10;
+/// How long a bucket may take until it says that it is there.
+const REACH: Duration = Duration::from_secs(15);
 
 /// The stores of an environment.
 #[derive(Clone)]
@@ -41,6 +44,8 @@ pub(in crate::cli) struct Home {
     pub(in crate::cli) lease: Arc<dyn Lease>,
     pub(in crate::cli) releases: Arc<dyn ReleaseStore>,
     pub(in crate::cli) backups: Arc<dyn BackupStore>,
+    /// Whether other hosts work on the environment, too.
+    pub(in crate::cli) is_shared: bool,
 }
 
 impl fmt::Debug for Home {
@@ -65,11 +70,16 @@ impl Plan<'_> {
             (None, None) => self.open_location(text(&base)?)?,
         };
         let Some(url) = url else {
-            let backups: Arc<dyn BackupStore> = match encryption {
+            let is_elsewhere = matches!(self.config.backups.store, Some(Location::Url(_)));
+            let usable = match encryption {
+                Ok(keys) if is_elsewhere => place.reach(REACH).await.map(|()| keys),
+                keys => keys,
+            };
+            let backups: Arc<dyn BackupStore> = match usable {
                 Ok(keys) => {
                     Arc::new(store::backup::BackupStore::new(place.store, place.prefix, Some(keys)))
                 }
-                // What has nothing to do with backups must not wait for a key.
+                // What has nothing to do with backups needs neither key nor bucket.
                 Err(error) => Arc::new(Unavailable(error)),
             };
             return Ok(Home {
@@ -78,10 +88,12 @@ impl Plan<'_> {
                 lease: state.lease,
                 releases: state.releases,
                 backups,
+                is_shared: false,
             });
         };
         let keys = encryption?;
         let shared = self.open_location(&url)?;
+        shared.reach(REACH).await?;
         let sealing = Arc::new(keys.clone()) as _;
         Ok(Home {
             target: target.clone(),
@@ -103,6 +115,7 @@ impl Plan<'_> {
                 place.prefix,
                 Some(keys),
             )),
+            is_shared: true,
         })
     }
 
@@ -202,7 +215,7 @@ fn read_identity(path: &Path) -> Result<Option<zeroize::Zeroizing<String>>> {
     Ok(Some(text.to_owned().into()))
 }
 
-/// Stands where the key of backups is missing: whatever needs one is told so, and nothing else.
+/// Stands where the key of backups, or their bucket, is missing: whatever needs one is told so, and nothing else.
 #[derive(Debug)]
 struct Unavailable(Error);
 

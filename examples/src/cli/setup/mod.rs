@@ -29,10 +29,8 @@ use ultrai_deploy_core::{
 use ultrai_deploy_docker::registry::Destination;
 use ultrai_deploy_http as http;
 
-use self::{
-    home::Home,
-    variables::{Given, Variables},
-};
+pub(super) use self::home::Home;
+use self::variables::{Given, Variables};
 use super::{
     Surroundings,
     args::{Cli, Where},
