@@ -93,8 +93,10 @@ async fn verify(
     let ids = if let Some(id) = &args.id {
         vec![BackupId::new(id.as_str())?]
     } else {
-        let backups = setup.state.backups.list(target).await?;
-        backups.into_iter().rev().map(|backup| backup.request.id).collect()
+        // Also of those that cannot be listed: they are as bad as can be.
+        let mut ids = setup.state.backups.ids(target).await?;
+        ids.reverse();
+        ids
     };
     let (mut text, mut found, mut wrong) = (String::new(), Vec::new(), None);
     for id in &ids {

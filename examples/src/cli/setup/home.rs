@@ -232,6 +232,10 @@ impl BackupStore for Unavailable {
         self.error()
     }
 
+    async fn ids(&self, _: &Target) -> Result<Vec<BackupId>> {
+        self.error()
+    }
+
     async fn verify(&self, _: &Target, _: &BackupId) -> Result<()> {
         self.error()
     }
