@@ -62,7 +62,12 @@ impl Plan<'_> {
         let place = match (&self.config.backups.store, &url) {
             (Some(Location::Url(url)), _) | (None, Some(url)) => self.open_location(url)?,
             (Some(Location::Directory(path)), _) => self.open_location(text(path)?)?,
-            (None, None) => self.open_location(text(&base)?)?,
+            (None, None) => {
+                // Others may enter the directory; that of the environment was closed to them.
+                let mut options = location::Options::new(self.around.env.clone());
+                options.is_closed_below = true;
+                store::Location::open(text(&base)?, &options)?
+            }
         };
         let Some(url) = url else {
             let backups: Arc<dyn BackupStore> = match encryption {
