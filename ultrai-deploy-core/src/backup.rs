@@ -63,6 +63,16 @@ pub trait BackupStore: fmt::Debug + Send + Sync + 'static {
     /// All complete backups of an environment, oldest first.
     async fn list(&self, target: &Target) -> Result<Vec<Backup>>;
 
+    /// The ids of all backups, oldest first, with those that are damaged or locked and therefore not
+    /// in [`list`](Self::list): what a check of all of them has to look at.
+    ///
+    /// # Errors
+    /// As those of `list`.
+    async fn ids(&self, target: &Target) -> Result<Vec<BackupId>> {
+        let backups = self.list(target).await?;
+        Ok(backups.into_iter().map(|backup| backup.request.id).collect())
+    }
+
     /// Reads everything back and compares it with the manifest.
     ///
     /// # Errors

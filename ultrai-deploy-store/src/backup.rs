@@ -171,6 +171,21 @@ impl core::BackupStore for BackupStore {
         Ok(backups)
     }
 
+    async fn ids(&self, target: &Target) -> Result<Vec<BackupId>> {
+        let keeper = self.keeper(target);
+        let mut found = Vec::new();
+        for id in keeper.place.ids(LIST).await? {
+            match keeper.manifest(LIST, target, &id).await {
+                // Nothing but the place of one.
+                Err(error) if error.kind() == ErrorKind::NotFound => {}
+                Err(error) if !is_about_one(&error) => return Err(error),
+                Ok(_) | Err(_) => found.push(id),
+            }
+        }
+        found.sort();
+        Ok(found)
+    }
+
     async fn verify(&self, target: &Target, id: &BackupId) -> Result<()> {
         let opened = Opened::open(&self.keeper(target), VERIFY, target, id).await?;
         let mut content = opened.reader();

@@ -78,6 +78,15 @@ impl Encryption {
         Ok(Self { identities, recipients: all })
     }
 
+    /// Reads with the identities of another file, too; nothing is encrypted for them.
+    ///
+    /// # Errors
+    /// As those of [`parse`](Self::parse).
+    pub fn also_reading(mut self, identity_file: &str) -> Result<Self> {
+        self.identities.extend(Self::parse(identity_file, &[])?.identities);
+        Ok(self)
+    }
+
     /// The text of an identity file with the identities: what has to be kept, elsewhere, to read
     /// anything back.
     pub fn identity_file(&self) -> Secret {

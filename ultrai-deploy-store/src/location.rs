@@ -28,6 +28,9 @@ pub struct Options {
     pub retries: usize,
     /// No request is tried again so long after its first try: 1 min.
     pub retry_time: Duration,
+    /// Whether a directory will do that others can enter, because the caller has closed what is used
+    /// below it: no.
+    pub is_closed_below: bool,
 }
 
 impl Default for Options {
@@ -37,6 +40,7 @@ impl Default for Options {
             request_timeout: Duration::from_mins(2),
             retries: 5,
             retry_time: Duration::from_mins(1),
+            is_closed_below: false,
         }
     }
 }
@@ -98,7 +102,7 @@ impl Location {
     /// [`ErrorKind::Denied`] or [`ErrorKind::Io`] for a directory.
     pub fn open(url: &str, options: &Options) -> Result<Self> {
         if url.starts_with('/') {
-            return directory(std::path::Path::new(url));
+            return directory(std::path::Path::new(url), options);
         }
         let parsed = Url::parse(url).map_err(|source| {
             invalid("the store's address is neither an absolute path nor a URL").with_source(source)
@@ -117,7 +121,7 @@ impl Location {
                     invalid("the store's address names a file of another host")
                         .with_advice("write file:///DIRECTORY, with three slashes")
                 })?;
-                directory(&path)
+                directory(&path, options)
             }
             "memory" => Ok(Self { store: Arc::new(InMemory::new()), prefix: prefix(&parsed)? }),
             "s3" | "gs" | "az" => in_bucket(&parsed, options),
@@ -189,7 +193,7 @@ fn in_bucket(url: &Url, options: &Options) -> Result<Location> {
 }
 
 /// One that only its owner gets into: what is in it needs no permissions of its own then.
-fn directory(path: &std::path::Path) -> Result<Location> {
+fn directory(path: &std::path::Path, options: &Options) -> Result<Location> {
     let failed = |source: io::Error| {
         let kind = match source.kind() {
             io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
@@ -205,6 +209,7 @@ fn directory(path: &std::path::Path) -> Result<Location> {
         Ok(found) if !found.is_dir() => {
             return Err(invalid(&format!("{} is no directory", path.display())));
         }
+        Ok(_) if options.is_closed_below => {}
         Ok(found) if found.permissions().mode() & 0o077 != 0 => {
             if fs::read_dir(path).map_err(failed)?.next().is_some() {
                 let message = format!("{} can be read or written by others", path.display());

@@ -161,3 +161,25 @@ async fn a_manifest_in_the_place_of_another_is_refused() {
     assert!(support::packs(&store).await.len() < before.len());
     backups.verify(&target(), &id("one")).await.unwrap();
 }
+
+/// A backup whose manifest is damaged or locked cannot be listed, and a check of all still finds it.
+#[tokio::test]
+async fn what_cannot_be_listed_is_named_all_the_same() {
+    let store = memory();
+    let (ours, others) = (Encryption::generate(), Encryption::generate());
+    let parts = sources(&[("word", b"word")]);
+    for (number, (name, keys)) in
+        [("good", &ours), ("bad", &ours), ("locked", &others)].into_iter().enumerate()
+    {
+        let request = request(name, i64::try_from(number).unwrap());
+        open(&store, Some(keys)).create(&context(), &request, &parts).await.unwrap();
+    }
+    let is_of_bad = |path: &&Path| path.as_ref().ends_with("bad/manifest");
+    let manifest = objects(&store).await.keys().find(is_of_bad).cloned().unwrap();
+    store.put(&manifest, Bytes::from_static(b"nonsense").into()).await.unwrap();
+    let backups = open(&store, Some(&ours));
+    let listed = backups.list(&target()).await.unwrap();
+    assert_eq!(listed.into_iter().map(|one| one.request.id).collect::<Vec<_>>(), [id("good")]);
+    let all = backups.ids(&target()).await.unwrap();
+    assert_eq!(all, [id("bad"), id("good"), id("locked")]);
+}

@@ -143,3 +143,17 @@ fn a_key_is_never_shown() {
     let wrong = Encryption::parse("", &["age1wrong".to_owned()]).unwrap_err();
     assert_eq!(wrong.kind(), ErrorKind::Invalid);
 }
+
+#[tokio::test]
+async fn what_others_keep_can_be_read_and_nothing_is_written_for_them() {
+    let (ours, others) = (Encryption::generate(), Encryption::generate());
+    let both = ours.clone().also_reading(others.identity_file().expose()).unwrap();
+    assert_eq!(both.recipients(), ours.recipients());
+    let store = memory();
+    let parts = sources(&[("a", b"x")]);
+    open(&store, Some(&others)).create(&context(), &request("one", 1), &parts).await.unwrap();
+    let back = Shelf::default();
+    open(&store, Some(&both)).restore(&context(), &all("one"), &back).await.unwrap();
+    assert_eq!(back.get("a"), Some(b"x".to_vec()));
+    assert!(ours.also_reading("nonsense").is_err());
+}

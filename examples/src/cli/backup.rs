@@ -94,8 +94,10 @@ async fn verify(
     let ids = if let Some(id) = &args.id {
         vec![BackupId::new(id.as_str())?]
     } else {
-        let backups = setup.state.backups.list(target).await?;
-        backups.into_iter().rev().map(|backup| backup.request.id).collect()
+        // Also of those that cannot be listed: they are as bad as can be.
+        let mut ids = setup.state.backups.ids(target).await?;
+        ids.reverse();
+        ids
     };
     let (mut text, mut found, mut wrong) = (String::new(), Vec::new(), None);
     for id in &ids {
@@ -156,6 +158,9 @@ async fn restore(
     if let Some(directory) = &args.to {
         return extract(&setup, &backup, &what, directory, output).await;
     }
+    if args.parts.is_empty() {
+        check_taken(&setup, &backup)?;
+    }
     let current = setup.state.releases.current().await?;
     let is_own = from == setup.state.target;
     let to = match (&backup.request.release, current) {
@@ -207,6 +212,22 @@ pub(super) async fn find(setup: &Setup, from: &Target, id: &BackupId) -> Result<
         format!("the latest are {}", known.join(", "))
     };
     Err(invalid(&format!("there is no backup {id} of {from}")).with_advice(advice))
+}
+
+/// A backup is never put back without parts of it that nobody was told of. Images are no data: with or
+/// without them the rest is whole.
+pub(super) fn check_taken(setup: &Setup, backup: &Backup) -> Result<()> {
+    let mut untaken = setup.pipeline.untaken(backup);
+    untaken.remove("images");
+    if untaken.is_empty() {
+        return Ok(());
+    }
+    let names = untaken.into_iter().collect::<Vec<_>>().join(", ");
+    let message = format!("backup {} has data that nobody takes: {names}", backup.request.id);
+    Err(invalid(&message).with_advice(
+        "declare it in `[[data]]` under the name that it was backed up with, or name with \
+         `ultrai backup restore --part` what shall come back",
+    ))
 }
 
 fn check_parts(backup: &Backup, what: &Selection) -> Result<()> {

@@ -203,16 +203,10 @@ async fn data(
 ) -> Result<Option<Selection>> {
     let target = &setup.state.target;
     let (id, parts) = if let Some(backup) = backup {
+        backup::check_taken(setup, backup)?;
         (backup.request.id.clone(), setup.pipeline.data_of(backup))
     } else {
-        let backups = setup.state.backups.list(target).await?;
-        let of_release = backups
-            .into_iter()
-            .rev()
-            .filter(|one| one.request.release.as_ref() == Some(to))
-            .map(|one| (one.request.id.clone(), setup.pipeline.data_of(&one)))
-            .find(|(_, parts)| !parts.is_empty());
-        let Some(found) = of_release else {
+        let Some(found) = setup.pipeline.newest_data(to).await? else {
             if !is_asked {
                 return Ok(None);
             }

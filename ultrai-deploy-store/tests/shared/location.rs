@@ -113,5 +113,9 @@ async fn a_directory_is_for_its_owner_only() {
     let error = open(&open_to_all).unwrap_err();
     assert!(error.to_string().contains("chmod 700"), "{error}");
     assert_eq!(mode(&open_to_all), 0o755);
+    let mut options = Options::default();
+    options.is_closed_below = true;
+    Location::open(&open_to_all.display().to_string(), &options).unwrap();
+    assert_eq!(mode(&open_to_all), 0o755, "it is the caller's");
     assert_eq!(open(&open_to_all.join("other")).unwrap_err().kind(), ErrorKind::Invalid);
 }

@@ -63,11 +63,16 @@ impl Plan<'_> {
     ) -> Result<Home> {
         let (base, url) = self.state_place()?;
         let state = file::open(&base, target)?;
-        let encryption = self.encryption(&state.root, secrets).await;
+        let encryption = self.encryption(&base, &state.root, secrets).await;
         let place = match (&self.config.backups.store, &url) {
             (Some(Location::Url(url)), _) | (None, Some(url)) => self.open_location(url)?,
             (Some(Location::Directory(path)), _) => self.open_location(text(path)?)?,
-            (None, None) => self.open_location(text(&base)?)?,
+            (None, None) => {
+                // Others may enter the directory; that of the environment was closed to them.
+                let mut options = location::Options::new(self.around.env.clone());
+                options.is_closed_below = true;
+                store::Location::open(text(&base)?, &options)?
+            }
         };
         let Some(url) = url else {
             let is_elsewhere = matches!(self.config.backups.store, Some(Location::Url(_)));
@@ -143,10 +148,19 @@ impl Plan<'_> {
     }
 
     /// Whom backups, and releases elsewhere, are encrypted for.
-    async fn encryption(&self, root: &Path, secrets: &dyn SecretSource) -> Result<Encryption> {
+    async fn encryption(
+        &self,
+        base: &Path,
+        root: &Path,
+        secrets: &dyn SecretSource,
+    ) -> Result<Encryption> {
         let backups = &self.config.backups;
         let identities = match &backups.identity {
-            Identity::Own => own_identity(&root.join(OWN))?,
+            Identity::Own => {
+                let own = own_identity(&root.join(OWN))?;
+                let own = Encryption::parse(&own, &backups.recipients)?;
+                return Ok(with_neighbours(own, base, root));
+            }
             Identity::File(path) => read_identity(path)?.ok_or_else(|| {
                 invalid(&format!("{} does not exist", path.display())).with_advice(
                     "copy the identity there that backups are encrypted for; a new one is made with \
@@ -198,6 +212,28 @@ fn own_identity(path: &Path) -> Result<zeroize::Zeroizing<String>> {
     read_identity(path)?.ok_or_else(|| failed(std::io::ErrorKind::NotFound.into()))
 }
 
+/// The same, reading also what the other environments of this machine keep, so that their data can be
+/// restored here. One whose identity cannot be used stays closed.
+fn with_neighbours(mut own: Encryption, base: &Path, root: &Path) -> Encryption {
+    for environment in directories(base).iter().flat_map(|project| directories(project)) {
+        if environment == root {
+            continue;
+        }
+        if let Ok(Some(identity)) = read_identity(&environment.join(OWN))
+            && let Ok(with) = own.clone().also_reading(&identity)
+        {
+            own = with;
+        }
+    }
+    own
+}
+
+/// The directories in one; none where it cannot be read.
+fn directories(path: &Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(path).into_iter().flatten().flatten();
+    entries.map(|entry| entry.path()).filter(|path| path.is_dir()).collect()
+}
+
 fn read_identity(path: &Path) -> Result<Option<zeroize::Zeroizing<String>>> {
     let unusable = |what: String, advice: String| {
         invalid(&format!("{}: {what}", path.display())).with_advice(advice)
@@ -242,6 +278,10 @@ impl BackupStore for Unavailable {
     }
 
     async fn list(&self, _: &Target) -> Result<Vec<Backup>> {
+        self.error()
+    }
+
+    async fn ids(&self, _: &Target) -> Result<Vec<BackupId>> {
         self.error()
     }
 
