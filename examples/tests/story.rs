@@ -71,7 +71,7 @@ fn the_sources_application_is_deployed_upgraded_and_taken_back() {
     shop.ultrai(&["verify", "-e", "production"]).expect(0);
 
     // And back to 1.0.0 on request, by way of the backup that was taken before 1.1.0.
-    let backups = shop.ultrai(&["--format", "json", "backups", "-e", "production"]).json();
+    let backups = shop.ultrai(&["--format", "json", "backup", "list", "-e", "production"]).json();
     let oldest = backups.as_array().unwrap().last().unwrap()["id"].as_str().unwrap().to_owned();
     let back = shop
         .ultrai(&["--format", "json", "rollback", "-e", "production", "--backup", &oldest])

@@ -2,7 +2,9 @@
 
 use std::{collections::BTreeMap, fs, io, os::unix::fs::PermissionsExt, sync::Arc, time::Duration};
 
-use object_store::{ObjectStore, local::LocalFileSystem, memory::InMemory, path::Path};
+use object_store::{
+    ObjectStore, ObjectStoreExt as _, local::LocalFileSystem, memory::InMemory, path::Path,
+};
 use ultrai_deploy_core::{Error, ErrorKind, Result};
 use url::Url;
 
@@ -136,9 +138,19 @@ impl Location {
     /// [`ErrorKind::NotFound`] when there is no such bucket, [`ErrorKind::Denied`] when the credentials
     /// are refused, [`ErrorKind::Unavailable`] when nobody answers.
     pub async fn reach(&self, limit: Duration) -> Result<()> {
-        let asked = self.store.list_with_delimiter(Some(&self.prefix));
+        let asked = async {
+            let Err(error) = self.store.list_with_delimiter(Some(&self.prefix)).await else {
+                return Ok(());
+            };
+            // The client says of a listing only that it failed. Where an object is not there and
+            // nothing can be listed, there is no bucket.
+            match self.store.head(&self.prefix.clone().join("none")).await {
+                Ok(_) => Err(error),
+                Err(told) => Err(told),
+            }
+        };
         match tokio::time::timeout(limit, asked).await {
-            Ok(Ok(_)) => Ok(()),
+            Ok(Ok(())) => Ok(()),
             Ok(Err(source)) => Err(unreached(source)),
             Err(_elapsed) => {
                 let message = format!("it did not answer within {} s", limit.as_secs());

@@ -63,7 +63,8 @@ fn the_report_names_the_command_that_brings_data_back() {
     assert_destroyed(&ledger, &before);
     let backups = ledger.json(0, &["backup", "list"]);
     let (_, command) = told.split_once("`ultrai backup restore ").unwrap();
-    let (id, rest) = command.split_once('`').unwrap();
+    // `ultrai` of the ledger adds the environment itself.
+    let (id, rest) = command.split_once(" -e production`").unwrap();
     assert!(rest.starts_with(" brings that back."), "{told}");
     assert!(told.contains(&format!("Backup {id} has it as it was before")), "{told}");
     let ids: Vec<_> = backups.as_array().unwrap().iter().map(|one| &one["id"]).collect();

@@ -55,7 +55,7 @@ fn story<P: Platform>(shop: &Shop<P>) {
     let history = shop.expect(0, &["history"]);
     let runs: Vec<_> = history.as_array().unwrap().iter().map(|run| &run["version"]).collect();
     assert_eq!(runs, ["1.0.0", "1.2.0-sick", "1.1.0", "1.0.0", "1.0.0"], "{history}");
-    let backups = shop.expect(0, &["backups"]);
+    let backups = shop.expect(0, &["backup", "list"]);
     assert!(!backups.as_array().unwrap().is_empty(), "{backups}");
 
     // A secret that changes is brought, too.

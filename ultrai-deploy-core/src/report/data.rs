@@ -10,7 +10,7 @@ use crate::{
     deployer::Step,
     ending::Ending,
     journal::{Event, Kind},
-    name::BackupId,
+    name::{BackupId, Target},
 };
 
 /// The data of a run.
@@ -143,7 +143,7 @@ impl Report {
     fn half_restored(&self, half: &Selection, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let again = match &self.ending {
             Some(Ending::Stuck { .. }) => "`ultrai resume --retry` does it again".to_owned(),
-            Some(_) => format!("`ultrai backup restore {}` does it again", half.backup),
+            Some(_) => format!("`{}` does it again", self.restore(&half.backup, Some(&half.from))),
             None => "`ultrai resume` does it again".to_owned(),
         };
         let parts =
@@ -160,6 +160,24 @@ impl Report {
         }
     }
 
+    /// The command that puts data of a backup into its place here.
+    fn restore(&self, backup: &BackupId, from: Option<&Target>) -> String {
+        let mut command = format!("ultrai backup restore {backup}");
+        let Some(here) = &self.target else { return command };
+        let mut add = |option: &str, value: &str| {
+            command.push_str(option);
+            command.push_str(value);
+        };
+        add(" -e ", here.environment.as_str());
+        if let Some(from) = from.filter(|from| from.environment != here.environment) {
+            add(" --from ", from.environment.as_str());
+        }
+        if let Some(from) = from.filter(|from| from.project != here.project) {
+            add(" --from-project ", from.project.as_str());
+        }
+        command
+    }
+
     /// The data is as the release that failed left it.
     fn kept_data(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let data = &self.data;
@@ -174,7 +192,7 @@ impl Report {
                 "Data was NOT rolled back: what was written since the run began is there."
             )?;
             writeln!(f, "Backup {backup} has it as it was before ({parts}):")?;
-            writeln!(f, "`ultrai backup restore {backup}` brings that back.")
+            writeln!(f, "`{}` brings that back.", self.restore(backup, None))
         } else {
             writeln!(f, "Data was NOT rolled back, and the run has no backup of it.")
         }

@@ -114,7 +114,7 @@ async fn data_stays_where_the_policy_says_nothing_and_the_report_says_so() {
     let told = report.to_string();
     assert!(told.contains("Data was NOT rolled back"), "{told}");
     assert!(
-        told.contains(&format!("`ultrai backup restore {backup}` brings that back.")),
+        told.contains(&format!("`ultrai backup restore {backup} -e staging` brings that back.")),
         "{told}"
     );
     assert_eq!(report.data.restored, None);

@@ -207,6 +207,10 @@ impl backup::BackupStore for BackupStore {
         self.inner.list(target).await
     }
 
+    async fn ids(&self, target: &Target) -> Result<Vec<BackupId>> {
+        self.inner.ids(target).await
+    }
+
     async fn verify(&self, target: &Target, id: &BackupId) -> Result<()> {
         let cx = &looking(target);
         cx.bounded(self.inner.verify(target, id)).await?;

@@ -27,6 +27,10 @@ impl<S: BackupStore + ?Sized> BackupStore for Faulty<S> {
         self.ask(Method::List, self.inner.list(target)).await
     }
 
+    async fn ids(&self, target: &Target) -> Result<Vec<BackupId>> {
+        self.ask(Method::List, self.inner.ids(target)).await
+    }
+
     async fn verify(&self, target: &Target, id: &BackupId) -> Result<()> {
         self.act(Method::Verify, self.inner.verify(target, id)).await
     }

@@ -27,6 +27,7 @@ use ultrai_deploy_store::{
 };
 
 use super::{Plan, absolute, invalid};
+use crate::cli::progress::say;
 use crate::config::{Identity, Location};
 
 /// The identity that is made where none is named, in the directory of an environment's state.
@@ -197,6 +198,13 @@ fn own_identity(path: &Path) -> Result<zeroize::Zeroizing<String>> {
             .with_source(source)
     };
     let parent = path.parent().unwrap_or(Path::new("/"));
+    if has_backups(&parent.join("backups")) {
+        say(&format!(
+            "warning: {} is gone and a new key is made: the backups that are there cannot be read \
+             without the former one",
+            path.display()
+        ));
+    }
     let made = Encryption::generate().identity_file();
     // Readable by its owner only, whole and durable before anything is encrypted for it.
     let mut file = tempfile::NamedTempFile::new_in(parent).map_err(failed)?;
@@ -232,6 +240,12 @@ fn with_neighbours(mut own: Encryption, base: &Path, root: &Path) -> Encryption 
 fn directories(path: &Path) -> Vec<PathBuf> {
     let entries = std::fs::read_dir(path).into_iter().flatten().flatten();
     entries.map(|entry| entry.path()).filter(|path| path.is_dir()).collect()
+}
+
+/// Whether there are backups that were made with a key.
+fn has_backups(directory: &Path) -> bool {
+    let entries = std::fs::read_dir(directory).into_iter().flatten().flatten();
+    entries.into_iter().any(|entry| entry.path().join("manifest").is_file())
 }
 
 fn read_identity(path: &Path) -> Result<Option<zeroize::Zeroizing<String>>> {
