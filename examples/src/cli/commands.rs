@@ -296,6 +296,8 @@ pub(super) async fn resume(
         setup.pipeline.resume(args.retry, waiting::wait(None, &setup).await).await?
     };
     let Some(run) = run else {
+        // What a killed backup left has no run.
+        setup.pipeline.settle(waiting::wait(None, &setup).await).await?;
         let text = format!("no run of {} is unfinished", setup.state.target);
         output.either(&text, &json!({ "unfinished": null }));
         return Ok(exit::OK);

@@ -10,6 +10,7 @@
 )]
 
 mod app;
+mod backups;
 mod failure;
 mod faults;
 mod history;

@@ -60,6 +60,24 @@ impl Pipeline {
             .await
     }
 
+    /// Puts right what a backup left that was taken outside of a run and killed: services that were
+    /// stopped for it run again. A run's own is put right by who takes the run over.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Fenced`] while a run has the environment; what a source fails with.
+    pub async fn settle(&self, wait: Wait) -> Result<()> {
+        let (parts, run) = (&self.parts, RunId::generate());
+        parts
+            .alone(&run, wait, async |_| {
+                let cx = Context::detached(parts.target.clone(), run.clone()).with_timeout(SETTLE);
+                for source in &parts.sources {
+                    cx.bounded(source.settle(&cx)).await?;
+                }
+                Ok(())
+            })
+            .await
+    }
+
     /// The parts of a backup that are data, as [`Selection::parts`]
     /// names them.
     pub fn data_of(&self, backup: &Backup) -> Vec<String> {
