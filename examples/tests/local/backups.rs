@@ -173,13 +173,13 @@ fn a_killed_restore_is_named_and_finished() {
         half += u32::from(is_half);
         // Finished by a command of its own, or by whoever comes next. One that had touched nothing is
         // not gone on with.
-        let resumes = number % 2 == 0;
+        let goes_on = number % 2 == 0;
         let resumed =
-            if resumes { json(&app.ultrai(&["resume", "-e", "production"])) } else { Value::Null };
+            if goes_on { json(&app.ultrai(&["resume", "-e", "production"])) } else { Value::Null };
         let is_back = resumed["ending"]["kind"] == "succeeded";
         let is_refused = resumed["ending"]["kind"] == "refused";
-        assert!(is_back || !resumes || !is_half, "{resumed}");
-        assert!(is_back || !resumes || is_refused || resumed["unfinished"].is_null(), "{resumed}");
+        assert!(is_back || !goes_on || !is_half, "{resumed}");
+        assert!(is_back || !goes_on || is_refused || resumed["unfinished"].is_null(), "{resumed}");
         if !is_back {
             let again = app.expect(0, &["backup", "restore", kept]);
             assert_eq!(again["ending"]["kind"], "succeeded", "{again}");
