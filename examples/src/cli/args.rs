@@ -292,7 +292,7 @@ pub struct Rollback {
     #[arg(long, value_name = "ID")]
     pub backup: Option<String>,
     /// Bring back the data, too, of this backup or of the newest one of the release: what was written
-    /// since is only in the backup that is taken before. `data = "restore"` of [policy] does the same.
+    /// since is only in the backup that is taken before. The policy `data = "restore"` does the same.
     #[arg(long, conflicts_with = "without_data")]
     pub with_data: bool,
     /// Leave the data as they are, whatever the policy says.
