@@ -32,6 +32,10 @@ struct Inside {
     /// How many restores never come to their end.
     hanging_restores: u32,
     failing_reads: u32,
+    /// How many reads never come to their end.
+    hanging_reads: u32,
+    /// Whether a read that did not come to its end has left the users of the disk stopped.
+    stopped: bool,
     restores: u32,
 }
 
@@ -43,6 +47,8 @@ impl Default for Disk {
             failing_restores: 0,
             hanging_restores: 0,
             failing_reads: 0,
+            hanging_reads: 0,
+            stopped: false,
             restores: 0,
         };
         Self(Arc::new(Mutex::new(inside)))
@@ -83,6 +89,14 @@ impl Disk {
         self.0.lock().unwrap().failing_reads = times;
     }
 
+    pub(crate) fn hang_reads(&self, times: u32) {
+        self.0.lock().unwrap().hanging_reads = times;
+    }
+
+    pub(crate) fn is_stopped(&self) -> bool {
+        self.0.lock().unwrap().stopped
+    }
+
     fn set(&self, part: &str, content: &str) {
         if let Some(known) = self.0.lock().unwrap().parts.get_mut(part) {
             content.clone_into(known);
@@ -120,10 +134,24 @@ impl BackupSource for Disk {
     }
 
     async fn read(&self, _: &Context, part: &str) -> Result<PartStream> {
-        if comes(&mut self.0.lock().unwrap().failing_reads) {
+        let (fails, hangs) = {
+            let mut inside = self.0.lock().unwrap();
+            let planned = (comes(&mut inside.failing_reads), comes(&mut inside.hanging_reads));
+            inside.stopped |= planned.0 || planned.1;
+            planned
+        };
+        if hangs {
+            std::future::pending::<()>().await;
+        }
+        if fails {
             return Err(failed("it cannot be read"));
         }
         Ok(Box::pin(std::io::Cursor::new(self.part(part).into_bytes())))
+    }
+
+    async fn settle(&self, _: &Context) -> Result<()> {
+        self.0.lock().unwrap().stopped = false;
+        Ok(())
     }
 
     async fn restore(&self, _: &Context, part: &str, mut content: PartStream) -> Result<()> {

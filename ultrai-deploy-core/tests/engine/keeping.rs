@@ -1,6 +1,6 @@
 //! Which backups are kept, and those that are taken outside of a run.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use serde_json::json;
 use ultrai_deploy_core::{
@@ -54,6 +54,41 @@ async fn a_backup_outside_of_a_run_has_everything_and_comes_back() {
     let report = lab.process().rollback(request).join().await.unwrap();
     assert_eq!(ended(&report), "succeeded", "{report}");
     assert_eq!(lab.disk.content().as_deref(), Some("by hand"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_backup_stopped_runs_again_when_it_fails() {
+    let lab = Lab::new();
+    lab.deploy(shop("1.0.0", json!({}))).await;
+    lab.disk.fail_reads(1);
+    let report = lab.deploy(shop("1.1.0", json!({}))).await;
+    assert_eq!(ended(&report), "refused", "{report}");
+    assert!(!lab.disk.is_stopped(), "after a run");
+    lab.disk.fail_reads(1);
+    lab.process().back_up("on request", Wait::No).await.unwrap_err();
+    assert!(!lab.disk.is_stopped(), "after one that was asked for");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_killed_backup_stopped_runs_again_when_somebody_looks() {
+    let lab = Lab::new();
+    lab.deploy(shop("1.0.0", json!({}))).await;
+    let (limit, patient) = (Duration::from_secs(30), Wait::AtMost(Duration::from_mins(2)));
+
+    lab.disk.hang_reads(1);
+    let run = lab.process().deploy(DeployRequest::new(shop("1.1.0", json!({}))));
+    tokio::time::timeout(limit, run.join()).await.unwrap_err();
+    assert!(lab.disk.is_stopped());
+    let run = lab.process().resume(false, patient).await.unwrap().unwrap();
+    assert_eq!(ended(&run.join().await.unwrap()), "refused");
+    assert!(!lab.disk.is_stopped(), "taken over");
+
+    lab.disk.hang_reads(1);
+    let process = lab.process();
+    tokio::time::timeout(limit, process.back_up("on request", Wait::No)).await.unwrap_err();
+    assert!(lab.disk.is_stopped());
+    lab.process().settle(patient).await.unwrap();
+    assert!(!lab.disk.is_stopped(), "settled");
 }
 
 #[tokio::test(start_paused = true)]
