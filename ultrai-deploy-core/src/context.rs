@@ -1,11 +1,14 @@
 //! What travels with every call: the run, the deadline, cancellation, and the way into the journal.
 
-use std::{fmt, future::Future, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, fmt, future::Future, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use serde::Serialize;
 use serde_json::Value;
-use tokio::{sync::watch, time::Instant};
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore, watch},
+    time::Instant,
+};
 
 use crate::{
     error::{Error, ErrorKind, Failure, Result},
@@ -53,12 +56,23 @@ pub struct Context {
     deadline: Option<Instant>,
     log: Arc<dyn EffectLog>,
     secrets: Option<Arc<Secrets>>,
+    measured: Option<Arc<BTreeMap<String, String>>>,
+    turns: Option<Arc<Semaphore>>,
 }
 
 impl Context {
     /// A context whose effects are journaled in `log`.
     pub fn new(target: Target, key: Key, log: Arc<dyn EffectLog>) -> Self {
-        Self { target, key, cancel: Cancel::never(), deadline: None, log, secrets: None }
+        Self {
+            target,
+            key,
+            cancel: Cancel::never(),
+            deadline: None,
+            log,
+            secrets: None,
+            measured: None,
+            turns: None,
+        }
     }
 
     /// A context without journal: for looking at an environment, and for tests of a backend.
@@ -95,6 +109,31 @@ impl Context {
     /// A secret of the release that is worked on, where that is known.
     pub fn secret(&self, name: &SecretName) -> Option<&Secret> {
         self.secrets.as_ref()?.get(name)
+    }
+
+    /// The same with what checks measured of the release before, by their names.
+    pub fn with_measured(mut self, measured: BTreeMap<String, String>) -> Self {
+        self.measured = Some(Arc::new(measured));
+        self
+    }
+
+    /// What the check of this name measured of the release before, in the form in which it gave it
+    /// as evidence.
+    pub fn measured_before(&self, check: &str) -> Option<&str> {
+        self.measured.as_ref()?.get(check).map(String::as_str)
+    }
+
+    /// The same with at most so many looks at once as `turns` has permits.
+    pub fn with_turns(mut self, turns: Arc<Semaphore>) -> Self {
+        self.turns = Some(turns);
+        self
+    }
+
+    /// Waits for the turn of a look, and holds it until it is dropped.
+    pub(crate) async fn turn(&self) -> Option<OwnedSemaphorePermit> {
+        let turns = Arc::clone(self.turns.as_ref()?);
+        // Nobody closes it; without turns a look is not bounded, and nothing else.
+        turns.acquire_owned().await.ok()
     }
 
     /// The environment that is worked on.

@@ -4,7 +4,7 @@ use std::{error::Error as StdError, fmt};
 
 use serde::{Deserialize, Serialize};
 
-use crate::evidence::Evidence;
+use crate::{consequence::Reaction, evidence::Evidence};
 
 /// Result of every seam.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -71,6 +71,7 @@ struct Inner {
     effect: Effect,
     retryable: bool,
     evidence: Vec<Evidence>,
+    reaction: Option<Reaction>,
     source: Option<Box<dyn StdError + Send + Sync>>,
 }
 
@@ -87,6 +88,7 @@ impl Error {
             effect: Effect::Unknown,
             retryable: false,
             evidence: Vec::new(),
+            reaction: None,
             source: None,
         }))
     }
@@ -95,6 +97,16 @@ impl Error {
     pub fn with_source(mut self, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
         self.0.source = Some(source.into());
         self
+    }
+
+    /// Says what the checks that failed ask for, where that is not what the policy says.
+    pub(crate) fn with_reaction(mut self, reaction: Option<Reaction>) -> Self {
+        self.0.reaction = reaction;
+        self
+    }
+
+    pub(crate) fn reaction(&self) -> Option<Reaction> {
+        self.0.reaction
     }
 
     /// Says that certainly nothing has changed.

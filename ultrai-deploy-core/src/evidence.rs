@@ -18,6 +18,8 @@ pub enum EvidenceKind {
     Exit,
     /// A state that a platform reported.
     Status,
+    /// What was measured, in the JSON form of whatever measured it.
+    Measurement,
 }
 
 /// One thing that was seen.

@@ -3,9 +3,13 @@
 use std::{fmt, net::SocketAddr, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
+use futures_util::stream::BoxStream;
 use serde::{Deserialize, Serialize};
 
-use crate::{context::Context, error::Result, evidence::Evidence, name::ServiceName};
+use crate::{
+    consequence::Consequences, context::Context, error::Result, evidence::Evidence,
+    name::ServiceName,
+};
 
 /// One way of looking at something that runs.
 #[async_trait]
@@ -33,6 +37,13 @@ pub enum Health {
     },
     /// Not as declared.
     Unhealthy {
+        /// Why, for people.
+        why: String,
+        /// What was seen.
+        evidence: Vec<Evidence>,
+    },
+    /// Too little was seen to tell, such as fewer requests than a percentile needs.
+    Inconclusive {
         /// Why, for people.
         why: String,
         /// What was seen.
@@ -114,7 +125,16 @@ impl Endpoint {
     }
 }
 
-/// A check: what to look at, how, and how long.
+/// Tells when a look is worth it before its time.
+///
+/// What it tells is no verdict: the probe is asked, and it is asked without being told, too.
+pub trait Changes: fmt::Debug + Send + Sync + 'static {
+    /// An item for each change of `endpoint` from now on, also for those that happen before the
+    /// stream is polled for the first time. It may end, and then nothing is told any more.
+    fn follow(&self, endpoint: &Endpoint) -> BoxStream<'static, ()>;
+}
+
+/// A check: what to look at, how, how long, and what follows.
 #[derive(Clone, Debug)]
 pub struct Check {
     /// Its name in reports.
@@ -125,6 +145,35 @@ pub struct Check {
     pub probe: Arc<dyn HealthProbe>,
     /// How long.
     pub timing: Timing,
+    /// What follows when it does not pass.
+    pub consequences: Consequences,
+    /// What tells that a look is worth it, where something does.
+    pub changes: Option<Arc<dyn Changes>>,
+}
+
+impl Check {
+    /// A critical check of `service`; of an address of its own where that is nothing.
+    pub fn new(
+        name: impl Into<String>,
+        service: Option<ServiceName>,
+        probe: Arc<dyn HealthProbe>,
+        timing: Timing,
+    ) -> Self {
+        let (name, consequences) = (name.into(), Consequences::default());
+        Self { name, service, probe, timing, consequences, changes: None }
+    }
+
+    /// Sets what follows when it does not pass.
+    pub fn with_consequences(mut self, consequences: Consequences) -> Self {
+        self.consequences = consequences;
+        self
+    }
+
+    /// Sets what tells that a look is worth it.
+    pub fn with_changes(mut self, changes: Arc<dyn Changes>) -> Self {
+        self.changes = Some(changes);
+        self
+    }
 }
 
 /// How long to wait for a check, and how often it may fail.
@@ -141,6 +190,9 @@ pub struct Timing {
     pub timeout: Duration,
     /// How often it may fail in a row before it counts.
     pub retries: u32,
+    /// How often it must pass in a row before it counts as well: 1.
+    #[serde(skip_serializing_if = "is_once")]
+    pub rise: u32,
     /// How long failures are expected after a start.
     pub start_period: Duration,
     /// Longest wait for the first success, in place of the computed one.
@@ -175,11 +227,17 @@ impl Default for Timing {
             interval: Duration::from_secs(30),
             timeout: Duration::from_secs(30),
             retries: 3,
+            rise: 1,
             start_period: Duration::ZERO,
             deadline: None,
             stability: Duration::ZERO,
         }
     }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_once(rise: &u32) -> bool {
+    *rise == 1
 }
 
 /// The verdict on a check.

@@ -80,6 +80,7 @@
 
 pub mod backup;
 pub mod clock;
+pub mod consequence;
 pub mod context;
 pub mod current;
 pub mod deployer;
@@ -102,6 +103,7 @@ pub mod name;
 pub mod observer;
 pub mod pipeline;
 pub mod plan;
+pub mod preflight;
 pub mod preview;
 pub mod promotion;
 pub mod readiness;

@@ -118,7 +118,14 @@ impl Redactor {
             | Event::Held { cause: failure, .. } => self.failure(failure),
             Event::Planned { plan } => self.plan(plan),
             Event::Assessed { readiness } => self.readiness(readiness),
-            Event::Checked { evidence, .. } => self.evidence(evidence),
+            Event::Checked { evidence, why, .. } => {
+                why.iter_mut().for_each(|why| self.cut(why));
+                self.evidence(evidence);
+            }
+            Event::Prepared { found, .. } => {
+                self.cut(&mut found.what);
+                found.remedy.iter_mut().for_each(|remedy| self.cut(remedy));
+            }
             Event::Effect { action, object, detail, .. } => {
                 self.cut(action);
                 self.cut(object);

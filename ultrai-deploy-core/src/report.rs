@@ -15,6 +15,7 @@ pub use self::{
 
 use crate::{
     backup::Occasion,
+    consequence::Severity,
     ending::Ending,
     error::Failure,
     evidence::Evidence,
@@ -133,6 +134,10 @@ pub struct CheckReport {
     pub looks: u32,
     /// How long it took, in milliseconds.
     pub millis: u64,
+    /// How bad it is when it does not pass.
+    pub severity: Severity,
+    /// Why it is not a pass.
+    pub why: Option<String>,
     /// What was last seen.
     pub evidence: Vec<Evidence>,
 }
@@ -284,7 +289,7 @@ impl Growing {
                 self.checked = Some(release.clone());
             }
             Event::Planned { plan } => report.plan = Some(plan.clone()),
-            Event::Checked { check, role, verdict, looks, millis, evidence } => {
+            Event::Checked { check, role, verdict, looks, millis, severity, why, evidence } => {
                 report.checks.push(CheckReport {
                     check: check.clone(),
                     release: self.checked.clone(),
@@ -292,6 +297,8 @@ impl Growing {
                     verdict: *verdict,
                     looks: *looks,
                     millis: *millis,
+                    severity: *severity,
+                    why: why.clone(),
                     evidence: evidence.clone(),
                 });
             }

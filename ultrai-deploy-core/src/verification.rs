@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::{
+    consequence::Consequences,
     error::{Error, ErrorKind, Result},
     health::{HealthProbe, Timing},
     name::{SecretName, ServiceName},
@@ -35,6 +36,11 @@ pub enum When {
     Verify,
     /// In the post-deploy tests.
     Post,
+    /// Checks: before anything else, while the release before serves. What is looked at is what the
+    /// release needs and does not bring: a database, a key, a registry.
+    Preflight,
+    /// Checks: only for as long as the new release is watched, and by `Pipeline::watch`.
+    Watch,
 }
 
 /// One check, in a form that can be stored.
@@ -51,8 +57,55 @@ pub struct CheckSpec {
     /// How long to wait for it.
     #[serde(default)]
     pub timing: Timing,
+    /// What follows when it does not pass.
+    #[serde(default, skip_serializing_if = "Consequences::is_default")]
+    pub consequences: Consequences,
+    /// Whether it compares with the release before. That is measured right before the switch, with
+    /// one look, and what is of [`EvidenceKind::Measurement`](crate::evidence::EvidenceKind) is given
+    /// to the probe as [`Context::measured_before`](crate::Context::measured_before).
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub compares: bool,
     /// What to look at, in the form that the [`ProbeSource`] understands.
     pub probe: Value,
+}
+
+impl CheckSpec {
+    /// A critical check in the verify stage with the usual times.
+    pub fn new(name: impl Into<String>, probe: Value) -> Self {
+        Self {
+            name: name.into(),
+            service: None,
+            when: When::default(),
+            timing: Timing::default(),
+            consequences: Consequences::default(),
+            compares: false,
+            probe,
+        }
+    }
+
+    /// Sets the service that it looks at.
+    pub fn of(mut self, service: ServiceName) -> Self {
+        self.service = Some(service);
+        self
+    }
+
+    /// Sets when it runs.
+    pub fn with_when(mut self, when: When) -> Self {
+        self.when = when;
+        self
+    }
+
+    /// Sets how long to wait for it.
+    pub fn with_timing(mut self, timing: Timing) -> Self {
+        self.timing = timing;
+        self
+    }
+
+    /// Sets what follows when it does not pass.
+    pub fn with_consequences(mut self, consequences: Consequences) -> Self {
+        self.consequences = consequences;
+        self
+    }
 }
 
 /// One test command, in a form that can be stored.

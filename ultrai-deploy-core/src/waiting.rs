@@ -9,6 +9,10 @@ mod watching;
 
 use std::time::Duration;
 
+use futures_util::{
+    StreamExt,
+    stream::{self, BoxStream},
+};
 use tokio::time::Instant;
 
 pub(crate) use watching::watch_that_it_stays_well;
@@ -77,6 +81,8 @@ pub async fn wait_until_healthy(
     let mut pause = FIRST_PAUSE;
     let mut looks = 0;
     let mut well_since: Option<Instant> = None;
+    let mut passes = 0;
+    let mut changes = follow(check, endpoint);
     loop {
         cx.check()?;
         let look_began = Instant::now();
@@ -85,9 +91,11 @@ pub async fn wait_until_healthy(
         let now = Instant::now();
         let stable = if verdict == Verdict::Pass {
             let since = *well_since.get_or_insert(look_began);
-            now.duration_since(since) >= check.timing.stability
+            passes += 1;
+            passes >= check.timing.rise && now.duration_since(since) >= check.timing.stability
         } else {
             well_since = None;
+            passes = 0;
             false
         };
         if stable || dead || now >= give_up {
@@ -111,7 +119,7 @@ pub async fn wait_until_healthy(
             if now.duration_since(started) < QUICK_FOR { QUICK_PAUSE } else { SLOW_PAUSE };
         let next = now + pause.max(least).min(longest);
         pause = (pause * 3 / 2).min(longest);
-        rest(cx, next.min(give_up)).await;
+        rest(cx, next.min(give_up), &mut changes).await;
     }
 }
 
@@ -137,13 +145,19 @@ struct Seen {
 async fn look(cx: &Context, check: &Check, endpoint: &Endpoint) -> Result<Seen> {
     let timeout = check.timing.timeout.max(Duration::from_millis(1));
     let answer = cx
-        .bounded(async { Ok(tokio::time::timeout(timeout, check.probe.check(cx, endpoint)).await) })
+        .bounded(async {
+            let _turn = cx.turn().await;
+            Ok(tokio::time::timeout(timeout, check.probe.check(cx, endpoint)).await)
+        })
         .await?;
     let told = |text: String| vec![Evidence::new(EvidenceKind::Probe, &check.name, text)];
     let (verdict, why, evidence, dead) = match answer {
         Ok(Ok(Health::Healthy(evidence))) => (Verdict::Pass, None, evidence, false),
         Ok(Ok(Health::Pending { why, evidence } | Health::Unhealthy { why, evidence })) => {
             (Verdict::Fail, Some(why), evidence, false)
+        }
+        Ok(Ok(Health::Inconclusive { why, evidence })) => {
+            (Verdict::Inconclusive, Some(why), evidence, false)
         }
         Ok(Ok(Health::Dead { why, evidence })) => (Verdict::Fail, Some(why), evidence, true),
         Ok(Err(error)) => {
@@ -158,10 +172,25 @@ async fn look(cx: &Context, check: &Check, endpoint: &Endpoint) -> Result<Seen> 
     Ok(Seen { verdict, why, evidence, dead })
 }
 
-/// Rests until the next look, or until a cancellation.
-async fn rest(cx: &Context, until: Instant) {
+/// What tells that a look is worth it, from now on; nothing where nobody does.
+fn follow(check: &Check, endpoint: &Endpoint) -> BoxStream<'static, ()> {
+    match &check.changes {
+        Some(changes) => changes.follow(endpoint),
+        None => stream::pending().boxed(),
+    }
+}
+
+/// Rests until the next look, a change, or a cancellation.
+async fn rest(cx: &Context, until: Instant, changes: &mut BoxStream<'static, ()>) {
+    let changed = async {
+        if changes.next().await.is_none() {
+            *changes = stream::pending().boxed();
+            std::future::pending::<()>().await;
+        }
+    };
     tokio::select! {
         () = tokio::time::sleep_until(until) => {}
+        () = changed => {}
         () = cx.cancel().cancelled() => {}
     }
 }
@@ -199,7 +228,7 @@ mod tests {
 
     fn check(timing: Timing, script: fn(u32) -> Result<Health>) -> Check {
         let probe = Arc::new(Script(AtomicU32::new(0), script));
-        Check { name: "web".into(), service: None, probe, timing }
+        Check::new("web", None, probe, timing)
     }
 
     fn cx() -> Context {

@@ -372,7 +372,7 @@ impl World {
         let finished = Event::StageFinished { stage };
         if !run.is_past_return() {
             let failure = failure(Effect::None);
-            self.writes(at, &Event::StageFailed { stage, failure }, all);
+            self.writes(at, &Event::StageFailed { stage, failure, reaction: None }, all);
             if driver.resumed && run.release().is_none() {
                 return;
             }
@@ -451,7 +451,7 @@ impl World {
         let event = match run.phase() {
             Phase::Running(stage) if well => Event::StageFinished { stage: *stage },
             Phase::Running(stage) => {
-                Event::StageFailed { stage: *stage, failure: failure(Effect::None) }
+                Event::StageFailed { stage: *stage, failure: failure(Effect::None), reaction: None }
             }
             _ if well => {
                 let to = Some(release("old"));

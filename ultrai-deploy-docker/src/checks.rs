@@ -33,12 +33,8 @@ pub(crate) fn of(
     } else {
         (Expect::Serve, timing(health, &backend.config))
     };
-    Ok(Check {
-        name: format!("{name} health"),
-        service: Some(name.clone()),
-        probe: Probe::shared(backend, expect),
-        timing,
-    })
+    let probe = Probe::shared(backend, expect);
+    Ok(Check::new(format!("{name} health"), Some(name.clone()), probe, timing))
 }
 
 fn completion(config: &Config) -> Timing {

@@ -20,12 +20,9 @@ pub(crate) fn checks(platform: &Arc<dyn Platform>, release: &Release) -> Result<
     let checks = release.services.iter().map(|(name, service)| {
         let wanted = definition::artifact(name, service)?;
         let deadline = Some(Duration::from_mins(1));
-        Ok(Check {
-            name: format!("{name} serves"),
-            service: Some(name.clone()),
-            probe: Arc::new(Serves { platform: Arc::clone(platform), wanted }),
-            timing: Timing { deadline, ..Timing::default() },
-        })
+        let probe = Arc::new(Serves { platform: Arc::clone(platform), wanted });
+        let timing = Timing { deadline, ..Timing::default() };
+        Ok(Check::new(format!("{name} serves"), Some(name.clone()), probe, timing))
     });
     checks.collect()
 }

@@ -12,9 +12,9 @@ use serde_json::{Value, json};
 use ultrai_deploy_core::{
     Context, Error, ErrorKind, Result,
     clock::Clock,
-    health::{Endpoint, Health, Role, Timing},
+    health::{Endpoint, Health, Role},
     name::{EnvironmentName, ProjectName, RunId, ServiceName, Target},
-    verification::{CheckSpec, NoProbes, ProbeSource, When},
+    verification::{CheckSpec, NoProbes, ProbeSource},
 };
 use ultrai_deploy_hosted::metrics::{Measured, Metrics, MetricsSpec, Probes};
 
@@ -61,13 +61,7 @@ fn at(time: &str) -> Timestamp {
 }
 
 fn check(probe: Value) -> CheckSpec {
-    CheckSpec {
-        name: "errors".to_owned(),
-        service: Some(ServiceName::new("web").unwrap()),
-        when: When::Verify,
-        timing: Timing::default(),
-        probe,
-    }
+    CheckSpec::new("errors", probe).of(ServiceName::new("web").unwrap())
 }
 
 fn told(since: Option<&str>, fails: bool) -> Arc<Told> {

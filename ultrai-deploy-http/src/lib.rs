@@ -15,23 +15,19 @@
 //!     Context,
 //!     health::{Endpoint, Health, Role, Timing},
 //!     name::{EnvironmentName, ProjectName, RunId, Target},
-//!     verification::{CheckSpec, ProbeSource, When},
+//!     verification::{CheckSpec, ProbeSource},
 //! };
 //! use ultrai_deploy_http::{Client, Config, Probes};
 //! use ultrai_deploy_testkit::server::{Answer, Server};
 //!
 //! # tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
 //! let server = Server::start(|_| Answer::json(200, r#"{"status":"healthy"}"#)).await?;
-//! let check = CheckSpec {
-//!     name: "backend health".to_owned(),
-//!     service: None,
-//!     when: When::Verify,
-//!     timing: Timing { timeout: Duration::from_secs(5), ..Timing::default() },
-//!     probe: json!({"http": {
-//!         "at": {"url": server.url("/health")},
-//!         "expect": {"json": {"/status": "healthy"}},
-//!     }}),
-//! };
+//! let probe = json!({"http": {
+//!     "at": {"url": server.url("/health")},
+//!     "expect": {"json": {"/status": "healthy"}},
+//! }});
+//! let timing = Timing { timeout: Duration::from_secs(5), ..Timing::default() };
+//! let check = CheckSpec::new("backend health", probe).with_timing(timing);
 //!
 //! let probe = Probes::new(Client::new(Config::default())?).probe(&check)?;
 //! let target = Target::new(ProjectName::new("ultrai")?, EnvironmentName::new("staging")?);

@@ -183,13 +183,7 @@ mod tests {
     use super::*;
 
     fn check(probe: Value) -> CheckSpec {
-        CheckSpec {
-            name: "c".into(),
-            service: None,
-            when: ultrai_deploy_core::verification::When::Verify,
-            timing: ultrai_deploy_core::health::Timing::default(),
-            probe,
-        }
+        CheckSpec::new("c", probe)
     }
 
     /// Stored releases hold this form: changing it makes them unreadable.

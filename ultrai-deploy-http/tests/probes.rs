@@ -10,7 +10,7 @@ use ultrai_deploy_core::{
     health::{Endpoint, Health, Role, Timing},
     name::{EnvironmentName, ProjectName, RunId, SecretName, ServiceName, Target},
     secret::{Secret, SecretSource},
-    verification::{CheckSpec, ProbeSource, When},
+    verification::{CheckSpec, ProbeSource},
 };
 use ultrai_deploy_http::{Client, Config, Probes};
 use ultrai_deploy_testkit::server::{Answer, Server};
@@ -26,13 +26,9 @@ fn context() -> Context {
 }
 
 fn check(probe: Value, timeout: Duration) -> CheckSpec {
-    CheckSpec {
-        name: "c".into(),
-        service: Some(ServiceName::new("web").unwrap()),
-        when: When::Verify,
-        timing: Timing { timeout, ..Timing::default() },
-        probe,
-    }
+    CheckSpec::new("c", probe)
+        .of(ServiceName::new("web").unwrap())
+        .with_timing(Timing { timeout, ..Timing::default() })
 }
 
 fn endpoint(ports: &[(u16, SocketAddr)]) -> Endpoint {

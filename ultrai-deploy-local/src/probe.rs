@@ -9,7 +9,7 @@ use ultrai_deploy_core::{
     health::{Check, Endpoint, Health, HealthProbe, Role, Timing},
     name::ServiceName,
     release::Release,
-    verification::{CheckSpec, ProbeSource, When},
+    verification::{CheckSpec, ProbeSource},
     waiting::wait_until_healthy,
 };
 
@@ -71,18 +71,14 @@ fn check(
     let (declared, timing) = match service.health {
         None => (None, Timing { stability: STABILITY, ..Timing::default() }),
         Some(health) => {
-            let spec = CheckSpec {
-                name: own.clone(),
-                service: Some(name.clone()),
-                when: When::Verify,
-                timing: health.timing.clone(),
-                probe: health.probe,
-            };
+            let spec = CheckSpec::new(&own, health.probe)
+                .of(name.clone())
+                .with_timing(health.timing.clone());
             (Some(probes.probe(&spec)?), health.timing)
         }
     };
     let probe = Arc::new(Probe { instances: instances.clone(), declared });
-    Ok(Check { name: own, service: Some(name.clone()), probe, timing })
+    Ok(Check::new(own, Some(name.clone()), probe, timing))
 }
 
 /// Waits until an instance of a service that others need is as it declares; for one that declares

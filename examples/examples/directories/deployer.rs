@@ -348,11 +348,10 @@ impl Deployer for Directories {
     }
 
     fn declared_checks(&self, release: &Release) -> Result<Vec<Check>> {
-        let check = |name: &ServiceName| Check {
-            name: format!("{name} has content"),
-            service: Some(name.clone()),
-            probe: Arc::new(Content(self.root.join("pages"))),
-            timing: Timing { deadline: Some(Duration::from_secs(1)), ..Timing::default() },
+        let check = |name: &ServiceName| {
+            let probe = Arc::new(Content(self.root.join("pages")));
+            let timing = Timing { deadline: Some(Duration::from_secs(1)), ..Timing::default() };
+            Check::new(format!("{name} has content"), Some(name.clone()), probe, timing)
         };
         Ok(release.services.keys().map(check).collect())
     }

@@ -64,7 +64,7 @@ fn describe(event: &Event) -> Option<String> {
         }
         Event::StageStarted { stage } => format!("{stage}"),
         Event::StageSkipped { stage, why } => format!("{stage}: skipped ({why})"),
-        Event::StageFailed { stage, failure } => format!("{stage} FAILED: {failure}"),
+        Event::StageFailed { stage, failure, .. } => format!("{stage} FAILED: {failure}"),
         Event::FailureIgnored { stage, failure } => format!("{stage} FAILED, ignored: {failure}"),
         Event::BackedUp { backup, parts, bytes, .. } => {
             format!("  backup {backup}: {parts} parts, {bytes} bytes, verified")

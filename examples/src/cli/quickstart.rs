@@ -13,7 +13,7 @@ use ultrai_deploy_core::{
     release_store::ReleaseStore,
     report::Report,
     spec::ReleaseSpec,
-    verification::{CheckSpec, Verification, When},
+    verification::{CheckSpec, Verification},
     version::Version,
 };
 use ultrai_deploy_http as http;
@@ -119,16 +119,11 @@ fn spec(version: &Version, fault: Option<&str>) -> Result<ReleaseSpec> {
     if let Some(fault) = fault {
         service = service.with_env(fault, "1");
     }
-    let check = CheckSpec {
-        name: "version".to_owned(),
-        service: Some(web.clone()),
-        when: When::Verify,
-        timing,
-        probe: json!({"http": {
-            "at": {"service": {"path": "/api/v1/version"}},
-            "expect": {"version": {"at": "/version", "is": version.as_str()}},
-        }}),
-    };
+    let probe = json!({"http": {
+        "at": {"service": {"path": "/api/v1/version"}},
+        "expect": {"version": {"at": "/version", "is": version.as_str()}},
+    }});
+    let check = CheckSpec::new("version", probe).of(web.clone()).with_timing(timing);
     Ok(ReleaseSpec::new(ProjectName::new("quickstart")?, version.clone())
         .with_service(web.clone(), service.to_spec(&web)?)
         .with_verification(Verification { checks: vec![check], tasks: Vec::new() }))

@@ -90,11 +90,10 @@ impl Check {
             (Look::Metrics(spec), _) => json!({ "platform_metrics": spec }),
         };
         Ok(Some(CheckSpec {
-            name: self.name.clone(),
             service: self.service.as_ref().map(|(name, _)| name.clone()),
             when: self.when,
             timing: self.timing.clone(),
-            probe,
+            ..CheckSpec::new(&self.name, probe)
         }))
     }
 }

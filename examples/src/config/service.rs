@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 use ultrai_deploy_core::{
     health::Timing,
     name::{SecretName, ServiceName},
-    verification::{CheckSpec, When},
+    verification::CheckSpec,
     version::Version,
 };
 use ultrai_deploy_http::{
@@ -80,13 +80,8 @@ impl Service {
             }
             None => ProbeSpec::Tcp(TcpSpec { at: TcpAt::Service(ServicePort { port: None }) }),
         };
-        Ok(Some(CheckSpec {
-            name: format!("{name} health"),
-            service: Some(name.clone()),
-            when: When::Verify,
-            timing: health.timing.clone(),
-            probe: probe.to_value()?,
-        }))
+        let check = CheckSpec::new(format!("{name} health"), probe.to_value()?);
+        Ok(Some(check.of(name.clone()).with_timing(health.timing.clone())))
     }
 
     /// Its environment variables with what is known in place of `${NAME}`.

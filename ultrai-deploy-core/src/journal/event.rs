@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use crate::{
     backup::{DataBackup, Occasion, Selection},
+    consequence::{Reaction, Severity},
     deployer::{Inherited, Observation, Step, StepRecord},
     ending::Ending,
     error::Failure,
@@ -17,6 +18,7 @@ use crate::{
     migration::Status,
     name::{BackupId, EnvironmentName, ReleaseId, RunId, ServiceName, Target},
     plan::Plan,
+    preflight::Found,
     readiness::Readiness,
     release::Image,
     stage::Stage,
@@ -85,6 +87,9 @@ pub enum Event {
         stage: Stage,
         /// Why.
         failure: Failure,
+        /// What the checks that failed ask for, where that is not what the policy says of the stage.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reaction: Option<Reaction>,
     },
     /// A stage failed, and the run goes on as its policy says.
     FailureIgnored {
@@ -228,8 +233,23 @@ pub enum Event {
         looks: u32,
         /// How long it took, in milliseconds.
         millis: u64,
+        /// How bad it is when it does not pass.
+        #[serde(default, skip_serializing_if = "is_critical")]
+        severity: Severity,
+        /// Why it is not a pass.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        why: Option<String>,
         /// What was last seen.
         evidence: Vec<Evidence>,
+    },
+    /// An item of the checklist was looked at, before anything was touched.
+    Prepared {
+        /// Which.
+        check: String,
+        /// How bad it is when it is not as it should be.
+        severity: Severity,
+        /// What was found.
+        found: Found,
     },
     /// A step is about to change the target.
     Intent {
@@ -366,6 +386,11 @@ pub enum Kind {
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
 fn is_begin(occasion: &Occasion) -> bool {
     *occasion == Occasion::Begin
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_critical(severity: &Severity) -> bool {
+    *severity == Severity::Critical
 }
 
 /// A stage that was left out on request.

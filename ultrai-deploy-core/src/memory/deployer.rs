@@ -383,12 +383,8 @@ impl Seam for Deployer {
     fn declared_checks(&self, release: &Release) -> Result<Vec<Check>> {
         let check = |(name, service): (&ServiceName, &ReleaseService)| {
             Behaviour::read(&service.config)?;
-            Ok(Check {
-                name: format!("{name} health"),
-                service: Some(name.clone()),
-                probe: Probe::shared(self.world.clone()),
-                timing: Timing::default(),
-            })
+            let probe = Probe::shared(self.world.clone());
+            Ok(Check::new(format!("{name} health"), Some(name.clone()), probe, Timing::default()))
         };
         release.services.iter().map(check).collect()
     }

@@ -53,7 +53,11 @@ pub(super) async fn wait_until_healthy(
                     })
                     .await?;
                 }
-                Some(Health::Unhealthy { why, evidence } | Health::Dead { why, evidence }) => {
+                Some(
+                    Health::Unhealthy { why, evidence }
+                    | Health::Inconclusive { why, evidence }
+                    | Health::Dead { why, evidence },
+                ) => {
                     return Err(Error::new(
                         ErrorKind::Unhealthy,
                         "switch",

@@ -219,7 +219,7 @@ impl Driver {
                     .record(if action == FailureAction::Ignore && !cancelled {
                         Event::FailureIgnored { stage, failure }
                     } else {
-                        Event::StageFailed { stage, failure }
+                        Event::StageFailed { stage, failure, reaction: error.reaction() }
                     })
                     .await
             }

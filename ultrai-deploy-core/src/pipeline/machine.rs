@@ -62,6 +62,7 @@ use steps::Steps;
 
 use super::{Driver, Policy};
 use crate::{
+    consequence::Reaction,
     context::Context,
     deployer::{Inherited, Observation, Step},
     ending::Ending,
@@ -188,6 +189,7 @@ pub struct State {
     cancelled: bool,
     held_for: Option<Arc<Failure>>,
     hold_is_over: bool,
+    reaction: Option<Reaction>,
     accepted: bool,
     supersedes: Option<RunId>,
     inherited: Option<Arc<[Inherited]>>,
@@ -327,7 +329,8 @@ impl State {
                     && (*stage != Stage::Deploy || !self.is_data_wanted())
                     && self.go_to_next(*stage)
             }
-            Event::StageFailed { stage, failure } => {
+            Event::StageFailed { stage, failure, reaction } => {
+                self.reaction = *reaction;
                 let legal = self.phase == Phase::Running(*stage)
                     && self.open_attempt().is_none()
                     && !self.is_past_return();
@@ -473,6 +476,7 @@ impl State {
                     Phase::Running(_) | Phase::Undoing { .. } | Phase::Proving { .. }
                 )
             }
+            Event::Prepared { .. } => self.phase == Phase::Running(Stage::Preflight),
             Event::Note { .. } => true,
             Event::Ended { ending } => self.end(ending),
         }

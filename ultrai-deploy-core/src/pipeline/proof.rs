@@ -1,12 +1,13 @@
 //! Proving a release: what runs is what is intended, and every check passes.
 
-use std::{sync::Arc, time::Duration};
+use std::{cmp::Reverse, sync::Arc, time::Duration};
 
 use futures_util::{StreamExt, stream::FuturesUnordered};
 use serde::Serialize;
 
 use super::{Parts, Pipeline, recorder::Recorder};
 use crate::{
+    consequence::{Reaction, Severity},
     context::Context,
     current::{Running, Serving},
     error::{Error, ErrorKind, Result},
@@ -60,12 +61,23 @@ pub struct CheckOutcome {
     pub service: Option<ServiceName>,
     /// The verdict.
     pub verdict: Verdict,
+    /// How bad it is when it does not pass.
+    pub severity: Severity,
+    /// What follows from it; nothing from a pass.
+    pub reaction: Option<Reaction>,
     /// Why it is not a pass.
     pub why: Option<String>,
     /// How long it took, in milliseconds.
     pub millis: u64,
     /// What was last seen.
     pub evidence: Vec<Evidence>,
+}
+
+impl CheckOutcome {
+    /// Whether it speaks against the release: it did not pass, and that is not only noted.
+    pub fn is_against(&self) -> bool {
+        self.reaction.is_some_and(|reaction| reaction > Reaction::Note)
+    }
 }
 
 /// The outcomes of all checks that were made.
@@ -76,14 +88,17 @@ pub struct Proof {
 }
 
 impl Proof {
-    /// Whether every check passed.
+    /// Whether every check passed, but for those that are only noted.
     pub fn passed(&self) -> bool {
-        self.outcomes.iter().all(|outcome| outcome.verdict == Verdict::Pass)
+        !self.outcomes.iter().any(CheckOutcome::is_against)
     }
 
     pub(super) fn into_result(self) -> Result<()> {
-        let failed: Vec<_> =
-            self.outcomes.into_iter().filter(|outcome| outcome.verdict != Verdict::Pass).collect();
+        let mut failed: Vec<_> =
+            self.outcomes.into_iter().filter(CheckOutcome::is_against).collect();
+        // What weighs most comes first, and where that is no more than a hold, it is one.
+        failed.sort_by_key(|outcome| Reverse(outcome.reaction));
+        let worst = failed.first().and_then(|outcome| outcome.reaction);
         if failed.is_empty() {
             return Ok(());
         }
@@ -96,7 +111,8 @@ impl Proof {
             .collect();
         let evidence = failed.into_iter().flat_map(|outcome| outcome.evidence);
         Err(Error::new(ErrorKind::Unhealthy, "prove the release", what.join("; "))
-            .with_evidence(evidence))
+            .with_evidence(evidence)
+            .with_reaction(worst.filter(|worst| *worst == Reaction::Hold)))
     }
 }
 
@@ -149,7 +165,7 @@ impl Parts {
         if role == Role::Live {
             let outcome = self.compare(cx, release).await?;
             self.tell(log, role, 1, &outcome).await?;
-            let differs = outcome.verdict != Verdict::Pass;
+            let differs = outcome.is_against();
             proof.outcomes.push(outcome);
             if differs && patience.ends_with_a_failure() {
                 return Ok(proof);
@@ -170,12 +186,9 @@ impl Parts {
             .iter()
             .filter(|check| whens.contains(&check.when))
             .map(|check| {
-                Ok(Check {
-                    name: check.name.clone(),
-                    service: check.service.clone(),
-                    probe: self.probes.probe(check)?,
-                    timing: check.timing.clone(),
-                })
+                let (probe, timing) = (self.probes.probe(check)?, check.timing.clone());
+                let named = Check::new(&check.name, check.service.clone(), probe, timing);
+                Ok(named.with_consequences(check.consequences))
             })
             .collect()
     }
@@ -216,6 +229,8 @@ impl Parts {
                     check: check.name.clone(),
                     service: check.service.clone(),
                     verdict: Verdict::Fail,
+                    severity: check.consequences.severity,
+                    reaction: check.consequences.reaction(Verdict::Fail),
                     why: Some("nothing of the service runs".to_owned()),
                     millis: 0,
                     evidence: Vec::new(),
@@ -246,12 +261,20 @@ impl Parts {
                 }
             }
             let millis = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
-            let (name, service) = (check.name, check.service);
-            let outcome = CheckOutcome { check: name, service, verdict, why, millis, evidence };
+            let outcome = CheckOutcome {
+                check: check.name,
+                service: check.service,
+                verdict,
+                severity: check.consequences.severity,
+                reaction: check.consequences.reaction(verdict),
+                why,
+                millis,
+                evidence,
+            };
             self.tell(log, role, looks, &outcome).await?;
-            let failed = outcome.verdict != Verdict::Pass;
+            let decides = outcome.reaction == Some(Reaction::RollBack);
             proof.outcomes.push(outcome);
-            if failed && patience.ends_with_a_failure() {
+            if decides && patience.ends_with_a_failure() {
                 break;
             }
         }
@@ -306,6 +329,8 @@ impl Parts {
             check: "running as intended".to_owned(),
             service: None,
             verdict: if wrong.is_empty() { Verdict::Pass } else { Verdict::Fail },
+            severity: Severity::Critical,
+            reaction: (!wrong.is_empty()).then_some(Reaction::RollBack),
             why: (!wrong.is_empty()).then(|| status.clone()),
             millis: 0,
             evidence: vec![Evidence::new(EvidenceKind::Status, release.id.as_str(), status)],
@@ -326,6 +351,8 @@ impl Parts {
             verdict: outcome.verdict,
             looks,
             millis: outcome.millis,
+            severity: outcome.severity,
+            why: outcome.why.clone(),
             evidence: outcome.evidence.clone(),
         })
         .await

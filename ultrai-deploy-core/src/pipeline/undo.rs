@@ -6,6 +6,7 @@ use super::{
     proof::Patience,
 };
 use crate::{
+    consequence::Reaction,
     context::Context,
     deployer::Step,
     ending::Ending,
@@ -34,7 +35,9 @@ impl Driver {
         // Only a release is held; data that was put back on its own is not.
         let is_switched = state.is_done(Step::Switch);
         let is_final = state.is_hold_over() || state.is_cancelled();
-        if policy.failure_action(*stage) == FailureAction::Hold && !is_final && is_switched {
+        let is_held = policy.failure_action(*stage) == FailureAction::Hold
+            || state.reaction() == Some(Reaction::Hold);
+        if is_held && !is_final && is_switched {
             let now = self.parts.clock.now();
             let until = now.checked_add(policy.hold).unwrap_or(jiff::Timestamp::MAX);
             return self.log.record(Event::Held { until, cause: cause.clone() }).await;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::{CheckResult, FIRST_PAUSE, SLOW_PAUSE, Seen, look, rest};
+use super::{CheckResult, FIRST_PAUSE, SLOW_PAUSE, Seen, follow, look, rest};
 use crate::{
     context::Context,
     error::Result,
@@ -33,6 +33,7 @@ pub(crate) async fn watch_that_it_stays_well(
     let (mut looks, mut failures) = (0_u32, 0_u32);
     let mut failing: Option<Row> = None;
     let mut blip = None;
+    let mut changes = follow(check, endpoint);
     loop {
         cx.check()?;
         let look_began = Instant::now();
@@ -51,7 +52,7 @@ pub(crate) async fn watch_that_it_stays_well(
                 format!("{why} (failed {} times in a row, for {lasted:.1} s)", row.looks)
             } else {
                 blip = Some(format!("at {:.1} s: {why}", took.as_secs_f64()));
-                rest(cx, row.next_look(timing, look_began, now)).await;
+                rest(cx, row.next_look(timing, look_began, now), &mut changes).await;
                 continue;
             };
             return Ok(CheckResult { verdict, why: Some(why), looks, took, evidence });
@@ -66,7 +67,7 @@ pub(crate) async fn watch_that_it_stays_well(
             }
             return Ok(CheckResult { verdict: Verdict::Pass, why: None, looks, took, evidence });
         }
-        rest(cx, next_look(timing, look_began, now).min(end)).await;
+        rest(cx, next_look(timing, look_began, now).min(end), &mut changes).await;
     }
 }
 
@@ -143,7 +144,7 @@ mod tests {
             Target::new(ProjectName::new("p").unwrap(), EnvironmentName::new("e").unwrap());
         let cx = Context::detached(target, RunId::generate());
         let probe = std::sync::Arc::new(Script(Instant::now(), script));
-        let check = Check { name: "web".into(), service: None, probe, timing };
+        let check = Check::new("web", None, probe, timing);
         let endpoint = Endpoint::none(Role::Live);
         watch_that_it_stays_well(&cx, &check, &endpoint, WINDOW).await.unwrap()
     }

@@ -20,7 +20,7 @@ use ultrai_deploy_core::{
     clock::{Clock, SystemClock},
     error::Result,
     evidence::{Evidence, EvidenceKind},
-    health::{Endpoint, Health, HealthProbe, Timing},
+    health::{Endpoint, Health, HealthProbe},
     image::ImageStore,
     journal::{Event, Initiator, Journal, Record},
     lease::{Lease, Wait},
@@ -323,13 +323,8 @@ pub(crate) fn image(version: &str, reference: &str, build: Option<Value>) -> Rel
 
 /// Adds a check that passes or not.
 pub(crate) fn with_check(mut spec: ReleaseSpec, when: When, probe: Value) -> ReleaseSpec {
-    spec.verification.checks.push(CheckSpec {
-        name: format!("{when:?} check"),
-        service: None,
-        when,
-        timing: Timing::default(),
-        probe,
-    });
+    let check = CheckSpec::new(format!("{when:?} check"), probe).with_when(when);
+    spec.verification.checks.push(check);
     spec
 }
 

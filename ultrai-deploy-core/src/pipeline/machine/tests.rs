@@ -103,8 +103,11 @@ fn with(mut events: Vec<Event>, more: impl IntoIterator<Item = Event>) -> State 
 fn an_open_step_is_reconciled_before_anything_else() {
     let state = with(before_deploy(), [intent(Step::Switch, 1), effect(1)]);
     assert_eq!(state.next(), Next::Reconcile(Step::Switch));
-    let stage_failed =
-        Event::StageFailed { stage: Stage::Deploy, failure: failure(Effect::Unknown) };
+    let stage_failed = Event::StageFailed {
+        stage: Stage::Deploy,
+        failure: failure(Effect::Unknown),
+        reaction: None,
+    };
     assert!(state.clone().apply(&stage_failed).is_err(), "a step without result is open");
 }
 
@@ -116,7 +119,11 @@ fn a_step_that_had_no_effect_leaves_the_environment_untouched() {
             [
                 intent(Step::Switch, 1),
                 Event::StepFailed { step: Step::Switch, failure: failure(effect) },
-                Event::StageFailed { stage: Stage::Deploy, failure: failure(effect) },
+                Event::StageFailed {
+                    stage: Stage::Deploy,
+                    failure: failure(effect),
+                    reaction: None,
+                },
             ],
         )
     };
@@ -132,7 +139,11 @@ fn a_journaled_effect_counts_whatever_the_step_says() {
             intent(Step::Switch, 1),
             effect(1),
             Event::StepFailed { step: Step::Switch, failure: failure(Effect::None) },
-            Event::StageFailed { stage: Stage::Deploy, failure: failure(Effect::None) },
+            Event::StageFailed {
+                stage: Stage::Deploy,
+                failure: failure(Effect::None),
+                reaction: None,
+            },
         ],
     );
     assert_eq!(state.next(), Next::GoBack);
@@ -145,7 +156,11 @@ fn refused_is_impossible_once_something_was_touched() {
         [
             intent(Step::Switch, 1),
             Event::StepDone { step: Step::Switch },
-            Event::StageFailed { stage: Stage::Deploy, failure: failure(Effect::None) },
+            Event::StageFailed {
+                stage: Stage::Deploy,
+                failure: failure(Effect::None),
+                reaction: None,
+            },
         ],
     );
     let refused = Event::Ended { ending: Ending::Refused { cause: failure(Effect::None) } };
@@ -163,7 +178,7 @@ fn rolled_back_needs_a_rollback_and_a_proof() {
         [
             intent(Step::Switch, 1),
             Event::StepFailed { step: Step::Switch, failure: cause.clone() },
-            Event::StageFailed { stage: Stage::Deploy, failure: cause.clone() },
+            Event::StageFailed { stage: Stage::Deploy, failure: cause.clone(), reaction: None },
         ],
     );
     assert!(state.apply(&rolled_back).is_err());
@@ -191,7 +206,11 @@ fn after_retire_began_there_is_no_failure() {
     events.push(intent(Step::Retire, 1));
     events.push(Event::StepFailed { step: Step::Retire, failure: failure(Effect::None) });
     let mut state = run(&events);
-    let failed = Event::StageFailed { stage: Stage::Finalise, failure: failure(Effect::None) };
+    let failed = Event::StageFailed {
+        stage: Stage::Finalise,
+        failure: failure(Effect::None),
+        reaction: None,
+    };
     assert!(state.apply(&failed).is_err());
     state.apply(&Event::StageFinished { stage: Stage::Finalise }).unwrap();
     assert_eq!(state.next(), Next::Conclude);
@@ -224,7 +243,7 @@ fn a_stuck_run_can_be_retried_or_abandoned_and_nothing_else() {
         [
             intent(Step::Switch, 1),
             Event::StepFailed { step: Step::Switch, failure: cause.clone() },
-            Event::StageFailed { stage: Stage::Deploy, failure: cause.clone() },
+            Event::StageFailed { stage: Stage::Deploy, failure: cause.clone(), reaction: None },
             Event::RollbackDecided { cause, to: Some(release("old")), data: None },
             intent(Step::Rollback, 1),
             Event::StepFailed { step: Step::Rollback, failure: failure(Effect::Unknown) },
@@ -253,7 +272,7 @@ fn a_hold_can_go_back_go_on_or_be_superseded() {
             [
                 intent(Step::Switch, 1),
                 Event::StepDone { step: Step::Switch },
-                Event::StageFailed { stage: Stage::Deploy, failure: cause.clone() },
+                Event::StageFailed { stage: Stage::Deploy, failure: cause.clone(), reaction: None },
                 Event::Held { until: jiff::Timestamp::UNIX_EPOCH, cause: cause.clone() },
             ],
         )
@@ -295,8 +314,11 @@ fn any_event() -> impl Strategy<Value = Event> {
         Just(created()),
         stage.clone().prop_map(|stage| Event::StageStarted { stage }),
         stage.clone().prop_map(|stage| Event::StageFinished { stage }),
-        (stage, effect_of.clone())
-            .prop_map(|(stage, effect)| Event::StageFailed { stage, failure: failure(effect) }),
+        (stage, effect_of.clone()).prop_map(|(stage, effect)| Event::StageFailed {
+            stage,
+            failure: failure(effect),
+            reaction: None
+        }),
         ignored.prop_map(|stage| Event::FailureIgnored { stage, failure: failure(Effect::None) }),
         (step.clone(), 1..4_u32).prop_map(|(step, attempt)| intent(step, attempt)),
         step.clone().prop_map(|step| Event::StepDone { step }),

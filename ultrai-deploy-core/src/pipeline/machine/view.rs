@@ -4,6 +4,7 @@ use std::{fmt, sync::Arc};
 
 use super::{Attempt, Data, Migrations, Phase, Stage, State, StepStatus, Steps};
 use crate::{
+    consequence::Reaction,
     deployer::{Inherited, Step},
     ending::Ending,
     error::Failure,
@@ -64,6 +65,7 @@ impl State {
             cancelled: false,
             held_for: None,
             hold_is_over: false,
+            reaction: None,
             accepted: false,
             supersedes: None,
             inherited: None,
@@ -98,6 +100,11 @@ impl State {
     /// Whether it ever had the environment to itself.
     pub fn was_locked(&self) -> bool {
         self.fence > Fence(0)
+    }
+
+    /// What the checks that failed ask for, where that is not what the policy says.
+    pub(crate) fn reaction(&self) -> Option<Reaction> {
+        self.reaction
     }
 
     /// What served before.

@@ -15,7 +15,7 @@ fn found(name: &str, status: Status) -> Event {
 }
 
 fn stage_failed() -> Event {
-    Event::StageFailed { stage: Stage::Deploy, failure: failure(Effect::None) }
+    Event::StageFailed { stage: Stage::Deploy, failure: failure(Effect::None), reaction: None }
 }
 
 #[test]
