@@ -42,6 +42,7 @@
 pub mod address;
 pub mod api;
 pub mod client;
+pub mod condition;
 mod config;
 mod expect;
 pub mod header;
