@@ -103,6 +103,7 @@ impl Consequences {
     }
 
     /// Whether nothing was said.
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
     pub(crate) fn is_default(&self) -> bool {
         *self == Self::default()
     }

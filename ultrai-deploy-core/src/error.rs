@@ -251,6 +251,14 @@ pub struct Failure {
     pub evidence: Vec<Evidence>,
 }
 
+impl Failure {
+    /// What it comes down to: the first line of the deepest cause.
+    pub fn deepest(&self) -> &str {
+        let text = self.causes.last().unwrap_or(&self.message);
+        text.lines().next().unwrap_or_default()
+    }
+}
+
 impl From<&Error> for Failure {
     fn from(error: &Error) -> Self {
         let mut causes = Vec::new();

@@ -46,6 +46,11 @@ impl Evidence {
         }
         Self { kind, subject: subject.into(), text }
     }
+
+    /// Whether it is what was measured.
+    pub fn is_measurement(&self) -> bool {
+        self.kind == EvidenceKind::Measurement
+    }
 }
 
 #[cfg(test)]

@@ -119,12 +119,16 @@ impl Redactor {
             Event::Planned { plan } => self.plan(plan),
             Event::Assessed { readiness } => self.readiness(readiness),
             Event::Checked { evidence, why, .. } => {
-                why.iter_mut().for_each(|why| self.cut(why));
+                if let Some(why) = why {
+                    self.cut(why);
+                }
                 self.evidence(evidence);
             }
             Event::Prepared { found, .. } => {
                 self.cut(&mut found.what);
-                found.remedy.iter_mut().for_each(|remedy| self.cut(remedy));
+                if let Some(remedy) = &mut found.remedy {
+                    self.cut(remedy);
+                }
             }
             Event::Effect { action, object, detail, .. } => {
                 self.cut(action);

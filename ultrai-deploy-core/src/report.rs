@@ -23,6 +23,7 @@ use crate::{
     journal::{Event, Initiator, Kind, Record},
     migration::Status,
     name::{BackupId, ReleaseId, RunId, Target},
+    pipeline::Prepared,
     plan::Plan,
     readiness::Readiness,
     release::Image,
@@ -70,6 +71,8 @@ pub struct Report {
     pub plan: Option<Plan>,
     /// Whether it could be taken back, as far as it was looked at.
     pub readiness: Option<Readiness>,
+    /// The items of the checklist, as they were found before anything was touched.
+    pub checklist: Vec<Prepared>,
     /// The checks that were made.
     pub checks: Vec<CheckReport>,
     /// The tests that were run.
@@ -142,6 +145,23 @@ pub struct CheckReport {
     pub evidence: Vec<Evidence>,
 }
 
+impl CheckReport {
+    /// A line about what did not pass and may be overlooked: minor checks, and the release before.
+    fn warn(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.verdict == Verdict::Pass {
+            return Ok(());
+        }
+        let why = self.why.as_deref().unwrap_or("it did not pass");
+        if self.role == Role::Previous {
+            return writeln!(f, "  before the run: check {}: {why}", self.check);
+        }
+        if self.severity == Severity::Minor {
+            writeln!(f, "  warning: check {} (minor): {why}", self.check)?;
+        }
+        Ok(())
+    }
+}
+
 /// One test.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
@@ -194,6 +214,7 @@ impl Report {
             stages: Vec::new(),
             plan: None,
             readiness: None,
+            checklist: Vec::new(),
             checks: Vec::new(),
             tests: Vec::new(),
             migrations: Vec::new(),
@@ -302,6 +323,11 @@ impl Growing {
                     evidence: evidence.clone(),
                 });
             }
+            Event::Prepared { check, severity, found } => report.checklist.push(Prepared {
+                check: check.clone(),
+                severity: *severity,
+                found: found.clone(),
+            }),
             Event::TaskEnded { task, exit_code, tail } => report.tests.push(TestReport {
                 test: task.clone(),
                 exit_code: *exit_code,
@@ -380,7 +406,12 @@ impl fmt::Display for Report {
         let ending = self.ending.as_ref().map_or("unfinished", Ending::as_str);
         let ending = if self.held_until.is_some() { "held" } else { ending };
         let took = Seconds(self.millis);
-        writeln!(f, "{what} {version}{from} to {target}: {ending} ({took}, run {})", self.run)?;
+        write!(f, "{what} {version}{from} to {target}: {ending} ({took}, run {})", self.run)?;
+        let held = self.held_for.as_ref().filter(|_| self.held_until.is_some());
+        match held.or(self.cause()) {
+            Some(cause) => writeln!(f, ": {}", cause.deepest())?,
+            None => writeln!(f)?,
+        }
         if let Some(Kind::Promotion { from, release, run }) = &self.kind {
             writeln!(f, "  release {release} of {from}, which run {run} has proven there")?;
         }
@@ -421,6 +452,12 @@ impl fmt::Display for Report {
         let of_data = before.filter(|backup| Some(*backup) != self.backup.as_ref());
         for backup in of_data.into_iter().chain(&self.data.replaced) {
             writeln!(f, "  backup {backup} (data only)")?;
+        }
+        for item in self.checklist.iter().filter(|item| !item.is_good()) {
+            writeln!(f, "  {item}")?;
+        }
+        for check in &self.checks {
+            check.warn(f)?;
         }
         for note in &self.notes {
             writeln!(f, "  note: {note}")?;

@@ -83,6 +83,12 @@ impl CheckSpec {
         }
     }
 
+    /// Whether it measures for a while instead of looking: one look decides, so there is no wait
+    /// ([`Timing::deadline`] is zero). What already serves is not put under load again and again.
+    pub fn is_gate(&self) -> bool {
+        self.compares || self.timing.deadline == Some(Duration::ZERO)
+    }
+
     /// Sets the service that it looks at.
     pub fn of(mut self, service: ServiceName) -> Self {
         self.service = Some(service);

@@ -27,6 +27,7 @@
 //! each list of [`Stage`] here and a file with its definition.
 
 mod backup;
+mod before;
 mod build;
 mod configure;
 mod data;
@@ -56,6 +57,7 @@ pub use phase::{IllegalTransition, Next, Phase};
 pub use steps::{Attempt, StepStatus};
 pub use view::{Baseline, Facts};
 
+use before::Before;
 use data::Data;
 use migrations::Migrations;
 use steps::Steps;
@@ -67,6 +69,7 @@ use crate::{
     deployer::{Inherited, Observation, Step},
     ending::Ending,
     error::{Effect, Failure, Result},
+    health::Role,
     journal::{Event, Record},
     lease::{Fence, Holder},
     migration::Status,
@@ -180,6 +183,7 @@ pub struct State {
     fence: Fence,
     holder: Option<Holder>,
     baseline: Option<Baseline>,
+    before: Before,
     backup: Option<BackupId>,
     release: Option<ReleaseId>,
     plan: Option<Arc<Plan>>,
@@ -469,6 +473,18 @@ impl State {
             }
             Event::ImageResolved { .. } => {
                 matches!(self.phase, Phase::Running(Stage::Build | Stage::Push))
+            }
+            Event::Checked {
+                check,
+                role: Role::Previous,
+                verdict,
+                why,
+                severity,
+                evidence,
+                ..
+            } => {
+                self.before.take(check, *verdict, why.as_deref(), *severity, evidence);
+                matches!(self.phase, Phase::Running(Stage::Lock | Stage::Deploy))
             }
             Event::TaskEnded { .. } | Event::Checked { .. } => {
                 matches!(

@@ -3,6 +3,8 @@
 mod assessing;
 mod backoff;
 mod backups;
+mod before;
+mod checklist;
 mod deadline;
 mod driver;
 mod going_on;
@@ -23,20 +25,25 @@ mod takeover;
 mod tasks;
 mod undo;
 mod version_rules;
+mod watching;
 
 use std::sync::Arc;
 
 pub use backoff::{Backoff, Randomness, SystemRandomness};
+pub use checklist::Prepared;
 pub use policy::{BackupPolicy, DataPolicy, FailureAction, Policy, PreReleases, ReadinessPolicy};
 pub use proof::{CheckOutcome, Proof};
 pub use run::{DeployRequest, OnUnfinished, RollbackRequest, Run};
 pub use takeover::Unfinished;
+pub use watching::{Told, WatchRequest, Watched, Watcher};
 
 use driver::Driver;
+use tokio::sync::Semaphore;
 
 use crate::{
     backup::{BackupSource, BackupStore},
     clock::{Clock, SystemClock},
+    consequence::Severity,
     deployer::Deployer,
     error::{Error, ErrorKind, Result},
     image::ImageStore,
@@ -44,6 +51,7 @@ use crate::{
     lease::Lease,
     name::Target,
     observer::Observer,
+    preflight::PreflightCheck,
     release_store::ReleaseStore,
     secret::SecretSource,
     task::TaskRunner,
@@ -75,6 +83,9 @@ pub(crate) struct Parts {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) randomness: Arc<dyn Randomness>,
     pub(crate) initiator: Initiator,
+    pub(crate) checklist: Vec<(Arc<dyn PreflightCheck>, Severity)>,
+    /// The turns of looks: as many at once as the policy says.
+    pub(crate) turns: Arc<Semaphore>,
 }
 
 /// Puts a [`Pipeline`] together.
@@ -111,6 +122,8 @@ impl Pipeline {
                 clock: Arc::new(SystemClock),
                 randomness: Arc::new(SystemRandomness),
                 initiator: Initiator::default(),
+                checklist: Vec::new(),
+                turns: Arc::new(Semaphore::new(0)),
             },
         }
     }
@@ -182,13 +195,21 @@ impl PipelineBuilder {
         self
     }
 
+    /// Adds an item to the checklist that is gone through before each deploy. A minor one is only
+    /// noted when it is not as it should be, any other refuses the deploy.
+    pub fn preflight(mut self, check: Arc<dyn PreflightCheck>, severity: Severity) -> Self {
+        self.parts.checklist.push((check, severity));
+        self
+    }
+
     /// Checks that the parts fit together.
     ///
     /// # Errors
     /// [`ErrorKind::Unsupported`] when the policy needs a part that is missing or has a failure
     /// action where it is not allowed, or two backup sources have the same name.
     pub fn build(self) -> Result<Pipeline> {
-        let parts = self.parts;
+        let mut parts = self.parts;
+        parts.turns = Arc::new(Semaphore::new(parts.policy.looks_at_once.max(1)));
         let unsupported = |message: &str| {
             Error::new(ErrorKind::Unsupported, "put the pipeline together", message)
                 .without_effect()

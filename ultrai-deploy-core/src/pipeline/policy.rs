@@ -48,6 +48,8 @@ pub struct Policy {
     /// kept releases were proven by, and, up to the same number, those for which a release is
     /// refused because it failed.
     pub keep_runs: usize,
+    /// How many looks of checks are under way at once: 128. More of them wait for their turn.
+    pub looks_at_once: usize,
     /// How often the lease is renewed: every 5 s.
     pub renew_every: Duration,
 }
@@ -170,6 +172,7 @@ impl Default for Policy {
             keep_releases: 5,
             retention: Retention::default(),
             keep_runs: 200,
+            looks_at_once: 128,
             renew_every: Duration::from_secs(5),
         }
     }

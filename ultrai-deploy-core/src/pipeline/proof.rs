@@ -18,8 +18,8 @@ use crate::{
     redact::Redactor,
     release::{Origin, Release, ReleaseService},
     secret::Secrets,
-    verification::When,
-    waiting::{CheckResult, wait_until_healthy, watch_that_it_stays_well},
+    verification::{CheckSpec, When},
+    waiting::{CheckResult, look_once, wait_until_healthy, watch_that_it_stays_well},
 };
 
 /// Of how many instances evidence is taken when a check does not say which one it looked at.
@@ -35,18 +35,21 @@ pub(super) enum Patience {
     FailFast,
     /// Until each is decided.
     All,
+    /// One look at each. What passes is not recorded, unless it measured something.
+    Once,
     /// For the whole time, in which each has to stay well; the first failure ends the proof.
     Watch(Duration),
 }
 
 impl Patience {
     fn ends_with_a_failure(self) -> bool {
-        self != Self::All
+        !matches!(self, Self::All | Self::Once)
     }
 
     async fn look(self, cx: &Context, check: &Check, endpoint: &Endpoint) -> Result<CheckResult> {
         match self {
             Self::FailFast | Self::All => wait_until_healthy(cx, check, endpoint).await,
+            Self::Once => look_once(cx, check, endpoint).await,
             Self::Watch(window) => watch_that_it_stays_well(cx, check, endpoint, window).await,
         }
     }
@@ -91,6 +94,15 @@ impl Proof {
     /// Whether every check passed, but for those that are only noted.
     pub fn passed(&self) -> bool {
         !self.outcomes.iter().any(CheckOutcome::is_against)
+    }
+
+    pub(super) fn redact(&mut self, redactor: &Redactor) {
+        for outcome in &mut self.outcomes {
+            redactor.evidence(&mut outcome.evidence);
+            if let Some(why) = &mut outcome.why {
+                *why = redactor.text(why);
+            }
+        }
     }
 
     pub(super) fn into_result(self) -> Result<()> {
@@ -140,12 +152,7 @@ impl Pipeline {
         let whens = [When::Verify, When::Post];
         let proof = parts.prove(cx, &release, Role::Live, &whens, Patience::All, None).await;
         let mut proof = proof.map_err(|error| redactor.error(error))?;
-        for outcome in &mut proof.outcomes {
-            redactor.evidence(&mut outcome.evidence);
-            if let Some(why) = &mut outcome.why {
-                *why = redactor.text(why);
-            }
-        }
+        proof.redact(&redactor);
         Ok((release, proof))
     }
 }
@@ -172,19 +179,23 @@ impl Parts {
             }
         }
         let mut checks = self.deployer.declared_checks(release)?;
-        checks.extend(self.named_checks(release, whens)?);
+        checks.extend(self.named_checks(release, |check| whens.contains(&check.when))?);
         let looked = self.look_at(cx, checks, role, release, patience, log).await?;
         proof.outcomes.extend(looked.outcomes);
         Ok(proof)
     }
 
-    /// The checks of `release` that somebody wrote down, for the given moments.
-    pub(super) fn named_checks(&self, release: &Release, whens: &[When]) -> Result<Vec<Check>> {
+    /// The checks of `release` that somebody wrote down and that are wanted now.
+    pub(super) fn named_checks(
+        &self,
+        release: &Release,
+        is_wanted: impl Fn(&CheckSpec) -> bool,
+    ) -> Result<Vec<Check>> {
         release
             .verification
             .checks
             .iter()
-            .filter(|check| whens.contains(&check.when))
+            .filter(|check| is_wanted(check))
             .map(|check| {
                 let (probe, timing) = (self.probes.probe(check)?, check.timing.clone());
                 let named = Check::new(&check.name, check.service.clone(), probe, timing);
@@ -211,8 +222,11 @@ impl Parts {
         patience: Patience,
         log: Option<&Recorder>,
     ) -> Result<Proof> {
-        let cx = &cx.clone().with_secrets(self.secrets_with(release).await?);
-        let endpoints = cx.bounded(self.deployer.endpoints(cx, release, role)).await?;
+        let turns = Arc::clone(&self.turns);
+        let cx = &cx.clone().with_secrets(self.secrets_with(release).await?).with_turns(turns);
+        // What is about to be replaced still serves.
+        let serving = if role == Role::Previous { Role::Live } else { role };
+        let endpoints = cx.bounded(self.deployer.endpoints(cx, release, serving)).await?;
         let mut proof = Proof::default();
         let mut waits = FuturesUnordered::new();
         for check in checks {
@@ -224,7 +238,7 @@ impl Parts {
                     .cloned()
                     .collect(),
             };
-            if at.is_empty() && role == Role::Live {
+            if at.is_empty() && serving == Role::Live {
                 let outcome = CheckOutcome {
                     check: check.name.clone(),
                     service: check.service.clone(),
@@ -271,7 +285,10 @@ impl Parts {
                 millis,
                 evidence,
             };
-            self.tell(log, role, looks, &outcome).await?;
+            let measured = outcome.evidence.iter().any(Evidence::is_measurement);
+            if patience != Patience::Once || outcome.verdict != Verdict::Pass || measured {
+                self.tell(log, role, looks, &outcome).await?;
+            }
             let decides = outcome.reaction == Some(Reaction::RollBack);
             proof.outcomes.push(outcome);
             if decides && patience.ends_with_a_failure() {

@@ -28,6 +28,7 @@ impl Driver {
 
     pub(super) async fn prove(&self, cx: &Context, role: Role, whens: &[When]) -> Result<()> {
         let release = self.release().await?;
+        let cx = &self.with_measured(cx).await;
         let proof =
             self.parts.prove(cx, &release, role, whens, Patience::FailFast, Some(&self.log));
         proof.await?.into_result()

@@ -73,7 +73,7 @@ impl Driver {
             Err(error) if self.log.is_broken().await => return Err(error),
             Err(error) => {
                 let mut undo = Failure::from(&error);
-                undo.causes.extend(doubt(&state).map(str::to_owned));
+                undo.causes.extend(doubt(&state));
                 Ending::Stuck { cause: cause.clone(), undo }
             }
         };
@@ -134,14 +134,20 @@ fn refuse_what_failed(state: &State) -> Result<()> {
 }
 
 /// Why what came back may have been unwell before the run, if there is a reason.
-fn doubt(state: &State) -> Option<&'static str> {
+fn doubt(state: &State) -> Option<String> {
     let baseline = state.baseline()?;
     baseline.release.as_ref()?;
-    if baseline.release.as_ref() == state.release() {
-        Some("the release before is the same one, and it did not run as it should before the run")
+    let doubt = if baseline.release.as_ref() == state.release() {
+        "the release before is the same one, and it did not run as it should before the run"
+    } else if let [trouble, ..] = state.troubles_before() {
+        return Some(format!(
+            "what ran before was not well before the run either ({trouble}): only a release that \
+             mends it helps"
+        ));
     } else if !baseline.proven {
-        Some("the release before was never proven by a run")
+        "the release before was never proven by a run"
     } else {
-        None
-    }
+        return None;
+    };
+    Some(doubt.to_owned())
 }

@@ -15,7 +15,7 @@ use async_trait::async_trait;
 use futures_util::FutureExt;
 use serde_json::{Value, json};
 use ultrai_deploy_core::{
-    Context, Deployer, Ending, ErrorKind,
+    Context, Deployer, Ending, Error, ErrorKind,
     backup::{BackupSource, BackupStore},
     clock::{Clock, SystemClock},
     error::Result,
@@ -347,13 +347,15 @@ pub(crate) fn fails(when: When) -> Value {
 }
 
 /// Probes that answer as they are told: `{"healthy": true}`; `"says"` is their evidence. With
-/// `"sick": [540, 545]` they are not healthy for these seconds of a stage.
+/// `"sick": [540, 545]` they are not healthy for these seconds of a stage. With `"verdict"` they could
+/// not look or saw too little; with `"measures"` that is what they measure, and with `"beats"` it must
+/// not be what was measured before.
 #[derive(Debug)]
 pub(crate) struct Probes;
 
 impl ProbeSource for Probes {
     fn probe(&self, check: &CheckSpec) -> Result<Arc<dyn HealthProbe>> {
-        Ok(Arc::new(Told(check.probe.clone(), tokio::time::Instant::now())))
+        Ok(Arc::new(Told(check.name.clone(), check.probe.clone(), tokio::time::Instant::now())))
     }
 
     fn secrets(&self, _: &CheckSpec) -> Result<Vec<SecretName>> {
@@ -362,19 +364,34 @@ impl ProbeSource for Probes {
 }
 
 #[derive(Debug)]
-struct Told(Value, tokio::time::Instant);
+struct Told(String, Value, tokio::time::Instant);
 
 #[async_trait]
 impl HealthProbe for Told {
-    async fn check(&self, _: &Context, _: &Endpoint) -> Result<Health> {
-        let says = self.0["says"].as_str().unwrap_or_default();
-        let evidence = vec![Evidence::new(EvidenceKind::Probe, "told", says)];
-        let sick = |at: usize| self.0["sick"][at].as_f64();
-        let now = self.1.elapsed().as_secs_f64();
+    async fn check(&self, cx: &Context, _: &Endpoint) -> Result<Health> {
+        let Self(name, told, made) = self;
+        let says = told["says"].as_str().unwrap_or_default();
+        let mut evidence = vec![Evidence::new(EvidenceKind::Probe, "told", says)];
+        if let Some(measured) = told["measures"].as_str() {
+            evidence.push(Evidence::new(EvidenceKind::Measurement, name, measured));
+        }
+        let why = "told so".to_owned();
+        match told["verdict"].as_str() {
+            Some("error") => return Err(Error::new(ErrorKind::Unavailable, "look", why)),
+            Some("inconclusive") => return Ok(Health::Inconclusive { why, evidence }),
+            _ => {}
+        }
+        if let Some(beaten) = told["beats"].as_str()
+            && cx.measured_before(name) == Some(beaten)
+        {
+            return Ok(Health::Dead { why: format!("no better than {beaten}"), evidence });
+        }
+        let sick = |at: usize| told["sick"][at].as_f64();
+        let now = made.elapsed().as_secs_f64();
         let is_sick = sick(0).is_some_and(|from| from <= now) && sick(1).is_none_or(|to| now < to);
         Ok(if is_sick {
             Health::Unhealthy { why: "it answers 503".into(), evidence }
-        } else if self.0["healthy"] == true {
+        } else if told["healthy"] == true {
             Health::Healthy(evidence)
         } else {
             Health::Dead { why: format!("told so: {says}"), evidence }

@@ -55,6 +55,10 @@ mod scenarios;
 #[cfg(test)]
 mod secrets;
 #[cfg(test)]
+mod severity;
+#[cfg(test)]
+mod standing_watch;
+#[cfg(test)]
 mod stuck;
 #[cfg(test)]
 mod takeover;

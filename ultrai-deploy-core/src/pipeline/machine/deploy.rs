@@ -34,6 +34,7 @@ impl Driver {
         if self.is_done(Step::Switch).await {
             return Ok(());
         }
+        Box::pin(self.measure_before(cx, &*self.release().await?)).await?;
         self.migrate(cx).await?;
         if self.parts.deployer.capabilities().staging {
             if !self.is_done(Step::Stage).await {

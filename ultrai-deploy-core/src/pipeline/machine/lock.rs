@@ -102,6 +102,7 @@ impl Driver {
         };
         self.log.record(observed).await?;
         moved?;
+        Box::pin(self.look_before(&cx)).await?;
         let Job::Deploy(request) = job else { return Ok(()) };
         // A held release has not proven itself. What takes its place may well be lower, as the last
         // good version with a fix is: it is compared with what both would go back to.

@@ -23,8 +23,9 @@ pub(super) const STAGE: Definition = Definition {
 
 impl Driver {
     async fn post_deploy_tests(&self, cx: &Context) -> Result<()> {
+        let cx = &self.with_measured(cx).await;
         let release = self.release().await?;
-        let checks = self.parts.named_checks(&release, &[When::Post])?;
+        let checks = self.parts.named_checks(&release, |check| check.when == When::Post)?;
         let looked = self.parts.look_at(
             cx,
             checks,

@@ -52,7 +52,7 @@ impl Driver {
         }
         refuse_pre_release(&self.parts.policy, request)?;
         self.parts.check_spec(&request.spec)?;
-        self.secrets_of(cx, &request.spec).await?;
+        let secrets = self.secrets_of(cx, &request.spec).await?;
         if let (Some(promotion), Some(images)) = (&request.promotion, &self.parts.images) {
             for (name, image) in promotion.images() {
                 if !cx.bounded(images.is_obtainable(cx, image)).await? {
@@ -60,7 +60,8 @@ impl Driver {
                 }
             }
         }
-        cx.bounded(self.parts.deployer.preflight(cx, &request.spec)).await
+        cx.bounded(self.parts.deployer.preflight(cx, &request.spec)).await?;
+        Box::pin(self.prepare(cx, &request.spec, secrets)).await
     }
 
     async fn preflight_rollback(&self, cx: &Context, to: &ReleaseId) -> Result<()> {

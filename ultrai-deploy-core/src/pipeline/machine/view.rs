@@ -2,7 +2,7 @@
 
 use std::{fmt, sync::Arc};
 
-use super::{Attempt, Data, Migrations, Phase, Stage, State, StepStatus, Steps};
+use super::{Attempt, Before, Data, Migrations, Phase, Stage, State, StepStatus, Steps};
 use crate::{
     consequence::Reaction,
     deployer::{Inherited, Step},
@@ -56,6 +56,7 @@ impl State {
             fence: Fence(0),
             holder: None,
             baseline: None,
+            before: Before::default(),
             backup: None,
             release: None,
             plan: None,

@@ -41,12 +41,13 @@ impl Driver {
     async fn watch(&self, cx: &Context) -> Result<()> {
         let release = self.release().await?;
         let mut checks = self.parts.deployer.declared_checks(&release)?;
-        checks.extend(self.parts.named_checks(&release, &[When::Verify])?);
+        let is_watched = |when| matches!(when, When::Verify | When::Watch);
+        checks.extend(self.parts.named_checks(&release, |check| is_watched(check.when))?);
         // A failure that begins at the end of the window still gets its time.
         let timings = checks.iter().map(|check| &check.timing);
         let decided = timings.map(|timing| timing.failing_for() + timing.timeout).max();
         let limit = self.parts.policy.deadline(Stage::Watch) + decided.unwrap_or_default();
-        let cx = cx.clone().with_timeout(limit);
+        let cx = self.with_measured(cx).await.with_timeout(limit);
         let patience = Patience::Watch(self.parts.policy.watch);
         let looked =
             self.parts.look_at(&cx, checks, Role::Live, &release, patience, Some(&self.log));
