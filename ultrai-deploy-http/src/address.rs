@@ -172,7 +172,8 @@ impl HostPort {
         })
     }
 
-    pub(crate) fn parts(&self) -> (&str, u16) {
+    /// The host, without brackets, and the port.
+    pub fn parts(&self) -> (&str, u16) {
         (&self.host, self.port)
     }
 }
@@ -188,14 +189,19 @@ impl fmt::Display for HostPort {
 }
 
 /// What an endpoint tells about the address of one of its ports.
-pub(crate) enum Located {
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Located {
+    /// Here.
     At(SocketAddr),
     /// No address yet; why, for people.
     Nowhere(String),
 }
 
 /// Finds the address of `port`, or of the only one.
-pub(crate) fn locate(endpoint: &Endpoint, port: Option<u16>) -> Result<Located> {
+///
+/// # Errors
+/// [`ErrorKind::Invalid`] when the service has other ports, or several and none is named.
+pub fn locate(endpoint: &Endpoint, port: Option<u16>) -> Result<Located> {
     let service = endpoint.service.as_ref().map_or("the service", ServiceName::as_str);
     if endpoint.addresses.is_empty() {
         return Ok(Located::Nowhere(format!(
