@@ -123,6 +123,11 @@ impl UrlPath {
         ))
     }
 
+    /// The path as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
     fn split(&self) -> (&str, Option<&str>) {
         match self.0.split_once('?') {
             Some((path, query)) => (path, Some(query)),

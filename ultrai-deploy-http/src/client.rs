@@ -2,11 +2,15 @@
 
 use std::{error::Error as _, sync::Arc, time::Duration};
 
-use reqwest::{ClientBuilder, header::HeaderMap, redirect};
+use reqwest::{
+    ClientBuilder,
+    header::{CONTENT_TYPE, HeaderMap},
+    redirect,
+};
 use tokio::time::Instant;
 use ultrai_deploy_core::{Error, ErrorKind, Result};
 
-use crate::{address::HttpUrl, config::Config};
+use crate::{address::HttpUrl, body::Body, config::Config, method::Method};
 
 pub(crate) const USER_AGENT: &str = concat!("ultrai-deploy/", env!("CARGO_PKG_VERSION"));
 
@@ -39,8 +43,8 @@ impl Client {
         Ok(Self { config, plain, tls })
     }
 
-    /// Sends a GET request and reads the answer up to the body limit, all within `timeout` and
-    /// the configuration's own limit.
+    /// Sends a request, once, and reads the answer up to the body limit, all within `timeout` and the
+    /// configuration's own limit.
     ///
     /// An answer whose body breaks off is an answer: see [`Answer::end`].
     ///
@@ -48,17 +52,19 @@ impl Client {
     /// [`ErrorKind::Unavailable`] when there was no answer: no connection, or something that is
     /// not HTTP; [`ErrorKind::Timeout`]; [`ErrorKind::Unsupported`] for `https` on a machine
     /// without trusted certificates.
-    pub async fn get(
-        &self,
-        url: &HttpUrl,
-        headers: HeaderMap,
-        timeout: Duration,
-    ) -> Result<Answer> {
-        let client = self.for_url(url)?;
+    pub async fn send(&self, request: Request, timeout: Duration) -> Result<Answer> {
+        let Request { method, url, headers, body } = request;
+        let client = self.for_url(&url)?;
         let timeout = timeout.min(self.config.timeout);
         let began = Instant::now();
-        let request = client.get(url.url().clone()).headers(headers).timeout(timeout);
-        let mut response = request.send().await.map_err(|error| unanswered(url, error, timeout))?;
+        let mut outgoing = client.request(method.into(), url.url().clone()).timeout(timeout);
+        if let Some(body) = body {
+            let (kind, bytes) = body.sent();
+            outgoing = outgoing.header(CONTENT_TYPE, kind).body(bytes);
+        }
+        // After the body: a content type among these is the one that counts.
+        let sent = outgoing.headers(headers).send().await;
+        let mut response = sent.map_err(|error| unanswered(method, &url, error, timeout))?;
         let mut body = Vec::new();
         let end = loop {
             match response.chunk().await {
@@ -95,6 +101,26 @@ impl Client {
             .without_effect()
             .with_source(Arc::clone(source))
         })
+    }
+}
+
+/// What is sent.
+#[derive(Clone, Debug)]
+pub struct Request {
+    /// The method.
+    pub method: Method,
+    /// Where to.
+    pub url: HttpUrl,
+    /// The headers.
+    pub headers: HeaderMap,
+    /// What is sent with it.
+    pub body: Option<Body>,
+}
+
+impl Request {
+    /// A GET request without anything else.
+    pub fn get(url: HttpUrl) -> Self {
+        Self { method: Method::Get, url, headers: HeaderMap::new(), body: None }
     }
 }
 
@@ -148,7 +174,7 @@ fn builder(config: &Config) -> ClientBuilder {
         .pool_max_idle_per_host(0)
 }
 
-fn unanswered(url: &HttpUrl, error: reqwest::Error, timeout: Duration) -> Error {
+fn unanswered(method: Method, url: &HttpUrl, error: reqwest::Error, timeout: Duration) -> Error {
     let (kind, what) = if error.is_timeout() && !error.is_connect() {
         (ErrorKind::Timeout, format!("no answer within {timeout:?}"))
     } else if error.is_timeout() {
@@ -158,10 +184,10 @@ fn unanswered(url: &HttpUrl, error: reqwest::Error, timeout: Duration) -> Error 
     } else {
         (ErrorKind::Unavailable, format!("no HTTP answer: {}", deepest(&error)))
     };
-    Error::new(kind, "get an answer", format!("GET {url}: {what}"))
-        .without_effect()
-        .retryable()
-        .with_source(error.without_url())
+    let never_sent = error.is_connect();
+    let error = Error::new(kind, "get an answer", format!("{method} {url}: {what}"))
+        .with_source(error.without_url());
+    if never_sent || method.is_safe() { error.without_effect().retryable() } else { error }
 }
 
 /// The last cause: the one that says what happened, such as "Connection refused".

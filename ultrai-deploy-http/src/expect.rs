@@ -5,6 +5,7 @@ use ultrai_deploy_core::version::Version;
 
 use crate::{
     client::{Answer, BodyEnd},
+    header::HeaderName,
     pointer::Pointer,
     spec::{Expect, ExpectVersion},
 };
@@ -19,21 +20,7 @@ impl Expect {
         if !self.status.contains(answer.status) {
             found.push(format!("answered {}, not {}", answer.status, self.status));
         }
-        for (name, wanted) in &self.header {
-            let values = answer.headers.get_all(name.as_str());
-            if values.iter().any(|value| value.as_bytes() == wanted.as_str().as_bytes()) {
-                continue;
-            }
-            found.push(match values.iter().next() {
-                None => format!("header {name} is missing"),
-                Some(_) if name.is_credential() => format!("header {name} is another"),
-                Some(value) => format!(
-                    "header {name} is {}, not {}",
-                    quote(&String::from_utf8_lossy(value.as_bytes())),
-                    quote(wanted.as_str()),
-                ),
-            });
-        }
+        self.differences_in_headers(answer, &mut found);
         if let Some(most) = self.max_latency.filter(|most| answer.latency > *most) {
             found.push(format!("took {:?}, longer than {most:?}", rounded(answer.latency)));
         }
@@ -49,14 +36,32 @@ impl Expect {
                 return found;
             }
         }
-        if self.looks_at_body() {
+        if self.looks_at_json() || self.body_matches.is_some() {
             self.differences_in_body(answer, &mut found);
         }
         found
     }
 
-    fn looks_at_body(&self) -> bool {
-        !self.json.is_empty() || !self.json_exists.is_empty() || self.version.is_some()
+    fn differences_in_headers(&self, answer: &Answer, found: &mut Vec<String>) {
+        for (name, wanted) in &self.header {
+            let equal = |value: &[u8]| value == wanted.as_str().as_bytes();
+            found.extend(header_difference(answer, name, &quote(wanted.as_str()), equal));
+        }
+        for name in &self.header_exists {
+            found.extend(header_difference(answer, name, "", |_| true));
+        }
+        for (name, pattern) in &self.header_matches {
+            let matching = |value: &[u8]| pattern.matches(&String::from_utf8_lossy(value));
+            let wanted = format!("what matches {pattern}");
+            found.extend(header_difference(answer, name, &wanted, matching));
+        }
+    }
+
+    fn looks_at_json(&self) -> bool {
+        !self.json.is_empty()
+            || !self.json_exists.is_empty()
+            || !self.json_path.is_empty()
+            || self.version.is_some()
     }
 
     fn differences_in_body(&self, answer: &Answer, found: &mut Vec<String>) {
@@ -64,6 +69,18 @@ impl Expect {
             found.push(format!("the body is longer than {} bytes", answer.body.len()));
             return;
         }
+        if let Some(pattern) = &self.body_matches {
+            let text = String::from_utf8_lossy(&answer.body);
+            if !pattern.matches(&text) {
+                found.push(format!("the body does not match {pattern}: {}", quote(&text)));
+            }
+        }
+        if self.looks_at_json() {
+            self.differences_in_json(answer, found);
+        }
+    }
+
+    fn differences_in_json(&self, answer: &Answer, found: &mut Vec<String>) {
         let body: Value = match serde_json::from_slice(&answer.body) {
             Ok(body) => body,
             Err(error) => {
@@ -87,6 +104,7 @@ impl Expect {
                 found.push(missing(at));
             }
         }
+        found.extend(self.json_path.iter().filter_map(|expected| expected.difference(&body)));
         if let Some(version) = &self.version {
             found.extend(version.difference(&body));
         }
@@ -111,6 +129,26 @@ impl ExpectVersion {
     }
 }
 
+fn header_difference(
+    answer: &Answer,
+    name: &HeaderName,
+    wanted: &str,
+    holds: impl Fn(&[u8]) -> bool,
+) -> Option<String> {
+    let values = answer.headers.get_all(name.as_str());
+    if values.iter().any(|value| holds(value.as_bytes())) {
+        return None;
+    }
+    Some(match values.iter().next() {
+        None => format!("header {name} is missing"),
+        Some(_) if name.is_credential() => format!("header {name} is another"),
+        Some(value) => {
+            let is = quote(&String::from_utf8_lossy(value.as_bytes()));
+            format!("header {name} is {is}, not {wanted}")
+        }
+    })
+}
+
 /// Latency to the tenth of a millisecond: what is below is noise.
 pub(crate) fn rounded(latency: std::time::Duration) -> std::time::Duration {
     std::time::Duration::from_micros(
@@ -122,7 +160,7 @@ fn missing(at: &Pointer) -> String {
     format!("{at} is missing in the body")
 }
 
-fn same(is: &Value, wanted: &Value) -> bool {
+pub(crate) fn same(is: &Value, wanted: &Value) -> bool {
     match (is, wanted) {
         (Value::Number(a), Value::Number(b)) => a == b || a.as_f64() == b.as_f64(),
         (Value::Array(a), Value::Array(b)) => {
@@ -136,11 +174,13 @@ fn same(is: &Value, wanted: &Value) -> bool {
     }
 }
 
-fn quote(text: &str) -> String {
-    shorten(&format!("\"{}\"", text.escape_debug()))
+pub(crate) fn quote(text: &str) -> String {
+    // A body may be a megabyte, of which no more is shown than this.
+    let beginning: String = text.chars().take(MAX_QUOTE + 1).collect();
+    shorten(&format!("\"{}\"", beginning.escape_debug()))
 }
 
-fn shorten(text: &str) -> String {
+pub(crate) fn shorten(text: &str) -> String {
     match text.char_indices().nth(MAX_QUOTE) {
         None => text.to_owned(),
         Some((end, _)) => format!("{}…", &text[..end]),
@@ -204,6 +244,17 @@ mod tests {
             ),
             (json!({"header": {"x-a": "1"}}), Some("header x-a is missing")),
             (json!({"header": {"set-cookie": "a=b"}}), Some("header set-cookie is another")),
+            (json!({"header_exists": ["content-type"]}), None),
+            (json!({"header_exists": ["x-a"]}), Some("header x-a is missing")),
+            (json!({"header_matches": {"content-type": "^application/"}}), None),
+            (
+                json!({"header_matches": {"content-type": "^text/"}}),
+                Some(r#"header content-type is "application/json", not what matches /^text//"#),
+            ),
+            (json!({"header_matches": {"set-cookie": "^x"}}), Some("header set-cookie is another")),
+            (json!({"body_matches": "\"start(ing|ed)\""}), None),
+            (json!({"json_path": [{"path": "$.list[?@.a == 1]"}]}), None),
+            (json!({"json_path": [{"path": "$.none"}]}), Some("$.none finds nothing in the body")),
             (json!({"max_latency": {"secs": 1, "nanos": 0}}), None),
             (
                 json!({"max_latency": {"secs": 0, "nanos": 1_000_000}}),
@@ -213,6 +264,13 @@ mod tests {
             let found = expect(wanted.clone()).differences(&answer(200, body));
             assert_eq!(found, told.into_iter().collect::<Vec<_>>(), "{wanted}");
         }
+    }
+
+    #[test]
+    fn a_body_that_does_not_match_is_quoted() {
+        let wanted = json!({"body_matches": "^Welcome$"});
+        let found = expect(wanted).differences(&answer(200, "<h1>It works!</h1>"));
+        assert_eq!(found, [r#"the body does not match /^Welcome$/: "<h1>It works!</h1>""#]);
     }
 
     #[test]

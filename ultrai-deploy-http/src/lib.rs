@@ -4,7 +4,8 @@
 //! allows, with a token that is shown nowhere.
 //! [`Client`] sends what probes ask: every request is bounded in time and size.
 //! [`HttpProbe`](probe::HttpProbe) and [`TcpProbe`](probe::TcpProbe) look once at something that
-//! runs; the engine owns the waiting. [`Probes`] makes them from the form in which a release
+//! runs; the engine owns the waiting. A [`suite`] sends several requests, of which some use what others
+//! were answered, and [`prometheus`] asks for measured values. [`Probes`] makes them from the form in which a release
 //! stores its checks ([`spec`]).
 //!
 //! ```
@@ -41,16 +42,23 @@
 
 pub mod address;
 pub mod api;
+pub mod body;
 pub mod client;
 pub mod condition;
 mod config;
 mod expect;
 pub mod header;
+mod headers;
+pub mod json_path;
+pub mod method;
+pub mod pattern;
 pub mod pointer;
 pub mod probe;
+pub mod prometheus;
 mod seen;
 mod source;
 pub mod spec;
 pub mod status;
+pub mod suite;
 
 pub use crate::{client::Client, config::Config, source::Probes};

@@ -3,25 +3,23 @@
 use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
-use reqwest::header::{self, HeaderMap};
 use tokio::{net::TcpStream, time::Instant};
 use ultrai_deploy_core::{
     Context, Error, ErrorKind, Result,
     evidence::{Evidence, EvidenceKind},
     health::{Endpoint, Health, HealthProbe},
-    redact::Redactor,
-    secret::{SecretSource, Secrets},
+    secret::SecretSource,
 };
 
 use crate::{
     address::{HttpUrl, Located, locate},
-    client::Client,
+    client::{Client, Request},
     expect::rounded,
-    seen,
+    headers, seen,
     spec::{HttpAt, HttpSpec, ServicePath, TcpAt, TcpSpec},
 };
 
-/// Sends a GET request and compares the answer with what it must be.
+/// Sends a request and compares the answer with what it must be.
 ///
 /// No answer, an answer that breaks off, and one that differs are all [`Health::Unhealthy`]; a
 /// service without an address is [`Health::Pending`].
@@ -48,39 +46,8 @@ impl HttpProbe {
         timeout: Duration,
     ) -> Result<Self> {
         let name = name.into();
-        if let Some(header) = spec.request_headers.keys().find(|header| header.is_credential()) {
-            return Err(invalid(format!(
-                "`{name}` stores the credential of header {header} with the release"
-            ))
-            .with_advice("name the secret that holds its value in secret_headers"));
-        }
-        if secrets.is_none()
-            && let Some(secret) = spec.secret_headers.values().next()
-        {
-            return Err(invalid(format!("`{name}` needs secret {secret}, and there is no source")));
-        }
+        headers::check(&name, &spec.request_headers, &spec.secret_headers, secrets.is_some())?;
         Ok(Self { name, spec, client, secrets, timeout })
-    }
-
-    async fn headers(&self, cx: &Context) -> Result<(HeaderMap, Redactor)> {
-        let mut headers = HeaderMap::new();
-        let mut used = Secrets::new();
-        for (name, value) in &self.spec.request_headers {
-            headers.insert(header_name(name.as_str())?, header_value(value.as_str())?);
-        }
-        for (name, secret) in &self.spec.secret_headers {
-            let value = match (cx.secret(secret), &self.secrets) {
-                (Some(own), _) => Some(own.clone()),
-                (None, Some(source)) => source.get(secret).await?,
-                (None, None) => None,
-            }
-            .ok_or_else(|| invalid(format!("secret {secret} of `{}` has no value", self.name)))?;
-            let mut text = header_value(value.expose())?;
-            text.set_sensitive(true);
-            headers.insert(header_name(name.as_str())?, text);
-            used.insert(secret.clone(), value);
-        }
-        Ok((headers, seen::redactor(&used)))
     }
 }
 
@@ -98,19 +65,25 @@ impl HealthProbe for HttpProbe {
                 Located::Nowhere(why) => return Ok(Health::Pending { why, evidence: Vec::new() }),
             },
         };
-        let (headers, redactor) = cx.bounded(self.headers(cx)).await?;
-        let look = async { Ok(self.client.get(&url, headers, within(self.timeout)).await) };
+        let (open, secret) = (&self.spec.request_headers, &self.spec.secret_headers);
+        let values = headers::resolve(&self.name, open, secret, cx, self.secrets.as_deref());
+        let (headers, used) = cx.bounded(values).await?;
+        let redactor = seen::redactor(&used);
+        let method = self.spec.method;
+        let asked = format!("{method} {url}");
+        let request = Request { method, url, headers, body: self.spec.body.clone() };
+        let look = async { Ok(self.client.send(request, within(self.timeout)).await) };
         let answer = match cx.bounded(look).await? {
             Ok(answer) => answer,
             Err(error) if is_silence(&error) => return Ok(silent(&self.name, error.message())),
             Err(error) => return Err(error),
         };
-        let evidence = vec![seen::answer(&self.name, &url, &answer, &redactor)];
+        let evidence = vec![seen::answer(&self.name, &asked, &answer, &redactor)];
         let differences = self.spec.expect.differences(&answer);
         if differences.is_empty() {
             return Ok(Health::Healthy(evidence));
         }
-        let why = redactor.text(&format!("GET {url}: {}", differences.join("; ")));
+        let why = redactor.text(&format!("{asked}: {}", differences.join("; ")));
         Ok(Health::Unhealthy { why, evidence })
     }
 }
@@ -165,7 +138,7 @@ impl HealthProbe for TcpProbe {
     }
 }
 
-fn is_silence(error: &Error) -> bool {
+pub(crate) fn is_silence(error: &Error) -> bool {
     matches!(error.kind(), ErrorKind::Unavailable | ErrorKind::Timeout)
 }
 
@@ -178,22 +151,6 @@ fn silent(check: &str, why: &str) -> Health {
 
 /// A little less than the check's time, so that a late look ends by itself and says what it saw
 /// before the engine cuts it off.
-fn within(timeout: Duration) -> Duration {
+pub(crate) fn within(timeout: Duration) -> Duration {
     timeout.saturating_sub(Duration::from_millis(50)).max(timeout / 2)
-}
-
-fn header_name(text: &str) -> Result<header::HeaderName> {
-    header::HeaderName::from_bytes(text.as_bytes())
-        .map_err(|source| invalid(format!("`{text}` is no header name")).with_source(source))
-}
-
-fn header_value(text: &str) -> Result<header::HeaderValue> {
-    header::HeaderValue::from_str(text).map_err(|source| {
-        invalid("the value of a header holds a line break or a control character")
-            .with_source(source)
-    })
-}
-
-fn invalid(message: impl Into<String>) -> Error {
-    Error::new(ErrorKind::Invalid, "make a check", message).without_effect()
 }

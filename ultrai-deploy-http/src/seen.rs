@@ -7,7 +7,6 @@ use ultrai_deploy_core::{
 };
 
 use crate::{
-    address::HttpUrl,
     client::{Answer, BodyEnd},
     expect::rounded,
 };
@@ -20,10 +19,9 @@ const MAX_HEADER: usize = 200;
 /// may hold sessions and tokens under any name.
 const KEPT: [&str; 5] = ["content-type", "content-length", "location", "retry-after", "server"];
 
-/// Evidence of an answer: status, latency, the telling headers, the beginning of the body.
-pub(crate) fn answer(check: &str, url: &HttpUrl, answer: &Answer, redactor: &Redactor) -> Evidence {
-    let mut lines =
-        vec![format!("GET {url}: {} after {:?}", answer.status, rounded(answer.latency))];
+/// Evidence of the answer to what was asked (`GET http://…`): status, latency, the telling headers, the beginning of the body.
+pub(crate) fn answer(check: &str, asked: &str, answer: &Answer, redactor: &Redactor) -> Evidence {
+    let mut lines = vec![format!("{asked}: {} after {:?}", answer.status, rounded(answer.latency))];
     for name in KEPT {
         for value in answer.headers.get_all(name) {
             let value = String::from_utf8_lossy(value.as_bytes());
@@ -92,7 +90,6 @@ mod tests {
     use super::*;
 
     fn seen(headers: &[(&'static str, &str)], body: &str, secret: &str) -> String {
-        let url = HttpUrl::parse("http://127.0.0.1:1/x").unwrap();
         let headers: HeaderMap = headers
             .iter()
             .map(|(name, value)| {
@@ -104,7 +101,7 @@ mod tests {
         let secrets = Secrets::from([(SecretName::new("S").unwrap(), Secret::new(secret))]);
         answer(
             "c",
-            &url,
+            "GET http://127.0.0.1:1/x",
             &Answer { status: 503, headers, body, end: BodyEnd::Whole, latency },
             &redactor(&secrets),
         )

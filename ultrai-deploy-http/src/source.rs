@@ -13,10 +13,12 @@ use ultrai_deploy_core::{
 use crate::{
     client::Client,
     probe::{HttpProbe, TcpProbe},
+    prometheus::PrometheusProbe,
     spec::{HttpAt, ProbeSpec, TcpAt},
+    suite::{SuiteAt, SuiteProbe},
 };
 
-/// Makes HTTP and TCP probes, all with one client.
+/// Makes HTTP and TCP probes, suites and queries of Prometheus, all with one client.
 #[derive(Clone, Debug)]
 pub struct Probes {
     client: Client,
@@ -43,6 +45,8 @@ impl ProbeSource for Probes {
         let of_service = match &spec {
             ProbeSpec::Http(http) => matches!(http.at, HttpAt::Service(_)),
             ProbeSpec::Tcp(tcp) => matches!(tcp.at, TcpAt::Service(_)),
+            ProbeSpec::Suite(suite) => matches!(suite.at, Some(SuiteAt::Service(_))),
+            ProbeSpec::Prometheus(_) => false,
         };
         if of_service && check.service.is_none() {
             return Err(Error::new(
@@ -63,6 +67,20 @@ impl ProbeSource for Probes {
                 timeout,
             )?),
             ProbeSpec::Tcp(tcp) => Arc::new(TcpProbe::new(&check.name, tcp, timeout)),
+            ProbeSpec::Suite(suite) => Arc::new(SuiteProbe::new(
+                &check.name,
+                *suite,
+                self.client.clone(),
+                self.secrets.clone(),
+                timeout,
+            )?),
+            ProbeSpec::Prometheus(spec) => Arc::new(PrometheusProbe::new(
+                &check.name,
+                *spec,
+                self.client.clone(),
+                self.secrets.clone(),
+                timeout,
+            )?),
         })
     }
 
@@ -70,6 +88,8 @@ impl ProbeSource for Probes {
         Ok(match ProbeSpec::of(check)? {
             ProbeSpec::Http(http) => http.secret_headers.values().cloned().collect(),
             ProbeSpec::Tcp(_) => Vec::new(),
+            ProbeSpec::Suite(suite) => suite.secrets().cloned().collect(),
+            ProbeSpec::Prometheus(spec) => spec.secret_headers.values().cloned().collect(),
         })
     }
 }

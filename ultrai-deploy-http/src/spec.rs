@@ -10,34 +10,45 @@ use ultrai_deploy_core::{
 
 use crate::{
     address::{HostPort, HttpUrl, UrlPath},
+    body::Body,
     header::{HeaderName, HeaderValue},
+    json_path::ExpectFound,
+    method::Method,
+    pattern::Pattern,
     pointer::Pointer,
+    prometheus::PrometheusSpec,
     status::StatusSet,
+    suite::SuiteSpec,
 };
 
-/// A probe, as [`CheckSpec::probe`] holds it: `{"http": {…}}` or `{"tcp": {…}}`.
+/// A probe, as [`CheckSpec::probe`] holds it: `{"http": {…}}`, `{"tcp": {…}}`, `{"suite": {…}}` or
+/// `{"prometheus": {…}}`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum ProbeSpec {
-    /// A GET request.
+    /// A request.
     Http(Box<HttpSpec>),
     /// A connection.
     Tcp(TcpSpec),
+    /// Several requests, of which some use what others were answered.
+    Suite(Box<SuiteSpec>),
+    /// A query of measured values.
+    Prometheus(Box<PrometheusSpec>),
 }
 
 impl ProbeSpec {
     /// Reads the probe of a check.
     ///
     /// # Errors
-    /// [`ErrorKind::Invalid`] when it is neither an HTTP nor a TCP probe, or has a field that is
-    /// not known.
+    /// [`ErrorKind::Invalid`] when it is of none of these kinds, or has a field that is not
+    /// known.
     pub fn of(check: &CheckSpec) -> Result<Self> {
         Self::deserialize(&check.probe).map_err(|source| {
             Error::new(
                 ErrorKind::Invalid,
                 "read a check",
-                format!("the probe of `{}` is no HTTP or TCP probe", check.name),
+                format!("the probe of `{}` is no http, tcp, suite or prometheus probe", check.name),
             )
             .without_effect()
             .with_source(source)
@@ -57,12 +68,18 @@ impl ProbeSpec {
     }
 }
 
-/// What a GET request is sent to, and what its answer must be.
+/// What a request is sent to, and what its answer must be.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct HttpSpec {
     /// Where to.
     pub at: HttpAt,
+    /// The method; GET by default. A check looks often: what another method does, it does often.
+    #[serde(default, skip_serializing_if = "Method::is_default")]
+    pub method: Method,
+    /// What is sent; nothing by default.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub body: Option<Body>,
     /// Headers of the request. Credentials do not belong here but in `secret_headers`.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub request_headers: BTreeMap<HeaderName, HeaderValue>,
@@ -75,10 +92,12 @@ pub struct HttpSpec {
 }
 
 impl HttpSpec {
-    /// A request to `at` that expects a status of 200 to 299.
+    /// A GET request to `at` that expects a status of 200 to 299.
     pub fn new(at: HttpAt) -> Self {
         Self {
             at,
+            method: Method::default(),
+            body: None,
             request_headers: BTreeMap::new(),
             secret_headers: BTreeMap::new(),
             expect: Expect::default(),
@@ -130,9 +149,21 @@ pub struct Expect {
     /// The version that the JSON body must tell.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub version: Option<ExpectVersion>,
+    /// What queries must find in the JSON body.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub json_path: Vec<ExpectFound>,
+    /// What the body must match somewhere, as text.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub body_matches: Option<Pattern>,
     /// Headers that the answer must have, with exactly these values.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub header: BTreeMap<HeaderName, HeaderValue>,
+    /// Headers that the answer must have, whatever their values.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub header_exists: Vec<HeaderName>,
+    /// Headers that the answer must have, with values that match.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub header_matches: BTreeMap<HeaderName, Pattern>,
     /// Longest time from the beginning of the request to the last byte of the answer.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_latency: Option<Duration>,
@@ -198,13 +229,23 @@ mod tests {
                 "json": {"/status": "healthy"},
                 "json_exists": ["/uptime"],
                 "version": {"at": "/version", "is": "v1.2.0"},
+                "json_path": [{"path": "$.providers[?@.up]", "at_least": 1}],
+                "body_matches": "healthy",
                 "header": {"content-type": "application/json"},
+                "header_exists": ["x-request-id"],
+                "header_matches": {"server": "^nginx"},
                 "max_latency": {"secs": 3, "nanos": 0},
             },
         }});
         let tcp = json!({"tcp": {"at": {"service": {"port": 6379}}}});
+        let post = json!({"http": {
+            "at": {"url": "http://127.0.0.1:8085/api/v1/chat"},
+            "method": "POST",
+            "body": {"json": {"message": "hello"}},
+            "expect": {},
+        }});
         let least = json!({"http": {"at": {"service": {"path": "/"}}, "expect": {}}});
-        for stored in [http, tcp, least] {
+        for stored in [http, tcp, post, least] {
             let spec = ProbeSpec::of(&check(stored.clone())).unwrap();
             assert_eq!(spec.to_value().unwrap(), stored);
         }
@@ -218,6 +259,8 @@ mod tests {
             json!({"http": {"at": {"url": "http://x/"}, "expects": {}}}),
             json!({"http": {"at": {"url": "http://x/"}, "expect": {"body": "x"}}}),
             json!({"http": {"at": {"url": "http://u:p@x/"}}}),
+            json!({"http": {"at": {"url": "http://x/"}, "method": "BREW"}}),
+            json!({"http": {"at": {"url": "http://x/"}, "expect": {"body_matches": "("}}}),
             json!({"tcp": {"at": {"address": "redis"}}}),
             json!({"tcp": {"at": {"service": {"port": 1, "path": "/"}}}}),
             json!({"http": {"at": {"url": "http://x/"}}, "tcp": {"at": {"address": "x:1"}}}),
