@@ -71,7 +71,11 @@ impl HttpUrl {
         Self(url)
     }
 
-    pub(crate) fn of_address(address: SocketAddr, path: &UrlPath) -> Result<Self> {
+    /// The URL of `path` at an address, by plain HTTP.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Invalid`] when they make no URL; none is known.
+    pub fn of_address(address: SocketAddr, path: &UrlPath) -> Result<Self> {
         Self::parse(&format!("http://{address}{path}"))
     }
 
@@ -188,14 +192,19 @@ impl fmt::Display for HostPort {
 }
 
 /// What an endpoint tells about the address of one of its ports.
-pub(crate) enum Located {
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Located {
+    /// Here.
     At(SocketAddr),
     /// No address yet; why, for people.
     Nowhere(String),
 }
 
 /// Finds the address of `port`, or of the only one.
-pub(crate) fn locate(endpoint: &Endpoint, port: Option<u16>) -> Result<Located> {
+///
+/// # Errors
+/// [`ErrorKind::Invalid`] when there are several and none is named, or the named one is not there.
+pub fn locate(endpoint: &Endpoint, port: Option<u16>) -> Result<Located> {
     let service = endpoint.service.as_ref().map_or("the service", ServiceName::as_str);
     if endpoint.addresses.is_empty() {
         return Ok(Located::Nowhere(format!(
