@@ -35,6 +35,13 @@ impl Share {
     }
 }
 
+impl Share {
+    /// As a number: 0.2 for 20 %.
+    pub(crate) fn value(self) -> f64 {
+        self.0
+    }
+}
+
 impl fmt::Display for Share {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // 0.07 × 100 is not 7 in binary.
