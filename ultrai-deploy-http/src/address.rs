@@ -71,7 +71,11 @@ impl HttpUrl {
         Self(url)
     }
 
-    pub(crate) fn of_address(address: SocketAddr, path: &UrlPath) -> Result<Self> {
+    /// The URL of `path` at an address, by plain HTTP.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Invalid`] when they make no URL; none is known.
+    pub fn of_address(address: SocketAddr, path: &UrlPath) -> Result<Self> {
         Self::parse(&format!("http://{address}{path}"))
     }
 

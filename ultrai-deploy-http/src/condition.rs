@@ -97,6 +97,18 @@ impl Comparison {
         }
     }
 
+    /// Whether it holds of any value from `low` to `high`, both included: of a measurement that goes
+    /// on, whether it can still come out well.
+    #[expect(clippy::float_cmp, reason = "`==` is asked for, such as of a count or of `up`")]
+    pub fn can_hold_between(&self, low: f64, high: f64) -> bool {
+        match self.operator {
+            Operator::Greater | Operator::AtLeast => self.holds(high),
+            Operator::Less | Operator::AtMost => self.holds(low),
+            Operator::Equal => low <= self.threshold && self.threshold <= high,
+            Operator::Different => low != high || self.holds(low),
+        }
+    }
+
     /// The number; times in seconds.
     pub fn threshold(&self) -> f64 {
         self.threshold
@@ -180,6 +192,24 @@ mod tests {
         ] {
             let comparison = Comparison::parse(text).unwrap();
             assert_eq!(comparison.holds(value), holds, "{value} {text}");
+        }
+    }
+
+    #[test]
+    fn what_can_still_hold() {
+        for (text, low, high, can) in [
+            ("< 1", 0.5, 9.0, true),
+            ("< 1", 1.0, 9.0, false),
+            ("<= 1", 1.0, 9.0, true),
+            ("> 1", 0.0, 1.0, false),
+            (">= 1", 0.0, 1.0, true),
+            ("== 1", 0.0, 2.0, true),
+            ("== 1", 1.5, 2.0, false),
+            ("!= 1", 1.0, 2.0, true),
+            ("!= 1", 1.0, 1.0, false),
+        ] {
+            let comparison = Comparison::parse(text).unwrap();
+            assert_eq!(comparison.can_hold_between(low, high), can, "{text} of {low} to {high}");
         }
     }
 

@@ -34,7 +34,8 @@ impl StatusSet {
         if self.0.is_empty() { (200..=299).contains(&status) } else { self.0.contains(&status) }
     }
 
-    pub(crate) fn is_default(&self) -> bool {
+    /// Whether it is 200 to 299 because nothing else was said.
+    pub fn is_default(&self) -> bool {
         self.0.is_empty()
     }
 }
