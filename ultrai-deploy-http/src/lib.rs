@@ -44,6 +44,7 @@ pub mod api;
 pub mod client;
 pub mod condition;
 mod config;
+pub mod delivery;
 mod expect;
 pub mod header;
 pub mod pointer;
