@@ -43,6 +43,10 @@ impl Client {
         Ok(Self { config, plain, tls })
     }
 
+    pub(crate) fn limit(&self) -> Duration {
+        self.config.timeout
+    }
+
     /// Sends a request, once, and reads the answer up to the body limit, all within `timeout` and the
     /// configuration's own limit.
     ///
@@ -88,14 +92,23 @@ impl Client {
     }
 
     fn for_url(&self, url: &HttpUrl) -> Result<&reqwest::Client> {
-        if url.url().scheme() != "https" {
+        self.for_scheme(url.url().scheme(), url)
+    }
+
+    /// What sends requests of a scheme; `shown` is what an error calls the receiver.
+    pub(crate) fn for_scheme(
+        &self,
+        scheme: &str,
+        shown: &dyn std::fmt::Display,
+    ) -> Result<&reqwest::Client> {
+        if scheme != "https" {
             return Ok(&self.plain);
         }
         self.tls.as_ref().map_err(|source| {
             Error::new(
                 ErrorKind::Unsupported,
                 "send a request",
-                format!("{url} needs TLS, and this machine trusts no certificates"),
+                format!("{shown} needs TLS, and this machine trusts no certificates"),
             )
             .with_advice("install the system's CA certificates (package ca-certificates)")
             .without_effect()

@@ -46,6 +46,7 @@ pub mod body;
 pub mod client;
 pub mod condition;
 mod config;
+pub mod delivery;
 mod expect;
 pub mod header;
 mod headers;
