@@ -215,8 +215,12 @@ impl Timing {
     }
 
     /// How long failures must go on, after a success, before they count:
-    /// `retries × (interval + timeout)`.
+    /// `retries × (interval + timeout)`; no time at all where one failure counts and there is no
+    /// interval.
     pub fn failing_for(&self) -> Duration {
+        if self.retries <= 1 && self.interval.is_zero() {
+            return Duration::ZERO;
+        }
         (self.interval + self.timeout) * self.retries.max(1)
     }
 }

@@ -1,9 +1,13 @@
 //! Checks of the pre-release checklist: what has to be as it should before anything is touched.
 
+mod backup;
+
 use std::fmt;
 
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
+
+pub use backup::BackupCheck;
 
 use crate::{context::Context, error::Result, health::Verdict};
 

@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
-use serde_json::json;
+use serde_json::{Value, json};
 use ultrai_deploy_core::{
     Result,
+    consequence::Consequences,
     health::Timing,
     name::{SecretName, ServiceName},
-    verification::{CheckSpec, When},
+    verification::{CheckSpec, ProbeSource, TaskSpec, When},
     version::Version,
 };
 use ultrai_deploy_hosted::metrics::MetricsSpec;
@@ -17,7 +18,10 @@ use ultrai_deploy_http::{
 };
 
 use super::{
+    consequence,
+    direct::Direct,
     expect::{self, Request},
+    files::Root,
     metrics,
     reader::{Field, Table},
     source::Place,
@@ -32,7 +36,19 @@ pub(super) struct Check {
     pub(super) service: Option<(ServiceName, Place)>,
     when: When,
     timing: Timing,
+    consequences: Consequences,
     look: Look,
+    /// Those that its kind needs.
+    secrets: Vec<SecretName>,
+}
+
+/// What is known before checks are read.
+pub(super) struct Around<'a> {
+    /// The deadline of checks that set none.
+    pub(super) deadline: Option<Duration>,
+    pub(super) root: &'a Root,
+    /// What makes probes, to see whether it can.
+    pub(super) probes: &'a dyn ProbeSource,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -43,12 +59,67 @@ enum Look {
     Tcp(TcpAt),
     /// What a platform measures of the requests to a service.
     Metrics(MetricsSpec),
+    /// One that is written as it is stored.
+    Direct(Box<Direct>),
 }
 
 impl Check {
+    /// One that is looked at while a release is watched.
+    pub(super) fn watched(
+        name: String,
+        table: &Table<'_>,
+        service: Option<(ServiceName, Place)>,
+        timing: Timing,
+        consequences: Consequences,
+        direct: Direct,
+        around: &Around<'_>,
+    ) -> Self {
+        let (place, when, secrets) = (table.place(), When::Watch, Vec::new());
+        let look = Look::Direct(Box::new(direct));
+        let mut check = Self { name, place, service, when, timing, consequences, look, secrets };
+        check.settle(table, around.probes);
+        check
+    }
+
     /// Whether it needs the environment's `base_url`.
     pub(super) fn needs_base_url(&self) -> bool {
-        matches!(self.look, Look::Path(..))
+        match &self.look {
+            Look::Path(..) => true,
+            Look::Direct(direct) => direct.needs_base_url(self.service.is_some()),
+            _ => false,
+        }
+    }
+
+    /// Whether it is looked at when a release is proven, and not before or besides.
+    pub(super) fn proves(&self) -> bool {
+        matches!(self.when, When::Verify | When::Post) && matches!(self.look, Look::Http(..) | Look::Path(..) | Look::Tcp(_))
+    }
+
+    /// Whether it looks into containers.
+    pub(super) fn looks_into_containers(&self) -> bool {
+        matches!(&self.look, Look::Direct(direct) if direct.is_of_containers())
+    }
+
+    /// The commands that come with it.
+    ///
+    /// # Errors
+    /// For a tag that no test of its file has.
+    pub(super) fn tasks(&self, version: &Version) -> Result<Vec<TaskSpec>> {
+        match &self.look {
+            Look::Direct(direct) => direct.tasks(version),
+            _ => Ok(Vec::new()),
+        }
+    }
+
+    /// Whether there is anything to look at: a file of tests may have commands only.
+    ///
+    /// # Errors
+    /// As for [`Check::spec`].
+    pub(super) fn has_look(&self, version: &Version, base: Option<&HttpUrl>) -> Result<bool> {
+        match &self.look {
+            Look::Direct(direct) => direct.has_requests(version, base),
+            _ => Ok(true),
+        }
     }
 
     /// Whether it looks at a port of the instances of a service.
@@ -67,10 +138,11 @@ impl Check {
     pub(super) fn secrets(&self) -> impl Iterator<Item = &SecretName> {
         match &self.look {
             Look::Http(_, request) | Look::Path(_, request) => Some(request.secrets()),
-            Look::Tcp(_) | Look::Metrics(_) => None,
+            Look::Tcp(_) | Look::Metrics(_) | Look::Direct(_) => None,
         }
         .into_iter()
         .flatten()
+        .chain(&self.secrets)
     }
 
     /// The check of a release of `version` where `base` stands in front of paths; nothing when
@@ -80,7 +152,12 @@ impl Check {
         version: &Version,
         base: Option<&HttpUrl>,
     ) -> Result<Option<CheckSpec>> {
+        let base = base.filter(|_| self.needs_base_url() || self.has_file());
         let probe = match (&self.look, base) {
+            (Look::Direct(_), None) if self.needs_base_url() => return Ok(None),
+            (Look::Direct(direct), base) => {
+                return direct.fill(self.bare(Value::Null), version, base).map(Some);
+            }
             (Look::Http(at, request), _) => request.probe(at.clone(), version).to_value()?,
             (Look::Path(path, request), Some(base)) => {
                 request.probe(HttpAt::Url(base.below(path)), version).to_value()?
@@ -89,12 +166,44 @@ impl Check {
             (Look::Tcp(at), _) => ProbeSpec::Tcp(TcpSpec { at: at.clone() }).to_value()?,
             (Look::Metrics(spec), _) => json!({ "platform_metrics": spec }),
         };
-        Ok(Some(CheckSpec {
+        Ok(Some(self.bare(probe)))
+    }
+
+    fn has_file(&self) -> bool {
+        matches!(&self.look, Look::Direct(direct) if direct.kind == "suite")
+    }
+
+    fn bare(&self, probe: Value) -> CheckSpec {
+        CheckSpec {
             service: self.service.as_ref().map(|(name, _)| name.clone()),
             when: self.when,
             timing: self.timing.clone(),
+            consequences: self.consequences,
             ..CheckSpec::new(&self.name, probe)
-        }))
+        }
+    }
+
+    /// What is wrong with what its kind is told, and the secrets that it needs.
+    fn settle(&mut self, table: &Table<'_>, probes: &dyn ProbeSource) {
+        let Look::Direct(direct) = &self.look else { return };
+        // Any will do: which they are is not known yet.
+        let (version, base) = (Version::parse("0.0.0"), HttpUrl::parse("http://localhost"));
+        let (Ok(version), Ok(base)) = (version, base) else { return };
+        let found = match direct.fill(self.bare(Value::Null), &version, Some(&base)) {
+            Ok(check) if check.probe.is_null() => Ok(Vec::new()),
+            Ok(check) => direct.secrets(&check, probes),
+            Err(error) => Err(error),
+        };
+        match found {
+            Ok(secrets) => self.secrets = secrets,
+            Err(error) => {
+                let (place, field) = direct.place();
+                let remedy = error.advice().unwrap_or("see what its kind may have").to_owned();
+                let cause = std::error::Error::source(&error);
+                let cause = cause.map(|cause| format!(": {cause}")).unwrap_or_default();
+                table.problem_at(place, field, format!("{}{cause}", error.message()), remedy);
+            }
+        }
     }
 }
 
@@ -102,26 +211,54 @@ impl Check {
 pub(super) fn read(
     mut table: Table<'_>,
     number: usize,
-    deadline: Option<Duration>,
+    around: &Around<'_>,
 ) -> Option<Check> {
     let name = name(&mut table, "check", number);
+    let direct = Direct::take(&mut table, around.root);
     let address = Address::take(&mut table);
     let metrics = metrics::take(&mut table);
     let (request, first) = Request::read(&mut table);
-    let timing = expect::timing(&mut table, deadline);
-    let when = table
-        .take("when")
-        .and_then(|field| field.choice(&[("verify", When::Verify), ("post", When::Post)]));
+    let timing = expect::timing(&mut table, around.deadline);
+    let consequences = consequence::take(&mut table);
+    let when = table.take("when").and_then(|field| field.choice(&WHENS));
     let place = table.place();
-    let look = match metrics {
-        Some(spec) => address.measured(&table, first).then_some(Look::Metrics(spec)),
-        None => address.look(&table, request, first),
+    let (usual, look) = match (direct, metrics) {
+        (Some(direct), _) => {
+            let usual = direct.usual();
+            let look = address.direct(&table, direct.kind, first);
+            (usual, look.then(|| Look::Direct(Box::new(direct))))
+        }
+        (None, Some(spec)) => {
+            (When::Verify, address.measured(&table, first).then_some(Look::Metrics(spec)))
+        }
+        (None, None) => (When::Verify, address.look(&table, request, first)),
     };
     let service = address.service;
+    let when = when.unwrap_or(usual);
+    if when == When::Preflight && service.is_some() {
+        table.problem(
+            "a service of the release does not run yet before everything else",
+            "write the address of what the release needs, or take `when` out",
+        );
+    }
+    let check = name.zip(look).map(|(name, look)| {
+        let secrets = Vec::new();
+        let mut check =
+            Check { name, place, service, when, timing, consequences, look, secrets };
+        check.settle(&table, around.probes);
+        check
+    });
     table.finish();
-    let (name, look) = (name?, look?);
-    Some(Check { name, place, service, when: when.unwrap_or_default(), timing, look })
+    check
 }
+
+/// When a check may run.
+const WHENS: [(&str, When); 4] = [
+    ("verify", When::Verify),
+    ("post", When::Post),
+    ("preflight", When::Preflight),
+    ("watch", When::Watch),
+];
 
 /// Takes the name and labels the table with it.
 pub(super) fn name(table: &mut Table<'_>, what: &str, number: usize) -> Option<String> {
@@ -162,6 +299,18 @@ impl Address {
         let port = take("port").and_then(|field| field.number(1..=u16::MAX));
         let service = take("service").and_then(|field| service(&field));
         Self { url, tcp, path, port, service, ..address }
+    }
+
+    /// Whether nothing speaks against a check of a kind that has a table of its own.
+    fn direct(&self, table: &Table<'_>, kind: &str, first: Option<&str>) -> bool {
+        let other = self.set.iter().copied().find(|name| *name != "service").or(first);
+        if let Some(other) = other {
+            table.problem(
+                format!("it is a {kind} check, and `{other}` is for HTTP and TCP ones"),
+                format!("write it into the table {kind} = {{ … }} if it has it, or take it out"),
+            );
+        }
+        other.is_none()
     }
 
     /// Whether nothing speaks against a check of what a platform measures.

@@ -19,8 +19,10 @@
 mod backend;
 mod backups;
 mod check;
+mod consequence;
 mod data;
 mod depends;
+mod direct;
 pub(crate) mod duration;
 mod environment;
 mod expect;
@@ -29,11 +31,14 @@ mod flag;
 pub mod hosted;
 mod metrics;
 mod migration;
+mod notify;
 mod policy;
+pub mod preflight;
 mod problem;
 mod read;
 mod reader;
 mod registries;
+mod rule;
 mod secret_source;
 mod service;
 mod source;
@@ -125,7 +130,12 @@ pub struct Config {
     pub policy: Policy,
     /// Longest wait for the first success of a check that sets no deadline of its own.
     pub health_deadline: Option<Duration>,
+    /// The checklist that is gone through before each deploy.
+    pub preflight: Vec<preflight::Item>,
+    /// Who is told what becomes of deploys.
+    pub notify: Vec<ultrai_deploy_notify::Config>,
     checks: Vec<check::Check>,
+    rules: Vec<rule::Rule>,
     tests: Vec<test::Test>,
     secret_sources: Vec<SecretSource>,
     migrations: Vec<migration::Migration>,
@@ -297,15 +307,23 @@ impl Config {
         version: &Version,
     ) -> Result<Verification> {
         let mut verification = Verification::default();
+        let base = environment.base_url.as_ref();
         for check in &self.checks {
-            let Some(spec) = check.spec(version, environment.base_url.as_ref())? else {
+            verification.tasks.extend(check.tasks(version)?);
+            if !check.has_look(version, base)? {
+                continue;
+            }
+            let Some(spec) = check.spec(version, base)? else {
                 return Err(self
                     .problems(vec![read::no_base_url(check, "the environment")])
                     .into());
             };
             verification.checks.push(spec);
         }
-        verification.tasks = self.tests.iter().map(|test| test.task.clone()).collect();
+        for rule in &self.rules {
+            verification.checks.extend(rule.specs(&self.checks, version, base)?);
+        }
+        verification.tasks.extend(self.tests.iter().map(|test| test.task.clone()));
         Ok(verification)
     }
 
@@ -334,7 +352,7 @@ impl Config {
         known: impl IntoIterator<Item = &'a ServiceName>,
     ) -> Result<()> {
         let known: BTreeSet<&ServiceName> = known.into_iter().collect();
-        let unknown = read::named_services(&self.checks, &self.tests, &self.migrations, &self.data)
+        let unknown = read::named_services(&self.checks, &self.rules, &self.tests, &self.migrations, &self.data)
             .filter(|(_, (name, _))| !known.contains(name))
             .map(|(field, (name, place))| Problem {
                 place: *place,

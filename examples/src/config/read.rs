@@ -3,6 +3,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use toml::de::DeTable;
@@ -10,6 +11,7 @@ use ultrai_deploy_core::{
     Result,
     name::{EnvironmentName, ProjectName, SecretName, ServiceName},
     pipeline::Policy,
+    verification::{NoProbes, ProbeSource},
     version::Version,
 };
 use ultrai_deploy_http::address::HttpUrl;
@@ -22,9 +24,11 @@ use super::{
     data::{self, Data},
     depends, environment, files, flag, hosted,
     migration::{self, Migration},
-    policy,
+    notify, policy, preflight,
     reader::{Field, Reader, Table},
-    registries, secret_source, service,
+    registries,
+    rule::{self, Rule, Traffic},
+    secret_source, service,
     source::Source,
     test::{self, Test},
     variables::Declared,
@@ -50,6 +54,7 @@ pub(super) fn config(file: &Path, text: &str) -> Result<Config, Problems> {
 /// All services that checks, tests and migrations name.
 pub(super) fn named_services<'a>(
     checks: &'a [Check],
+    rules: &'a [Rule],
     tests: &'a [Test],
     migrations: &'a [Migration],
     data: &'a [Data],
@@ -65,7 +70,9 @@ pub(super) fn named_services<'a>(
     let of_data = data
         .iter()
         .filter_map(|one| Some((format!("data \"{}\": service", one.name), one.service.as_ref()?)));
-    of_checks.chain(of_tests).chain(of_migrations).chain(of_data)
+    let of_rules =
+        rules.iter().filter_map(|rule| Some(("watch: service".to_owned(), rule.service()?)));
+    of_checks.chain(of_rules).chain(of_tests).chain(of_migrations).chain(of_data)
 }
 
 pub(super) fn no_base_url(check: &Check, environment: &str) -> Problem {
@@ -111,9 +118,26 @@ fn read(reader: &Reader<'_>, file: &Path, document: &DeTable<'_>) -> Config {
     let policy = table.take("policy").and_then(|field| field.table()).map(policy::read);
     let (mut policy, health_deadline) = policy.unwrap_or_else(|| (Policy::default(), None));
 
+    let probes = dry(reader);
+    let known =
+        check::Around { deadline: health_deadline, root: &root, probes: &*probes };
     let mut checks = Vec::new();
     for (index, table) in tables(&mut table, "check").into_iter().enumerate() {
-        checks.extend(check::read(table, index + 1, health_deadline));
+        checks.extend(check::read(table, index + 1, &known));
+    }
+    let traffic = table.take("watch").and_then(|field| field.table()).map(Traffic::read);
+    let traffic = traffic.unwrap_or_default();
+    let mut rules = Vec::new();
+    for (index, table) in tables(&mut table, "rule").into_iter().enumerate() {
+        rules.extend(rule::read(table, index + 1, &traffic, &known));
+    }
+    let mut items = Vec::new();
+    for (index, table) in tables(&mut table, "preflight").into_iter().enumerate() {
+        items.extend(preflight::read(table, index + 1, kind));
+    }
+    let mut receivers = Vec::new();
+    for (index, table) in tables(&mut table, "notify").into_iter().enumerate() {
+        receivers.extend(notify::read(table, index + 1));
     }
     let mut tests = Vec::new();
     for (index, table) in tables(&mut table, "test").into_iter().enumerate() {
@@ -151,8 +175,10 @@ fn read(reader: &Reader<'_>, file: &Path, document: &DeTable<'_>) -> Config {
     }
     refuse_twins(reader, "data", data.iter().map(|one| (one.name.as_str(), one.place)));
     refuse_twins(reader, "check", checks.iter().map(|check| (check.name.as_str(), check.place)));
+    refuse_twins(reader, "rule", rules.iter().map(|rule| (rule.name.as_str(), rule.place)));
     refuse_twins(reader, "test", tests.iter().map(|test| (test.task.name.as_str(), test.place)));
-    refuse_missing_base(reader, &checks, &environments);
+    let looked = checks.iter().chain(rules.iter().filter_map(Rule::check));
+    refuse_missing_base(reader, looked, &environments);
 
     let around = backend::Surroundings {
         root: &root,
@@ -170,15 +196,20 @@ fn read(reader: &Reader<'_>, file: &Path, document: &DeTable<'_>) -> Config {
     } else if kind.is_some() {
         hosted::refuse_metrics(reader, &checks);
     }
+    if kind != Some(Kind::Compose) {
+        refuse_containers(reader, &checks);
+    }
     if let Some(services) = backend.services() {
         depends::refuse_unknown(
             reader,
-            named_services(&checks, &tests, &migrations, &data),
+            named_services(&checks, &rules, &tests, &migrations, &data),
             services.into_iter(),
         );
     }
     let mut secrets: BTreeSet<SecretName> = backend.secrets().into_iter().cloned().collect();
     secrets.extend(checks.iter().flat_map(Check::secrets).cloned());
+    secrets.extend(rules.iter().flat_map(Rule::secrets));
+    secrets.extend(receivers.iter().flat_map(ultrai_deploy_notify::Config::secrets));
     secrets.extend(registries.values().map(|login| login.password.clone()));
     secrets.extend(data.iter().flat_map(Data::secrets).cloned());
     secrets.extend(backups.secret().cloned());
@@ -207,13 +238,24 @@ fn read(reader: &Reader<'_>, file: &Path, document: &DeTable<'_>) -> Config {
         environments,
         policy,
         health_deadline,
+        preflight: items,
+        notify: receivers,
         checks,
+        rules,
         tests,
         secret_sources,
         migrations,
         flags,
         root,
     }
+}
+
+/// What checks are tried with while they are read; none where not even that can be made.
+fn dry(reader: &Reader<'_>) -> Arc<dyn ProbeSource> {
+    crate::probes::dry().unwrap_or_else(|error| {
+        reader.problem(0, "", error.message(), error.advice().unwrap_or("see the cause"));
+        Arc::new(NoProbes)
+    })
 }
 
 fn tables<'a>(table: &mut Table<'a>, name: &'static str) -> Vec<Table<'a>> {
@@ -289,9 +331,9 @@ fn refuse_strange_environments(
     }
 }
 
-fn refuse_missing_base(
+fn refuse_missing_base<'a>(
     reader: &Reader<'_>,
-    checks: &[Check],
+    checks: impl Iterator<Item = &'a Check>,
     environments: &BTreeMap<EnvironmentName, Environment>,
 ) {
     let without: Vec<_> = environments
@@ -302,9 +344,20 @@ fn refuse_missing_base(
     if without.is_empty() {
         return;
     }
-    for check in checks.iter().filter(|check| check.needs_base_url()) {
+    for check in checks.filter(|check| check.needs_base_url()) {
         let problem = no_base_url(check, &format!("environment {}", without.join(", ")));
         reader.problem_at(problem.place, problem.field, problem.what, problem.remedy);
+    }
+}
+
+fn refuse_containers(reader: &Reader<'_>, checks: &[Check]) {
+    for check in checks.iter().filter(|check| check.looks_into_containers()) {
+        reader.problem_at(
+            check.place,
+            format!("check \"{}\"", check.name),
+            "it looks into containers, and there are none here",
+            "it is for the compose backend; write a [[test]] with when = \"post\" for a command",
+        );
     }
 }
 

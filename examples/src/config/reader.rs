@@ -145,6 +145,17 @@ impl<'a> Table<'a> {
         self.reader.problem(self.at, name, what, remedy);
     }
 
+    /// A problem at a place that was kept.
+    pub(super) fn problem_at(
+        &self,
+        place: Place,
+        field: &str,
+        what: impl Into<String>,
+        remedy: impl Into<String>,
+    ) {
+        self.reader.problem_at(place, field, what, remedy);
+    }
+
     /// Where it begins.
     pub(super) fn place(&self) -> Place {
         self.reader.place(self.at)

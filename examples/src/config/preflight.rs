@@ -1,0 +1,108 @@
+//! `[[preflight]]`: the checklist that is gone through before each deploy.
+
+use std::time::Duration;
+
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+use ultrai_deploy_core::{consequence::Severity, preflight::BackupCheck};
+use ultrai_deploy_docker::checklist::{ClockSpec, EngineSpec, RegistrySpec};
+use ultrai_deploy_local::checklist::{CommandSpec, DiskSpec, MemorySpec};
+
+use super::{
+    backend::Kind as BackendKind,
+    consequence,
+    reader::{Field, Table},
+};
+
+/// One item.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Item {
+    /// What is looked at.
+    pub what: Look,
+    /// How bad it is when that is not as it should be.
+    pub severity: Severity,
+}
+
+/// What an item looks at.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub enum Look {
+    /// Free space on this machine.
+    Disk(DiskSpec),
+    /// Free memory of this machine.
+    Memory(MemorySpec),
+    /// A program of one's own.
+    Command(CommandSpec),
+    /// The engine: version, space, what the release needs of it.
+    Docker(EngineSpec),
+    /// The engine's clock.
+    Clock(ClockSpec),
+    /// A registry, and its login.
+    Registry(RegistrySpec),
+    /// The newest backup, no older than this.
+    Backup(Duration),
+}
+
+const KINDS: [(&str, Word); 7] = [
+    ("disk", Word::Disk),
+    ("memory", Word::Memory),
+    ("command", Word::Command),
+    ("docker", Word::Docker),
+    ("clock", Word::Clock),
+    ("registry", Word::Registry),
+    ("backup", Word::Backup),
+];
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Word {
+    Disk,
+    Memory,
+    Command,
+    Docker,
+    Clock,
+    Registry,
+    Backup,
+}
+
+/// Reads one `[[preflight]]`; `number` counts from 1.
+pub(super) fn read(
+    mut table: Table<'_>,
+    number: usize,
+    backend: Option<BackendKind>,
+) -> Option<Item> {
+    table.rename(&format!("preflight {number}"));
+    let kind = table.require("kind", "write kind = \"disk\"")?;
+    let word = kind.choice(&KINDS)?;
+    let severity = table.take("severity").and_then(|field| consequence::severity(&field));
+    let is_of_engine = matches!(word, Word::Docker | Word::Clock | Word::Registry);
+    if is_of_engine && backend.is_some_and(|backend| backend != BackendKind::Compose) {
+        kind.problem("it asks an engine, and there is none", "it is for the compose backend");
+        return None;
+    }
+    if word == Word::Backup {
+        let age = table.take("max_age").and_then(|field| field.some_duration());
+        table.finish();
+        let what = Look::Backup(age.unwrap_or(BackupCheck::MAX_AGE));
+        return Some(Item { what, severity: severity.unwrap_or_default() });
+    }
+    let fields = table.take_all();
+    let what = match word {
+        Word::Disk => spec(&kind, &fields).map(Look::Disk),
+        Word::Memory => spec(&kind, &fields).map(Look::Memory),
+        Word::Command => spec(&kind, &fields).map(Look::Command),
+        Word::Docker => spec(&kind, &fields).map(Look::Docker),
+        Word::Clock => spec(&kind, &fields).map(Look::Clock),
+        Word::Registry => spec(&kind, &fields).map(Look::Registry),
+        Word::Backup => None,
+    };
+    Some(Item { what: what?, severity: severity.unwrap_or_default() })
+}
+
+/// Reads the other fields of an item as its kind writes them.
+fn spec<T: DeserializeOwned>(kind: &Field<'_>, fields: &[Field<'_>]) -> Option<T> {
+    let read = fields.iter().map(|field| Some((field.name.clone(), field.json()?)));
+    let object = Value::Object(read.collect::<Option<_>>()?);
+    T::deserialize(object)
+        .map_err(|error| kind.problem(error.to_string(), "see the fields of its kind"))
+        .ok()
+}
