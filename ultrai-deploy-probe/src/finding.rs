@@ -55,8 +55,9 @@ impl Finding {
 
     /// The health of what `check` looked at, with known secrets cut out.
     pub(crate) fn told(self, check: &str, redactor: &Redactor) -> Health {
+        let whole = self.evidence.as_ref().unwrap_or(&self.why);
+        let seen = harmless(&redactor.text(whole), |c| matches!(c, '\n' | '\t'));
         let why = one_line(&redactor.text(&self.why), MAX_WHY);
-        let seen = self.evidence.map_or_else(|| why.clone(), |text| redactor.text(&text));
         let evidence = vec![Evidence::new(EvidenceKind::Probe, check, seen)];
         match self.state {
             State::Good => Health::Healthy(evidence),
@@ -77,12 +78,17 @@ pub(crate) fn one_line(text: &str, most: usize) -> String {
     while !text.is_char_boundary(end) {
         end -= 1;
     }
-    let replaced = |c: char| if c.is_control() { '\u{fffd}' } else { c };
-    let mut line: String = text[..end].chars().map(replaced).collect();
+    let mut line = harmless(&text[..end], |_| false);
     if end < text.len() {
         line.push('…');
     }
     line
+}
+
+/// The text without characters that would steer a terminal, but those that may stay.
+fn harmless(text: &str, may_stay: impl Fn(char) -> bool) -> String {
+    let replaced = |c: char| if c.is_control() && !may_stay(c) { '\u{fffd}' } else { c };
+    text.chars().map(replaced).collect()
 }
 
 #[cfg(test)]

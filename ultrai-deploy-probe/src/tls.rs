@@ -169,6 +169,10 @@ fn judge(who: &str, shown: &Shown, now: Timestamp, min_days: u32) -> Finding {
                 "comes from {}, which this machine does not trust, or a certificate between them is not sent",
                 said(own.issuer.as_bytes())
             ),
+            CertificateError::BadSignature => format!(
+                "is not signed by the authority named {} that this machine trusts",
+                said(own.issuer.as_bytes())
+            ),
             CertificateError::Revoked => "is revoked".to_owned(),
             other => format!("is not valid: {other}"),
         },

@@ -90,7 +90,7 @@ mod tests {
         };
         for (bytes, told) in [
             (vec![], "closed"),
-            (b"HTTP/1.1 400 Bad Request\r\n".to_vec(), "`HTTP/1.1 400 Bad Req`"),
+            (b"HTTP/1.1 400 Bad Request\r\n".to_vec(), "`HTTP/1.1 400 Bad Requ`"),
             (vec![0xff; 100], "no MongoDB"),
             (answer(100, 2, 2013, 0), "no MongoDB"),
             (answer(100, 1, 1, 0), "no MongoDB"),

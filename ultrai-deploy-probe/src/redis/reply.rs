@@ -20,7 +20,7 @@ pub(super) enum Reply {
 }
 
 impl Reply {
-    /// Its first line, without the byte that tells its type.
+    /// Its first line; of errors and simple texts without the byte that tells which it is.
     pub(super) fn text(&self) -> &[u8] {
         match self {
             Self::Simple(text) | Self::Error(text) | Self::Other(text) => text,
