@@ -22,6 +22,9 @@ use crate::{
 /// none that fits is kept.
 const MAX_BODY: u64 = 64 * 1024 * 1024;
 
+/// Longest head of an answer, in bytes; servers allow 8 to 16 KiB of a request's.
+const MAX_HEAD: usize = 64 * 1024;
+
 /// A connection on which requests follow each other.
 pub(crate) struct Connection {
     sender: http1::SendRequest<Full<Bytes>>,
@@ -53,13 +56,15 @@ impl Connection {
     }
 
     async fn over(stream: Stream) -> hyper::Result<Self> {
+        let mut http = http1::Builder::new();
+        http.max_buf_size(MAX_HEAD);
         let (sender, driver) = match stream {
             Stream::Plain(stream) => {
-                let (sender, driver) = http1::handshake(TokioIo::new(stream)).await?;
+                let (sender, driver) = http.handshake(TokioIo::new(stream)).await?;
                 (sender, Box::pin(driver) as Driver)
             }
             Stream::Tls(stream) => {
-                let (sender, driver) = http1::handshake(TokioIo::new(stream)).await?;
+                let (sender, driver) = http.handshake(TokioIo::new(stream)).await?;
                 (sender, Box::pin(driver) as Driver)
             }
         };

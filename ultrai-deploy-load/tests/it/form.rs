@@ -92,6 +92,7 @@ fn what_is_wrong_is_known_before_anything_is_sent() {
             "require": ["error_rate < 1%"],
         }})
     };
+    let strict = || with(traffic(), "fails_when", json!("error_rate > 1%"));
     assert!(probe(&check(load())).is_ok());
     for (form, told) in [
         (with(load(), "durations", json!("10s")), "durations"),
@@ -110,7 +111,7 @@ fn what_is_wrong_is_known_before_anything_is_sent() {
         (with(load(), "require", json!(["latency < 1s"])), "latency"),
         (with(load(), "at_most_worse", json!({"p95_latency": "20%"})), "compares with nothing"),
         (with(traffic(), "fails_when", json!("error_rate < 5%")), "a good service"),
-        (with(traffic(), "min_requests", Value::Null), "means something of 60"),
+        (with(strict(), "min_requests", Value::Null), "means something of 300"),
         (with(traffic(), "slice", json!("2m")), "traffic"),
         (with(k6(), "script", json!(" ")), "empty script"),
         (with(k6(), "secret_env", json!({"USERS": "X"})), "USERS"),
