@@ -12,6 +12,8 @@
 //! A test runs once everything that it needs has passed: what it names in `needs`, and whatever
 //! captures a variable that it uses. One after the other, or side by side, up to [`SuiteSpec::parallel`].
 
+#[cfg(feature = "suite")]
+mod file;
 mod outcome;
 mod probe;
 mod problem;
@@ -20,6 +22,8 @@ mod schedule;
 mod spec;
 mod variables;
 
+#[cfg(feature = "suite")]
+pub use self::file::{File, Selection};
 pub use self::{
     probe::SuiteProbe,
     spec::{CaptureFrom, SuiteAt, SuiteSpec, TestAt, TestSpec},
