@@ -3,14 +3,15 @@
 //!
 //! While something boots, failures are expected and only time ends the wait; a thing that is
 //! dead ends it at once. Looking has a price (a command in a container costs some 130 ms of
-//! processor time), so the pause is never shorter than twice the time of the last look.
+//! processor time), so the pause is never shorter than twice the time of the last look; and what
+//! costs next to nothing is looked at often for as long as something boots.
 
 mod watching;
 
 use std::time::Duration;
 
 use futures_util::{
-    StreamExt,
+    FutureExt, StreamExt,
     stream::{self, BoxStream},
 };
 use tokio::time::Instant;
@@ -32,6 +33,15 @@ const QUICK_PAUSE: Duration = Duration::from_secs(1);
 const QUICK_FOR: Duration = Duration::from_secs(30);
 /// Longest pause after that.
 const SLOW_PAUSE: Duration = Duration::from_secs(5);
+/// Longest pause after a look that costs next to nothing, while something may be starting quickly:
+/// it is what the news that it is up may be late by.
+const CHEAP_PAUSE: Duration = Duration::from_millis(100);
+/// A look that is no dearer than this part of the pause after it may be repeated as often: 5 %.
+const CHEAP_SHARE: u32 = 20;
+/// Shortest pause whatever is told, so that one that tells without end does not keep us looking.
+const LEAST_PAUSE: Duration = Duration::from_millis(10);
+/// How many changes are taken for one.
+const MOST_TOLD: usize = 256;
 
 /// What came of waiting for a check.
 #[derive(Clone, Debug, PartialEq)]
@@ -99,8 +109,13 @@ pub async fn wait_until_healthy(
             false
         };
         if stable || dead || now >= give_up {
-            let verdict =
-                if verdict == Verdict::Pass && !stable { Verdict::Inconclusive } else { verdict };
+            let (verdict, why) = match verdict {
+                Verdict::Pass if !stable => {
+                    let why = format!("it passed {passes} times in a row, which is not enough");
+                    (Verdict::Inconclusive, Some(why))
+                }
+                verdict => (verdict, why),
+            };
             let why = why.map(|why| {
                 if dead {
                     why
@@ -114,13 +129,19 @@ pub async fn wait_until_healthy(
             let took = now.duration_since(started);
             return Ok(CheckResult { verdict, why, looks, took, evidence });
         }
-        let least = (now - look_began) * 2;
-        let longest =
-            if now.duration_since(started) < QUICK_FOR { QUICK_PAUSE } else { SLOW_PAUSE };
-        let next = now + pause.max(least).min(longest);
+        let price = now - look_began;
+        let longest = longest_pause(now.duration_since(started), price);
+        let next = now + pause.max(price * 2).min(longest);
         pause = (pause * 3 / 2).min(longest);
         rest(cx, next.min(give_up), &mut changes).await;
     }
+}
+
+/// How long to rest at most after a look that took `price`, when the wait has gone on for `waited`.
+fn longest_pause(waited: Duration, price: Duration) -> Duration {
+    let (cheap, dear) =
+        if waited < QUICK_FOR { (CHEAP_PAUSE, QUICK_PAUSE) } else { (QUICK_PAUSE, SLOW_PAUSE) };
+    (price * CHEAP_SHARE).clamp(cheap, dear)
 }
 
 /// Looks once, within the check's own timeout.
@@ -180,131 +201,28 @@ fn follow(check: &Check, endpoint: &Endpoint) -> BoxStream<'static, ()> {
     }
 }
 
-/// Rests until the next look, a change, or a cancellation.
+/// Rests until the next look, a change, or a cancellation. All that was told by then is one change.
 async fn rest(cx: &Context, until: Instant, changes: &mut BoxStream<'static, ()>) {
-    let changed = async {
+    let earliest = (Instant::now() + LEAST_PAUSE).min(until);
+    let told = async {
         if changes.next().await.is_none() {
             *changes = stream::pending().boxed();
             std::future::pending::<()>().await;
         }
+        tokio::time::sleep_until(earliest).await;
+        // What tells without end must not keep us here, either.
+        for _more in 0..MOST_TOLD {
+            if !matches!(changes.next().now_or_never(), Some(Some(()))) {
+                break;
+            }
+        }
     };
     tokio::select! {
         () = tokio::time::sleep_until(until) => {}
-        () = changed => {}
+        () = told => {}
         () = cx.cancel().cancelled() => {}
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use std::sync::{
-        Arc,
-        atomic::{AtomicU32, Ordering},
-    };
-
-    use async_trait::async_trait;
-
-    use super::*;
-    use crate::{
-        context::Cancel,
-        health::{HealthProbe, Role, Timing},
-        name::{EnvironmentName, ProjectName, RunId, Target},
-    };
-
-    /// Answers by the number of the look.
-    #[derive(Debug)]
-    struct Script(AtomicU32, fn(u32) -> Result<Health>);
-
-    #[async_trait]
-    impl HealthProbe for Script {
-        async fn check(&self, _: &Context, _: &Endpoint) -> Result<Health> {
-            (self.1)(self.0.fetch_add(1, Ordering::Relaxed))
-        }
-    }
-
-    fn sick() -> Health {
-        Health::Unhealthy { why: "503".into(), evidence: Vec::new() }
-    }
-
-    fn check(timing: Timing, script: fn(u32) -> Result<Health>) -> Check {
-        let probe = Arc::new(Script(AtomicU32::new(0), script));
-        Check::new("web", None, probe, timing)
-    }
-
-    fn cx() -> Context {
-        let target =
-            Target::new(ProjectName::new("p").unwrap(), EnvironmentName::new("e").unwrap());
-        Context::detached(target, RunId::generate())
-    }
-
-    async fn wait(cx: &Context, check: &Check) -> Result<CheckResult> {
-        wait_until_healthy(cx, check, &Endpoint::none(Role::Live)).await
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn the_first_look_is_at_once() {
-        let result = wait(&cx(), &check(Timing::default(), |_| Ok(Health::Healthy(vec![])))).await;
-        let result = result.unwrap();
-        assert!(result.passed());
-        assert_eq!((result.looks, result.took), (1, Duration::ZERO));
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn failures_while_booting_do_not_count() {
-        let script = |n| Ok(if n < 10 { sick() } else { Health::Healthy(vec![]) });
-        let result = wait(&cx(), &check(Timing::default(), script)).await.unwrap();
-        assert!(result.passed());
-        assert!(result.took < Duration::from_secs(10), "{:?}", result.took);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn only_time_ends_the_wait() {
-        let timing = Timing {
-            interval: Duration::from_secs(30),
-            timeout: Duration::from_secs(10),
-            retries: 3,
-            start_period: Duration::from_secs(15),
-            ..Timing::default()
-        };
-        assert_eq!(timing.boot_deadline(), Duration::from_secs(135));
-        let result = wait(&cx(), &check(timing, |_| Ok(sick()))).await.unwrap();
-        assert_eq!(result.verdict, Verdict::Fail);
-        assert_eq!(result.took, Duration::from_secs(135));
-        assert!(result.why.unwrap().contains("503"));
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_dead_thing_is_not_waited_for() {
-        let script = |_| Ok(Health::Dead { why: "exit 1".into(), evidence: Vec::new() });
-        let result = wait(&cx(), &check(Timing::default(), script)).await.unwrap();
-        assert_eq!((result.verdict, result.looks), (Verdict::Fail, 1));
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn what_cannot_be_asked_is_an_error_not_a_failure() {
-        let script = |_| Err(Error::new(ErrorKind::Unavailable, "ask", "no route"));
-        let result = wait(&cx(), &check(Timing::default(), script)).await.unwrap();
-        assert_eq!(result.verdict, Verdict::Error);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn stability_starts_again_after_a_failure() {
-        let timing = Timing { stability: Duration::from_secs(3), ..Timing::default() };
-        let script = |n| Ok(if n == 2 { sick() } else { Health::Healthy(vec![]) });
-        let result = wait(&cx(), &check(timing, script)).await.unwrap();
-        assert!(result.passed());
-        assert!(result.took > Duration::from_secs(3), "{:?}", result.took);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_cancellation_ends_the_wait() {
-        let cancel = Cancel::new();
-        let cx = cx().with_cancel(cancel.clone());
-        let check = check(Timing::default(), |_| Ok(sick()));
-        let (result, ()) = tokio::join!(wait(&cx, &check), async {
-            tokio::time::sleep(Duration::from_secs(2)).await;
-            cancel.cancel();
-        });
-        assert_eq!(result.unwrap_err().kind(), ErrorKind::Cancelled);
-    }
-}
+mod tests;

@@ -1,5 +1,7 @@
 //! The checks that a release itself declares.
 
+use std::sync::Arc;
+
 use ultrai_deploy_core::{
     error::Result,
     health::{Check, Timing},
@@ -12,6 +14,7 @@ use crate::{
     compose::model::{DEFAULT_INTERVAL, DEFAULT_RETRIES, DEFAULT_TIMEOUT, HealthCheck, HealthTest},
     config::Config,
     definition::Definition,
+    engine::Events,
     probe::{Expect, Probe},
 };
 
@@ -34,7 +37,8 @@ pub(crate) fn of(
         (Expect::Serve, timing(health, &backend.config))
     };
     let probe = Probe::shared(backend, expect);
-    Ok(Check::new(format!("{name} health"), Some(name.clone()), probe, timing))
+    let check = Check::new(format!("{name} health"), Some(name.clone()), probe, timing);
+    Ok(check.with_changes(Arc::new(Events::of(&backend.engine))))
 }
 
 fn completion(config: &Config) -> Timing {

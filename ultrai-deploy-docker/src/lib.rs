@@ -56,8 +56,10 @@ mod adopt;
 mod backend;
 pub mod backup;
 mod build;
+pub mod checklist;
 mod checks;
 mod claim;
+mod command;
 pub mod compose;
 pub mod config;
 mod container;
@@ -78,6 +80,7 @@ mod order;
 mod plan;
 mod preflight;
 mod probe;
+pub mod probes;
 mod record;
 pub mod registry;
 mod snapshot;
@@ -88,4 +91,4 @@ mod volume;
 
 pub use bollard;
 
-pub use crate::{config::Config, deployer::Deployer, engine::Engine, spec::spec};
+pub use crate::{config::Config, deployer::Deployer, engine::Engine, probes::Probes, spec::spec};

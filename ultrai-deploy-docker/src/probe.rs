@@ -1,17 +1,19 @@
 //! One look at a container: does it run, and does its own health check pass.
 //!
 //! The engine runs health checks at their own interval, 30 s by default. We do not wait for it:
-//! the same command is run by us, in the container.
+//! the same command is run by us, in the container. That is dear, so while the ports of something
+//! that boots refuse connections, those are tried often and the command seldom; and where the engine
+//! has run it itself since the look before, and it passed, that counts.
 
 use std::{
     collections::HashMap,
     net::{IpAddr, SocketAddr},
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
 use async_trait::async_trait;
-use bollard::models::{ContainerConfig, ContainerInspectResponse};
+use bollard::models::{ContainerConfig, ContainerInspectResponse, HealthcheckResult};
 use futures_util::future;
 use tokio::{net::TcpStream, time::Instant};
 use ultrai_deploy_core::{
@@ -22,11 +24,19 @@ use ultrai_deploy_core::{
     redact::Redactor,
 };
 
-use crate::{backend::Backend, labels, snapshot::Container};
+use crate::{
+    backend::Backend,
+    command::{Commands, Ran},
+    labels,
+    snapshot::Container,
+};
 
-/// How long a port that does not accept may hold back the command, which costs far more. Not
+/// How long ports that do not accept may hold back the first command, which costs far more. Not
 /// longer: what is published need not be what the health check asks.
 const CHEAP_FOR: Duration = Duration::from_secs(2);
+/// Shortest and longest time between two commands while they do not; a tenth of the time since the
+/// first look.
+const SELDOM: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(5)];
 /// Longest time of one attempt to connect.
 const CONNECT: Duration = Duration::from_millis(200);
 /// After so many restarts by the engine a container is taken for one that will not come up. The
@@ -47,6 +57,7 @@ pub(crate) enum Expect {
 pub(crate) struct Probe {
     backend: Backend,
     expect: Expect,
+    commands: Commands,
     seen: Mutex<HashMap<String, Seen>>,
 }
 
@@ -55,35 +66,76 @@ pub(crate) struct Probe {
 struct Seen {
     first_look: Instant,
     started_at: String,
+    /// When the engine itself last began its health check.
+    engine_s: Option<String>,
+    /// When the command was last run by us.
+    command: Option<Instant>,
+    /// Whether it has ever passed.
+    passed: bool,
+}
+
+impl Seen {
+    /// Whether ports that refuse connections may be taken for an answer.
+    fn may_hold_back(&self) -> bool {
+        let since = self.first_look.elapsed();
+        let [least, most] = SELDOM;
+        !self.passed
+            && match self.command {
+                None => since < CHEAP_FOR,
+                Some(at) => at.elapsed() < (since / 10).clamp(least, most),
+            }
+    }
 }
 
 impl Probe {
     pub(crate) fn shared(backend: &Backend, expect: Expect) -> Arc<dyn HealthProbe> {
-        Arc::new(Self { backend: backend.clone(), expect, seen: Mutex::default() })
+        let commands = Commands::default();
+        Arc::new(Self { backend: backend.clone(), expect, commands, seen: Mutex::default() })
     }
 
-    /// Notes this look and returns what was seen before.
-    fn note(&self, id: &str, started_at: &str) -> Seen {
-        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-        let now = Seen { first_look: Instant::now(), started_at: started_at.to_owned() };
-        let before = seen.get(id).cloned().unwrap_or_else(|| now.clone());
-        seen.insert(id.to_owned(), Seen { first_look: before.first_look, ..now });
+    /// Notes this look and returns what was seen before; nothing at the first one.
+    fn note(&self, id: &str, started_at: &str, engine_s: Option<String>) -> Option<Seen> {
+        let mut seen = self.lock();
+        let before = seen.get(id).cloned();
+        let now = Seen {
+            first_look: before.as_ref().map_or_else(Instant::now, |before| before.first_look),
+            started_at: started_at.to_owned(),
+            engine_s,
+            command: before.as_ref().and_then(|before| before.command),
+            passed: before.as_ref().is_some_and(|before| before.passed),
+        };
+        seen.insert(id.to_owned(), now);
         before
+    }
+
+    /// Notes that the command was run just now.
+    fn note_command(&self, id: &str, health: &Health) {
+        if let Some(seen) = self.lock().get_mut(id) {
+            seen.command = Some(Instant::now());
+            seen.passed |= matches!(health, Health::Healthy(_));
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<String, Seen>> {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     async fn health_check(
         &self,
         id: &str,
         service: &str,
-        config: &ContainerConfig,
+        command: Vec<String>,
         redactor: &Redactor,
     ) -> Result<Health> {
-        let Some(command) = command(config) else { return Ok(Health::Healthy(Vec::new())) };
         let evidence =
             |text: String| vec![Evidence::new(EvidenceKind::Probe, service, redactor.text(&text))];
-        match self.backend.engine.exec(id, command).await {
-            Ok(end) if end.exit_code == 0 => Ok(Health::Healthy(evidence(end.output))),
-            Ok(end) => Ok(Health::Unhealthy {
+        match self.commands.run(&self.backend.engine, id, command).await {
+            Ok(Ran::Ended(end)) if end.exit_code == 0 => Ok(Health::Healthy(evidence(end.output))),
+            Ok(Ran::Hangs) => Ok(Health::Unhealthy {
+                why: "its health check hangs: the one of an earlier look still runs".to_owned(),
+                evidence: Vec::new(),
+            }),
+            Ok(Ran::Ended(end)) => Ok(Health::Unhealthy {
                 why: format!("its health check ended with exit code {}", end.exit_code),
                 evidence: evidence(end.output),
             }),
@@ -116,6 +168,7 @@ impl HealthProbe for Probe {
         let id = found.id.clone().unwrap_or_else(|| endpoint.instance.clone());
         let restarts = found.restart_count.unwrap_or(0);
         let addresses = addresses(&found);
+        let own = last_result(&found);
         let config = found.config.clone().unwrap_or_default();
         let Some(container) = Container::new(found) else {
             return Ok(Health::Dead {
@@ -123,13 +176,28 @@ impl HealthProbe for Probe {
                 evidence: Vec::new(),
             });
         };
-        let before = self.note(&id, &container.state.started_at);
-        if let Some(verdict) = self.expect.judge(&container, restarts, &before.started_at) {
+        let engine_s = own.as_ref().and_then(|result| result.start.clone());
+        let before = self.note(&id, &container.state.started_at, engine_s.clone());
+        let started_before =
+            before.as_ref().map_or(&container.state.started_at, |it| &it.started_at);
+        if let Some(verdict) = self.expect.judge(&container, restarts, started_before) {
             return Ok(verdict);
         }
-        if command(&config).is_some()
+        let Some(command) = command(&config) else { return Ok(Health::Healthy(Vec::new())) };
+        let labels = config.labels.clone().unwrap_or_default();
+        let redactor = self.backend.redactor(labels::release(&labels).as_ref()).await?;
+        if let (Some(before), Some(result)) = (&before, &own)
+            && result.exit_code == Some(0)
+            && before.engine_s != engine_s
+        {
+            let output = redactor.text(result.output.as_deref().unwrap_or_default().trim());
+            let health =
+                Health::Healthy(vec![Evidence::new(EvidenceKind::Probe, &service, output)]);
+            self.note_command(&id, &health);
+            return Ok(health);
+        }
+        if before.is_none_or(|before| before.may_hold_back())
             && self.backend.engine.is_local()
-            && before.first_look.elapsed() < CHEAP_FOR
             && refused(&addresses).await
         {
             return Ok(Health::Pending {
@@ -137,9 +205,9 @@ impl HealthProbe for Probe {
                 evidence: Vec::new(),
             });
         }
-        let labels = config.labels.clone().unwrap_or_default();
-        let redactor = self.backend.redactor(labels::release(&labels).as_ref()).await?;
-        self.health_check(&id, &service, &config, &redactor).await
+        let health = self.health_check(&id, &service, command, &redactor).await?;
+        self.note_command(&id, &health);
+        Ok(health)
     }
 }
 
@@ -214,6 +282,11 @@ fn command(config: &ContainerConfig) -> Option<Vec<String>> {
         }
         _ => None,
     }
+}
+
+/// The last result of the health check that the engine itself has run.
+fn last_result(found: &ContainerInspectResponse) -> Option<HealthcheckResult> {
+    found.state.as_ref()?.health.as_ref()?.log.as_ref()?.last().cloned()
 }
 
 /// Where the ports that an image or a compose file names are found on the engine's host.

@@ -88,6 +88,11 @@ fn plain(part: &str) -> String {
     }
 }
 
+/// A platform as the engine's version tells it, from how its information does: `x86_64` of `linux`.
+pub(crate) fn plain_platform(os: &str, processor: &str) -> String {
+    format!("{}/{}", plain(os), plain(processor))
+}
+
 /// Refuses a network that needs a newer engine.
 ///
 /// # Errors

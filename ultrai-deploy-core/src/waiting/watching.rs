@@ -95,12 +95,18 @@ fn next_look(timing: &Timing, look_began: Instant, now: Instant) -> Instant {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use async_trait::async_trait;
+    use futures_util::{
+        StreamExt,
+        stream::{self, BoxStream},
+    };
 
     use super::*;
     use crate::{
         error::{Error, ErrorKind},
-        health::{Health, HealthProbe, Role},
+        health::{Changes, Health, HealthProbe, Role},
         name::{EnvironmentName, ProjectName, RunId, Target},
     };
 
@@ -139,12 +145,25 @@ mod tests {
         watch_with(Timing { timeout: Duration::from_secs(10), ..Timing::default() }, script).await
     }
 
+    async fn watch_told(told: Duration, script: fn(u64) -> Answer) -> CheckResult {
+        watch_check(Timing::default(), script, |check| check.with_changes(Arc::new(Told(told))))
+            .await
+    }
+
     async fn watch_with(timing: Timing, script: fn(u64) -> Answer) -> CheckResult {
+        watch_check(timing, script, |check| check).await
+    }
+
+    async fn watch_check(
+        timing: Timing,
+        script: fn(u64) -> Answer,
+        dress: impl FnOnce(Check) -> Check,
+    ) -> CheckResult {
         let target =
             Target::new(ProjectName::new("p").unwrap(), EnvironmentName::new("e").unwrap());
         let cx = Context::detached(target, RunId::generate());
-        let probe = std::sync::Arc::new(Script(Instant::now(), script));
-        let check = Check::new("web", None, probe, timing);
+        let probe = Arc::new(Script(Instant::now(), script));
+        let check = dress(Check::new("web", None, probe, timing));
         let endpoint = Endpoint::none(Role::Live);
         watch_that_it_stays_well(&cx, &check, &endpoint, WINDOW).await.unwrap()
     }
@@ -204,5 +223,31 @@ mod tests {
         let result = watch(|at| if at < 61 { Well } else { Dead }).await;
         assert_eq!((result.verdict, result.took.as_secs()), (Verdict::Fail, 65));
         assert_eq!(result.why.unwrap(), "exit 1");
+    }
+
+    /// Tells once, a while after it was asked.
+    #[derive(Debug)]
+    struct Told(Duration);
+
+    impl Changes for Told {
+        fn follow(&self, _: &Endpoint) -> BoxStream<'static, ()> {
+            stream::once(tokio::time::sleep(self.0)).boxed()
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_death_that_is_told_of_is_seen_at_once() {
+        let result =
+            watch_told(Duration::from_millis(61_300), |at| if at < 61 { Well } else { Dead });
+        let result = result.await;
+        assert_eq!((result.verdict, result.took.as_millis()), (Verdict::Fail, 61_300));
+        assert_eq!(result.why.unwrap(), "exit 1");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_told_is_no_verdict() {
+        let result = watch_told(Duration::from_millis(61_300), |_| Well).await;
+        assert!(result.passed());
+        assert_eq!((result.took, result.looks), (WINDOW, 122));
     }
 }

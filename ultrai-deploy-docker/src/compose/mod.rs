@@ -29,7 +29,7 @@ mod service;
 mod shellwords;
 mod timestamp;
 mod unhashed;
-mod units;
+pub(crate) mod units;
 mod variables;
 
 pub use self::{

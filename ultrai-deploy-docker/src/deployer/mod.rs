@@ -69,6 +69,10 @@ impl Deployer {
         Self { backend: Backend { engine, releases, config } }
     }
 
+    pub(crate) fn backend(&self) -> &Backend {
+        &self.backend
+    }
+
     /// The engine that it deploys to.
     pub fn engine(&self) -> &Engine {
         &self.backend.engine

@@ -11,7 +11,7 @@ use futures_util::{Stream, StreamExt};
 use tokio::io::AsyncWrite;
 use ultrai_deploy_core::error::{Error, ErrorKind, Result};
 
-use super::{Engine, engine_error};
+use super::{Engine, engine_error, ignore_missing};
 
 /// Most output that is kept of a command, in bytes; the end is kept.
 const MAX_OUTPUT: usize = 4 * 1024;
@@ -44,10 +44,18 @@ impl fmt::Debug for Exec {
 }
 
 impl Engine {
-    /// Runs `command` in a running container, as the container's own user, to its end.
-    pub(crate) async fn exec(&self, id: &str, command: Vec<String>) -> Result<ExecOutput> {
+    /// Runs `command` in a running container, as the container's own user, to its end. `begun` hears
+    /// its id before it runs: the engine goes on with it when nobody listens any more.
+    pub(crate) async fn exec(
+        &self,
+        id: &str,
+        command: Vec<String>,
+        begun: impl FnOnce(&str),
+    ) -> Result<ExecOutput> {
         let config = ExecConfig { cmd: Some(command), ..ExecConfig::default() };
-        let mut exec = self.begin_exec(id, config).await?;
+        let exec = self.create_exec(id, config).await?;
+        begun(&exec);
+        let mut exec = self.start_exec(id, exec).await?;
         let mut kept = Vec::new();
         while let Some(chunk) = exec.output.next().await {
             kept.extend_from_slice(&chunk?.into_bytes());
@@ -60,18 +68,34 @@ impl Engine {
 
     /// Starts a command in a running container, as the container's own user.
     pub(crate) async fn begin_exec(&self, id: &str, config: ExecConfig) -> Result<Exec> {
+        let exec = self.create_exec(id, config).await?;
+        self.start_exec(id, exec).await
+    }
+
+    /// Whether a command that was begun in the container `id` still runs.
+    pub(crate) async fn exec_runs(&self, exec: &str, id: &str) -> Result<bool> {
         let client = self.client().await?;
+        let inspect = || client.inspect_exec(exec);
+        let found = self.read("inspect a command", id, inspect).await.map(Some);
+        Ok(ignore_missing(found)?.is_some_and(|state| state.running == Some(true)))
+    }
+
+    async fn create_exec(&self, id: &str, config: ExecConfig) -> Result<String> {
         let config = ExecConfig { attach_stdout: Some(true), attach_stderr: Some(true), ..config };
-        let failed = {
-            let id = id.to_owned();
-            move |source| engine_error("run a command in a container", &id, source)
-        };
-        let exec = client.create_exec(id, config).await.map_err(&failed)?.id;
+        let created = self.client().await?.create_exec(id, config).await;
+        Ok(created.map_err(|source| failed(id, source))?.id)
+    }
+
+    async fn start_exec(&self, id: &str, exec: String) -> Result<Exec> {
         let options = StartExecOptions { output_capacity: Some(PIECE), ..Default::default() };
-        match client.start_exec(&exec, Some(options)).await.map_err(&failed)? {
+        let started = self.client().await?.start_exec(&exec, Some(options)).await;
+        let container = id.to_owned();
+        match started.map_err(|source| failed(id, source))? {
             StartExecResults::Attached { output, input } => Ok(Exec {
                 id: exec,
-                output: Box::pin(output.map(move |one| one.map_err(&failed))),
+                output: Box::pin(
+                    output.map(move |one| one.map_err(|source| failed(&container, source))),
+                ),
                 input,
             }),
             StartExecResults::Detached => Err(Error::new(
@@ -86,10 +110,8 @@ impl Engine {
     pub(crate) async fn exec_exit(&self, exec: &str, id: &str) -> Result<i64> {
         let client = self.client().await?;
         for _look in 0..EXIT_LOOKS {
-            let state: ExecInspectResponse = client
-                .inspect_exec(exec)
-                .await
-                .map_err(|source| engine_error("run a command in a container", id, source))?;
+            let state: ExecInspectResponse =
+                client.inspect_exec(exec).await.map_err(|source| failed(id, source))?;
             if let (Some(false) | None, Some(exit_code)) = (state.running, state.exit_code) {
                 return Ok(exit_code);
             }
@@ -101,4 +123,8 @@ impl Engine {
             format!("the engine does not tell how it ended in {id}"),
         ))
     }
+}
+
+fn failed(id: &str, source: bollard::errors::Error) -> Error {
+    engine_error("run a command in a container", id, source)
 }

@@ -6,7 +6,9 @@
 mod archive;
 mod container;
 mod error;
+mod events;
 mod exec;
+mod login;
 mod network;
 mod patience;
 
@@ -17,14 +19,15 @@ use std::{
     time::Duration,
 };
 
-use bollard::{API_DEFAULT_VERSION, Docker};
-use tokio::sync::OnceCell;
+use bollard::{API_DEFAULT_VERSION, Docker, models::SystemInfo};
+use tokio::sync::{OnceCell, OwnedSemaphorePermit, Semaphore};
 use ultrai_deploy_core::error::{Error, ErrorKind, Result};
 
 pub(crate) use self::{
     container::Anonymous,
     error::{engine_error, ignore_missing},
-    exec::Exec,
+    events::Events,
+    exec::{Exec, ExecOutput},
 };
 use crate::config::{Config, DEFAULT_HOST};
 
@@ -75,6 +78,7 @@ struct Shared {
     timeout: Duration,
     absence: Duration,
     connected: OnceCell<Connected>,
+    listeners: Arc<Semaphore>,
 }
 
 #[derive(Debug)]
@@ -105,7 +109,8 @@ impl Engine {
 
     fn from_source(source: Source, config: &Config) -> Self {
         let (timeout, absence) = (config.request_timeout, config.absence);
-        let shared = Shared { source, timeout, absence, connected: OnceCell::new() };
+        let listeners = Arc::new(Semaphore::new(Events::MOST));
+        let shared = Shared { source, timeout, absence, connected: OnceCell::new(), listeners };
         Self { shared: Arc::new(shared) }
     }
 
@@ -145,6 +150,17 @@ impl Engine {
     /// As [`Engine::client`].
     pub async fn patient_client(&self, extra: Duration) -> Result<Docker> {
         Ok(self.client().await?.clone().with_timeout(self.shared.timeout + extra))
+    }
+
+    /// What the engine says of itself and its host.
+    pub(crate) async fn info(&self) -> Result<SystemInfo> {
+        let docker = self.client().await?;
+        self.read("ask the Docker Engine about itself", self.address(), || docker.info()).await
+    }
+
+    /// Waits until one more may listen to events. Nobody closes it.
+    async fn listener(&self) -> Option<OwnedSemaphorePermit> {
+        Arc::clone(&self.shared.listeners).acquire_owned().await.ok()
     }
 
     fn absence(&self) -> Duration {

@@ -49,6 +49,11 @@ impl Credentials {
         host::to_key(&self.registry)
     }
 
+    /// Whether they are an access token, which a registry takes and a login does not.
+    pub(crate) fn is_bearer(&self) -> bool {
+        matches!(self.proof, Proof::Bearer(_))
+    }
+
     /// In the form that the engine takes.
     pub(crate) fn to_docker(&self) -> DockerCredentials {
         let serveraddress = Some(self.server().to_owned());

@@ -13,7 +13,7 @@ pub(crate) fn of_repository(repository: &str) -> String {
 }
 
 /// The registry that a key means, which may be written with a scheme and a path.
-pub(super) fn of_key(key: &str) -> String {
+pub(crate) fn of_key(key: &str) -> String {
     let rest = key.split_once("://").map_or(key, |(_, rest)| rest);
     let host = rest.split('/').next().unwrap_or(rest).to_ascii_lowercase();
     match host.as_str() {
@@ -23,7 +23,7 @@ pub(super) fn of_key(key: &str) -> String {
 }
 
 /// What credential helpers and the engine call a registry.
-pub(super) fn to_key(host: &str) -> &str {
+pub(crate) fn to_key(host: &str) -> &str {
     if host == HUB { HUB_KEY } else { host }
 }
 

@@ -23,7 +23,7 @@ use ultrai_deploy_core::{
 pub use self::destination::Destination;
 pub(crate) use self::{
     credentials::{Credentials, Redacted},
-    host::of_repository as host_of,
+    host::{of_key as host_of_key, of_repository as host_of, to_key as server_of},
 };
 
 /// How long a credential helper may take: some of them ask a cloud for a token.
