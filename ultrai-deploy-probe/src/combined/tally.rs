@@ -92,7 +92,9 @@ mod tests {
             (3, &[(Good, 1), (Unasked, 1), (Bad, 1)], Bad),
         ] {
             let mut tally = Tally::new(need);
-            parts.iter().for_each(|(outcome, weight)| tally.add(*outcome, *weight));
+            for (outcome, weight) in parts {
+                tally.add(*outcome, *weight);
+            }
             assert_eq!(tally.verdict(), verdict, "{need} of {parts:?}");
         }
     }

@@ -84,7 +84,9 @@ mod tests {
     async fn answers_that_are_none() {
         let answer = |whole: i32, to: i32, kind: i32, section: u8| {
             let mut bytes = Vec::new();
-            [whole, 7, to, kind, 0].iter().for_each(|number| bytes.extend(number.to_le_bytes()));
+            for number in [whole, 7, to, kind, 0] {
+                bytes.extend(number.to_le_bytes());
+            }
             bytes.push(section);
             bytes
         };

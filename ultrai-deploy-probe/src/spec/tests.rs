@@ -18,6 +18,7 @@ fn probes() -> Probes {
     Probes::new(Client::new(Config::default()).unwrap(), Arc::new(NoProbes))
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "it is called with literals")]
 fn kept<S: Serialize + DeserializeOwned>(stored: Value) {
     let spec: S = serde_json::from_value(stored.clone()).unwrap();
     assert_eq!(serde_json::to_value(spec).unwrap(), stored);
@@ -64,9 +65,7 @@ fn the_stored_form() {
         "need": {"at_least": 2},
         "at_once": 4,
     }));
-    for need in ["any"] {
-        kept::<CombinedSpec>(json!({"of": [], "need": need}));
-    }
+    kept::<CombinedSpec>(json!({"of": [], "need": "any"}));
 }
 
 #[test]

@@ -39,7 +39,8 @@ struct Answer {
 
 impl ProbeSource for Canned {
     fn probe(&self, check: &CheckSpec) -> Result<Arc<dyn HealthProbe>> {
-        let (name, now, most) = (check.name.clone(), self.now.clone(), self.most.clone());
+        let (name, now) = (check.name.clone(), Arc::clone(&self.now));
+        let most = Arc::clone(&self.most);
         let told = check.probe["canned"].as_str().unwrap().to_owned();
         Ok(Arc::new(Answer { name, told, now, most }))
     }
@@ -143,7 +144,7 @@ async fn a_hanging_part_ends_in_its_time_and_the_whole_in_that_of_the_check() {
 async fn so_many_look_at_once() {
     for (at_once, most, took) in [(None, 16, 3), (Some(5), 5, 8)] {
         let canned = Canned::default();
-        let seen = canned.most.clone();
+        let seen = Arc::clone(&canned.most);
         let began = tokio::time::Instant::now();
         let spec = json!({"of": of(&["good"; 40]), "at_once": at_once});
         let found = look(canned, spec, 60).await.unwrap();

@@ -3,6 +3,7 @@
 
 use std::{
     ffi::OsStr,
+    fmt::Write,
     fs, io,
     net::{SocketAddr, TcpListener},
     path::{Path, PathBuf},
@@ -33,14 +34,11 @@ impl Server {
             let mut config = format!("bind 127.0.0.1\nsave \"\"\ndir {}\n", directory.display());
             if let Some(signed) = tls {
                 let (certificate, key) = write(directory, signed);
-                config += &format!(
-                    "port 0\ntls-port {port}\ntls-cert-file {}\ntls-key-file {}\n\
-                     tls-auth-clients no\n",
-                    certificate.display(),
-                    key.display(),
-                );
+                let (certificate, key) = (certificate.display(), key.display());
+                writeln!(config, "port 0\ntls-port {port}\ntls-auth-clients no").unwrap();
+                writeln!(config, "tls-cert-file {certificate}\ntls-key-file {key}").unwrap();
             } else {
-                config += &format!("port {port}\n");
+                writeln!(config, "port {port}").unwrap();
             }
             let file = directory.join("redis.conf");
             fs::write(&file, config + &lines.join("\n")).unwrap();
@@ -168,7 +166,7 @@ fn run(mut command: Command) {
     let output = command.stdin(Stdio::null()).output();
     let output = output.unwrap_or_else(|error| panic!("{}", missing("postgresql", &error)));
     let said = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{:?}: {said}", command.get_program());
+    assert!(output.status.success(), "{}: {said}", command.get_program().display());
 }
 
 fn missing(package: &str, error: &io::Error) -> String {

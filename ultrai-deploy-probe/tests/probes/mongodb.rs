@@ -36,7 +36,9 @@ async fn serve(mut stream: TcpStream, elements: Vec<u8>) {
     let length = |bytes: usize| i32::try_from(bytes).unwrap().to_le_bytes();
     let document = [&length(elements.len() + 5)[..], &elements, b"\0"].concat();
     let mut answer = length(21 + document.len()).to_vec();
-    [99, number(4), 2013, 0].iter().for_each(|number: &i32| answer.extend(number.to_le_bytes()));
+    for number in [99, number(4), 2013, 0] {
+        answer.extend(number.to_le_bytes());
+    }
     answer.push(0);
     answer.extend(document);
     // In two pieces, as networks do.

@@ -11,7 +11,7 @@ use crate::{
     lab::{CANARY, LONG, healthy, look, probes, unhealthy},
 };
 
-fn at(server: &Server, more: Value) -> Value {
+fn at(server: &Server, more: &Value) -> Value {
     let mut postgres = json!({
         "address": server.address.to_string(),
         "user": "app",
@@ -51,7 +51,7 @@ fn is_pending(health: &Health) -> bool {
 async fn primary(tls: Option<&crate::certificates::Signed>) -> Server {
     let server = Server::postgres(new_data(CANARY), &["max_connections=20"], tls).await;
     let administrator = json!({"user": "postgres", "database": "postgres"});
-    until("to start", at(&server, administrator), is_healthy).await;
+    until("to start", at(&server, &administrator), is_healthy).await;
     server.sql(CANARY, "CREATE DATABASE shop");
     server.sql(CANARY, &format!("CREATE ROLE app LOGIN PASSWORD '{CANARY}'"));
     server
@@ -74,7 +74,7 @@ async fn a_server() {
         (json!({"max_connections_used": 0.9}), "of 20 connections are used"),
         (json!({"tls": true, "tls_name": "db.internal"}), "gave `1`"),
     ] {
-        let seen = healthy(&trusting, at(&server, more)).await;
+        let seen = healthy(&trusting, at(&server, &more)).await;
         assert!(seen.contains(told), "{seen}");
     }
     for (more, told) in [
@@ -93,15 +93,15 @@ async fn a_server() {
         (json!({"max_replica_lag": "5s"}), "no replica is connected to it"),
         (json!({"tls": true}), "no TLS: "),
     ] {
-        let why = unhealthy(&trusting, at(&server, more)).await;
+        let why = unhealthy(&trusting, at(&server, &more)).await;
         assert!(why.contains(told), "{told}: {why}");
     }
-    let mut no_password = at(&server, json!({}));
+    let mut no_password = at(&server, &json!({}));
     no_password["postgres"].as_object_mut().unwrap().remove("password");
     let why = unhealthy(&probes(), no_password).await;
     assert!(why.contains("password missing"), "{why}");
 
-    let slow = at(&server, json!({"query": "SELECT pg_sleep(600)"}));
+    let slow = at(&server, &json!({"query": "SELECT pg_sleep(600)"}));
     let found = look(&probes(), slow, Duration::from_millis(800)).await.unwrap();
     let Health::Unhealthy { why, .. } = found else { panic!("{found:?}") };
     assert!(why.contains("no answer to `SELECT pg_sleep(600)` within 750ms"), "{why}");
@@ -110,22 +110,22 @@ async fn a_server() {
 #[tokio::test]
 async fn replicas() {
     let primary = primary(None).await;
-    let why = unhealthy(&probes(), at(&primary, json!({"tls": true}))).await;
+    let why = unhealthy(&probes(), at(&primary, &json!({"tls": true}))).await;
     assert!(why.contains("it speaks no TLS"), "{why}");
 
     let replica = Server::postgres(copied_data(&primary, CANARY), &[], None).await;
     let lag = json!({"max_replica_lag": "30s"});
-    until("the replica to be near", at(&replica, lag.clone()), is_healthy).await;
-    let why = unhealthy(&probes(), at(&primary, lag.clone())).await;
+    until("the replica to be near", at(&replica, &lag), is_healthy).await;
+    let why = unhealthy(&probes(), at(&primary, &lag)).await;
     assert!(why.contains("GRANT pg_monitor"), "{why}");
     primary.sql(CANARY, "GRANT pg_monitor TO app");
-    until("the primary to tell", at(&primary, lag.clone()), is_healthy).await;
+    until("the primary to tell", at(&primary, &lag), is_healthy).await;
 
     // A replica that replays nothing falls behind, however far it has received.
     primary.sql(CANARY, "CREATE TABLE t (n int)");
     replica.sql(CANARY, "SELECT pg_wal_replay_pause()");
     primary.sql(CANARY, "INSERT INTO t VALUES (1)");
-    let strict = at(&replica, json!({"max_replica_lag": "1ms"}));
+    let strict = at(&replica, &json!({"max_replica_lag": "1ms"}));
     until("the replica to be behind", strict, |health| {
         matches!(health, Health::Unhealthy { why, .. } if why.contains("behind, more than 1ms"))
     })
@@ -134,5 +134,5 @@ async fn replicas() {
 
     // Without hot_standby a replica says for ever that it is starting up.
     let cold = Server::postgres(copied_data(&primary, CANARY), &["hot_standby=off"], None).await;
-    until("the replica to start", at(&cold, json!({})), is_pending).await;
+    until("the replica to start", at(&cold, &json!({})), is_pending).await;
 }

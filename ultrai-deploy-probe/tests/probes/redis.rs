@@ -9,7 +9,7 @@ use crate::{
     lab::{CANARY, Listening, healthy, pending, probes, unhealthy},
 };
 
-fn at(server: &Server, more: Value) -> Value {
+fn at(server: &Server, more: &Value) -> Value {
     let mut redis = json!({"address": server.address.to_string()});
     redis.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
     json!({"redis": redis})
@@ -27,7 +27,7 @@ async fn logins() {
         (&closed, json!({"password": "SECRET"})),
         (&closed, json!({"username": "probe", "password": "SECRET"})),
     ] {
-        let seen = healthy(&probes(), at(server, more)).await;
+        let seen = healthy(&probes(), at(server, &more)).await;
         assert!(
             seen.contains("PONG after") && seen.contains(&server.address.to_string()),
             "{seen}"
@@ -44,7 +44,7 @@ async fn logins() {
         ),
         (&open, json!({"password": "SECRET"}), "it refused AUTH: `ERR AUTH <password> called"),
     ] {
-        let why = unhealthy(&probes(), at(server, more)).await;
+        let why = unhealthy(&probes(), at(server, &more)).await;
         assert!(why.contains(told), "{why}");
     }
 }
@@ -55,11 +55,11 @@ async fn through_tls() {
     let server = Server::redis(&[], Some(&authority.sign("redis.internal", 2090))).await;
     let trusting = probes().with_trusted([authority.der()]).unwrap();
     let named = json!({"tls": true, "tls_name": "redis.internal"});
-    healthy(&trusting, at(&server, named.clone())).await;
-    let why = unhealthy(&trusting, at(&server, json!({"tls": true}))).await;
+    healthy(&trusting, at(&server, &named)).await;
+    let why = unhealthy(&trusting, at(&server, &json!({"tls": true}))).await;
     assert!(why.contains("no TLS: ") && why.contains("not valid for name"), "{why}");
     let other = probes().with_trusted([Authority::new("others").der()]).unwrap();
-    let why = unhealthy(&other, at(&server, named)).await;
+    let why = unhealthy(&other, at(&server, &named)).await;
     assert!(why.contains("no TLS: ") && why.contains("UnknownIssuer"), "{why}");
 }
 
@@ -81,10 +81,10 @@ async fn states_of_a_server() {
         })
         .await;
         let probe = json!({"redis": {"address": fake.address.to_string()}});
-        let is_loading = reply.starts_with("-LOADING");
-        let why = match is_loading {
-            true => pending(&probes(), probe).await,
-            false => unhealthy(&probes(), probe).await,
+        let why = if reply.starts_with("-LOADING") {
+            pending(&probes(), probe).await
+        } else {
+            unhealthy(&probes(), probe).await
         };
         assert!(why.contains(told), "{why}");
     }
