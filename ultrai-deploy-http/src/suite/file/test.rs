@@ -241,7 +241,7 @@ fn upload(field: &Field<'_>, directory: &Path) -> Option<Upload> {
     let of_form = table.take("field").and_then(|field| field.text()).unwrap_or("file").to_owned();
     let file = table.take("file");
     let text = table.take("text");
-    let file_name = file.as_ref().and_then(|field| field.text()).map(Path::new);
+    let file_name = file.as_ref().and_then(Field::text).map(Path::new);
     let own_name = file_name.and_then(|path| Some(path.file_name()?.to_str()?.to_owned()));
     let name = table.take("name").and_then(|field| field.text()).map(str::to_owned);
     let content_type = table.take("content_type").and_then(|field| field.parse(HeaderValue::new));

@@ -32,7 +32,7 @@ fn document(text: &str) -> Value {
 fn bad_files_are_told_with_line_and_remedy() {
     let test = |fields: &str| format!("[[test]]\nname = \"a\"\npath = \"/\"\n{fields}\n");
     for (text, told) in [
-        ("".to_owned(), "1:1: there is no test; write at least one [[test]]"),
+        (String::new(), "1:1: there is no test; write at least one [[test]]"),
         ("[[test]\n".to_owned(), "this is not TOML"),
         ("[[test]]\npath = \"/\"".to_owned(), "1:1: test 1: `name` is missing"),
         (
@@ -63,7 +63,10 @@ fn bad_files_are_told_with_line_and_remedy() {
             test("body = \"x\""),
             "4:1: test \"a\": body: GET requests send nothing; write method = \"POST\"",
         ),
-        (test("body = \"x\"\njson_body = 1"), "keep one of json_body, body and upload"),
+        (
+            test("method = \"PUT\"\nbody = \"x\"\njson_body = 1"),
+            "keep one of json_body, body and upload",
+        ),
         (
             test("method = \"POST\"\nupload = { file = \"nowhere.txt\" }"),
             "nowhere.txt cannot be read",
@@ -99,7 +102,7 @@ fn bad_files_are_told_with_line_and_remedy() {
         ),
     ] {
         let error = parse(&text).expect_err(&text);
-        assert!(error.starts_with("checks.toml:"), "{text}: {error}");
+        assert!(error.contains("checks.toml:"), "{text}: {error}");
         assert!(error.contains(told), "{text}: {error}");
     }
 }
@@ -348,4 +351,18 @@ fn the_example_is_read_and_valid() {
     assert!(file.tags().is_superset(&["smoke", "post", "pre", "critical"].into()));
     let suite = file.suite(&selection(&[])).unwrap().unwrap();
     assert_eq!(suite.tests.len(), 11);
+}
+
+/// What the documentation shows, and that it tells of every field.
+#[test]
+fn the_documentation_is_true() {
+    let text = include_str!("../../../../docs/checks-toml.md");
+    let sample = text.split("```toml\n").nth(1).unwrap().split("```").next().unwrap();
+    assert!(jsonschema::is_valid(&schema(), &document(sample)));
+    let file = parse(sample).unwrap();
+    assert_eq!(file.suite(&selection(&["post"])).unwrap().unwrap().tests.len(), 2);
+    let fields = [read::TOP, read::SUITE, REQUEST, COMMAND, UPLOAD, expect::FOUND].concat();
+    for field in fields {
+        assert!(text.contains(&format!("`{field}`")), "{field}");
+    }
 }
