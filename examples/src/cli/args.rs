@@ -59,6 +59,10 @@ pub enum Command {
     Backup(BackupCommand),
     /// Run all checks of what is deployed.
     Verify(Where),
+    /// Watch what is deployed with all its checks and rules, and take it back when it gets sick.
+    Watch(Watch),
+    /// Go through the checklist for a deploy, without deploying anything.
+    Preflight(Preflight),
     /// Tell what runs and what to do next; a held run whose time is over is taken back.
     Status(Where),
     /// List past runs, newest first.
@@ -153,6 +157,34 @@ pub struct Deploy {
     /// Why, for the history.
     #[arg(long, value_name = "TEXT")]
     pub reason: Option<String>,
+}
+
+/// Options of `watch`.
+#[derive(Debug, Args)]
+pub struct Watch {
+    /// Where.
+    #[command(flatten)]
+    pub at: Where,
+    /// For how long, such as 30m; until it is interrupted when left out.
+    #[arg(long, value_name = "TIME")]
+    pub r#for: Option<String>,
+    /// Only tell; never go back.
+    #[arg(long)]
+    pub no_rollback: bool,
+}
+
+/// Options of `preflight`.
+#[derive(Debug, Args)]
+pub struct Preflight {
+    /// Where to.
+    #[command(flatten)]
+    pub at: Where,
+    /// The version: a semantic version, a leading v allowed; VERSION in the compose file.
+    #[arg(long, value_name = "V")]
+    pub tag: Option<String>,
+    /// Set a variable of the configuration over all other layers; not a secret.
+    #[arg(long = "set", value_name = "NAME=VALUE")]
+    pub set: Vec<String>,
 }
 
 /// What to do with the configuration.

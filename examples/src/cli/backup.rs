@@ -181,7 +181,7 @@ async fn restore(
     request.data = (!parts.is_empty()).then_some(Selection { parts, ..what });
     request.reason = Some(args.reason.clone().unwrap_or_else(|| format!("restore of {}", args.id)));
     request.wait = wait(args.wait, &setup).await;
-    let report = signal::drive(setup.pipeline.rollback(request)).await?;
+    let report = setup.drive(setup.pipeline.rollback(request)).await?;
     output.result(&report);
     Ok(exit::of_report(&report))
 }

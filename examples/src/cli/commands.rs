@@ -73,7 +73,7 @@ pub(super) async fn drive(
     if no_resume {
         request.unfinished = OnUnfinished::Refuse;
     }
-    let report = signal::drive(setup.pipeline.deploy(request)).await?;
+    let report = setup.drive(setup.pipeline.deploy(request)).await?;
     output.result(&report);
     Ok(exit::of_report(&report))
 }
@@ -119,7 +119,7 @@ pub(super) async fn rollback(
     request.reason.clone_from(&args.reason);
     request.allow_failed = allow_failed;
     request.wait = waiting::wait(None, &setup).await;
-    let report = signal::drive(setup.pipeline.rollback(request)).await?;
+    let report = setup.drive(setup.pipeline.rollback(request)).await?;
     output.result(&report);
     Ok(exit::of_report(&report))
 }
@@ -175,7 +175,7 @@ async fn undo_unfinished(setup: &Setup, output: &Output) -> Result<Option<u8>> {
     let how = if found.held_until().is_some() { "is held" } else { "was left unfinished" };
     say(&format!("run {} {how}; going back from it", found.run));
     run.cancel().cancel();
-    let report = signal::drive(run).await?;
+    let report = setup.drive(run).await?;
     output.result(&report);
     Ok(Some(match &report.ending {
         Some(Ending::RolledBack { .. } | Ending::Refused { .. }) => exit::OK,
@@ -302,7 +302,7 @@ pub(super) async fn resume(
         output.either(&text, &json!({ "unfinished": null }));
         return Ok(exit::OK);
     };
-    let report = signal::drive(run).await?;
+    let report = setup.drive(run).await?;
     output.result(&report);
     Ok(exit::of_report(&report))
 }
@@ -342,7 +342,7 @@ pub(super) async fn cancel(
     };
     say("no process drives it; taking it over to undo it");
     run.cancel().cancel();
-    let report = signal::drive(run).await?;
+    let report = setup.drive(run).await?;
     output.result(&report);
     Ok(exit::of_report(&report))
 }

@@ -8,8 +8,10 @@ pub mod exit;
 mod history;
 mod migrations;
 mod next;
+mod notices;
 mod output;
 mod plan;
+mod preflight;
 mod progress;
 mod promote;
 mod quickstart;
@@ -17,6 +19,7 @@ mod setup;
 mod signal;
 mod status;
 mod waiting;
+mod watch;
 
 pub use self::progress::redactor;
 use std::{collections::BTreeMap, fmt};
@@ -73,6 +76,8 @@ async fn dispatch(cli: &Cli, around: &Surroundings, output: &Output) -> Result<u
         Command::Rollback(args) => commands::rollback(cli, args, around, output).await,
         Command::Backup(command) => backup::run(cli, command, around, output).await,
         Command::Verify(at) => commands::verify(cli, at, around, output).await,
+        Command::Watch(args) => watch::run(cli, args, around, output).await,
+        Command::Preflight(args) => preflight::run(cli, args, around, output).await,
         Command::Status(at) => status::run(cli, at, around, output).await,
         Command::History(args) => history::history(cli, args, around, output).await,
         Command::Migrations(args) => migrations::run(cli, args, around, output).await,

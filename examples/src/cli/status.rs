@@ -73,7 +73,7 @@ pub(super) async fn run(
     // Who looks keeps the deadline of a held run; what comes of that is in what is looked at next.
     if let Some(run) = setup.pipeline.overdue().await? {
         say(&format!("run {} was held and its time is over; going back", run.id()));
-        signal::drive(run).await?;
+        setup.drive(run).await?;
     }
     let holder = setup.state.lease.holder(&setup.state.target).await?;
     let open = setup.pipeline.unfinished().await?.as_ref().map(Open::of);

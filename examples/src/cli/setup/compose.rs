@@ -92,9 +92,16 @@ impl Plan<'_> {
         let data = self.data(&engine, &releases);
         let containers = docker::backup::ProjectSource::new(engine.clone(), releases);
         let registries = self.registries(&secrets);
-        let images = docker::image::Store::new(engine).with_registries(registries);
         let policy = self.config.policy_of(&self.environment);
-        let mut builder = self.builder(&state, Arc::clone(&deployer) as _, secrets, observer)?;
+        let notices = self.notices(&state, &secrets)?;
+        let of_containers = |others| Arc::new(docker::Probes::new(&deployer, others)) as _;
+        let probes = self.probes(&secrets, &of_containers)?;
+        let builder =
+            self.builder_with(&state, Arc::clone(&deployer) as _, secrets, observer, probes);
+        let builder = builder.observer(notices.observer());
+        let mut builder =
+            self.checklist_of_engine(&engine, &registries, spec.as_ref(), builder)?;
+        let images = docker::image::Store::new(engine).with_registries(registries);
         for source in data {
             builder = builder.source(source);
         }
@@ -103,7 +110,7 @@ impl Plan<'_> {
             .tasks(Arc::new(tasks))
             .source(Arc::new(containers))
             .build()?;
-        Ok(Setup { pipeline, state, deployer, policy, spec, is_hosted: false, _packed: rendered })
+        Ok(Setup { pipeline, state, deployer, policy, spec, notices, is_hosted: false, _packed: rendered })
     }
 
     /// What is kept in backups besides releases and descriptions.

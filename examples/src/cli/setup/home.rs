@@ -45,6 +45,8 @@ pub(in crate::cli) struct Home {
     pub(in crate::cli) lease: Arc<dyn Lease>,
     pub(in crate::cli) releases: Arc<dyn ReleaseStore>,
     pub(in crate::cli) backups: Arc<dyn BackupStore>,
+    /// Where this machine keeps what is its own.
+    pub(in crate::cli) directory: PathBuf,
     /// Whether other hosts work on the environment, too.
     pub(in crate::cli) is_shared: bool,
 }
@@ -94,6 +96,7 @@ impl Plan<'_> {
                 lease: state.lease,
                 releases: state.releases,
                 backups,
+                directory: state.root,
                 is_shared: false,
             });
         };

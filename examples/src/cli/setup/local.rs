@@ -52,14 +52,16 @@ impl Plan<'_> {
         let tasks = local::Tasks::new(local::Deployer::clone(&deployer));
         let policy = self.config.policy_of(&self.environment);
         let data = self.data_of_processes(&deployer)?;
+        let notices = self.notices(&state, &secrets)?;
         let mut builder = self
             .builder(&state, Arc::clone(&deployer) as _, secrets, observer)?
+            .observer(notices.observer())
             .tasks(Arc::new(tasks));
         for source in data {
             builder = builder.source(source);
         }
         let pipeline = builder.build()?;
-        Ok(Setup { pipeline, state, deployer, policy, spec, is_hosted: false, _packed: rendered })
+        Ok(Setup { pipeline, state, deployer, policy, spec, notices, is_hosted: false, _packed: rendered })
     }
 
     /// What is kept in backups besides releases.

@@ -1,5 +1,6 @@
 //! From flags and files to a pipeline.
 
+mod checklist;
 mod compose;
 mod home;
 mod hosted;
@@ -19,22 +20,25 @@ use ultrai_deploy_core::{
     migration::Migration,
     name::{EnvironmentName, ProjectName},
     observer::Observer,
-    pipeline::{Pipeline, PipelineBuilder, Policy},
+    pipeline::{Pipeline, PipelineBuilder, Policy, Run},
     release_backup::ReleaseSource,
+    report::Report,
     secret::SecretSource,
     spec::ReleaseSpec,
     verification::ProbeSource,
     version::Version,
 };
 use ultrai_deploy_docker::registry::Destination;
-use ultrai_deploy_http as http;
 
 pub(super) use self::home::Home;
 use self::variables::{Given, Variables};
 use super::{
     Surroundings,
     args::{Cli, Where},
+    notices::Notices,
+    signal,
 };
+use crate::probes;
 use crate::config::{Backend, Config, Environment, Known};
 
 /// An environment with everything that works on it.
@@ -47,6 +51,8 @@ pub(super) struct Setup {
     pub(super) policy: Policy,
     /// What to deploy; nothing for commands that deploy nothing.
     pub(super) spec: Option<ReleaseSpec>,
+    /// Who is told what becomes of runs.
+    pub(super) notices: Notices,
     /// Whether a platform runs the services itself.
     pub(super) is_hosted: bool,
     /// Archives of sources that the spec names; they are removed with this.
@@ -54,6 +60,14 @@ pub(super) struct Setup {
 }
 
 impl Setup {
+    /// Drives a run to its end, and tells whoever is to be told.
+    ///
+    /// # Errors
+    /// As [`Run::join_until`].
+    pub(super) async fn drive(&self, run: Run) -> Result<Report> {
+        self.notices.beside(&*self.state.journal, signal::drive(run)).await
+    }
+
     /// Has the images of `spec` that are built pushed to the registry that a flag names.
     pub(super) fn push_to(&self, flag: Option<&str>, spec: &mut ReleaseSpec) -> Result<()> {
         let Some(registry) = flag.map(Destination::parse).transpose()? else { return Ok(()) };
@@ -151,8 +165,23 @@ impl Plan<'_> {
         secrets: Arc<dyn SecretSource>,
         observer: Arc<dyn Observer>,
     ) -> Result<PipelineBuilder> {
-        let probes = probes(&secrets)?;
-        Ok(self.builder_with(state, deployer, secrets, observer, Arc::new(probes)))
+        let probes = self.probes(&secrets, &|others| others)?;
+        Ok(self.builder_with(state, deployer, secrets, observer, probes))
+    }
+
+    /// What makes probes of checks: those of every backend, and of this one.
+    fn probes(
+        &self,
+        secrets: &Arc<dyn SecretSource>,
+        backend: probes::Backend<'_>,
+    ) -> Result<Arc<dyn ProbeSource>> {
+        probes::source(secrets, self.around.env.get("PATH").map(Into::into), backend)
+    }
+
+    /// Who is told what becomes of runs of the environment.
+    fn notices(&self, state: &Home, secrets: &Arc<dyn SecretSource>) -> Result<Notices> {
+        let receivers = &self.config.notify;
+        Notices::open(receivers, &self.environment_name, &state.directory, secrets)
     }
 
     fn builder_with(
@@ -164,7 +193,7 @@ impl Plan<'_> {
         probes: Arc<dyn ProbeSource>,
     ) -> PipelineBuilder {
         let releases = Arc::clone(&state.releases);
-        Pipeline::builder(
+        let builder = Pipeline::builder(
             state.target.clone(),
             deployer,
             Arc::clone(&state.journal),
@@ -177,7 +206,8 @@ impl Plan<'_> {
         .secrets(secrets)
         .observer(observer)
         .policy(self.config.policy_of(&self.environment))
-        .initiator(self.around.initiator.clone())
+        .initiator(self.around.initiator.clone());
+        self.checklist(state, builder)
     }
 
     /// The secrets of the configuration.
@@ -229,9 +259,4 @@ fn absolute(path: &Path) -> Result<PathBuf> {
 
 pub(super) fn invalid(message: &str) -> Error {
     Error::new(ErrorKind::Invalid, "set the environment up", message).without_effect()
-}
-
-fn probes(secrets: &Arc<dyn SecretSource>) -> Result<http::Probes> {
-    let client = http::Client::new(http::Config::default())?;
-    Ok(http::Probes::new(client).with_secrets(Arc::clone(secrets)))
 }

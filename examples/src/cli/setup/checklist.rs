@@ -1,0 +1,67 @@
+//! The checklist of deploy.toml, as items of a pipeline.
+
+use std::sync::Arc;
+
+use ultrai_deploy_core::{
+    Result,
+    pipeline::PipelineBuilder,
+    preflight::{BackupCheck, PreflightCheck},
+    spec::ReleaseSpec,
+};
+use ultrai_deploy_docker::{
+    Engine,
+    checklist::{ClockCheck, EngineCheck, RegistryCheck},
+    registry::Registries,
+};
+use ultrai_deploy_local::checklist::{CommandCheck, DiskCheck, MemoryCheck};
+
+use super::{Home, Plan};
+use crate::config::preflight::Look;
+
+impl Plan<'_> {
+    /// Adds what every backend has.
+    pub(super) fn checklist(&self, state: &Home, builder: PipelineBuilder) -> PipelineBuilder {
+        self.config.preflight.iter().fold(builder, |builder, item| {
+            let check: Arc<dyn PreflightCheck> = match &item.what {
+                Look::Disk(spec) => Arc::new(DiskCheck::new(spec.clone())),
+                Look::Memory(spec) => Arc::new(MemoryCheck::new(spec.clone())),
+                Look::Command(spec) => Arc::new(CommandCheck::new(spec.clone())),
+                Look::Backup(max_age) => {
+                    let (store, target) = (Arc::clone(&state.backups), state.target.clone());
+                    Arc::new(BackupCheck::new(store, target, *max_age))
+                }
+                Look::Docker(_) | Look::Clock(_) | Look::Registry(_) => return builder,
+            };
+            builder.preflight(check, item.severity)
+        })
+    }
+
+    /// Adds what is asked of an engine.
+    pub(super) fn checklist_of_engine(
+        &self,
+        engine: &Engine,
+        registries: &Registries,
+        spec: Option<&ReleaseSpec>,
+        mut builder: PipelineBuilder,
+    ) -> Result<PipelineBuilder> {
+        for item in &self.config.preflight {
+            let engine = engine.clone();
+            let check: Arc<dyn PreflightCheck> = match &item.what {
+                Look::Docker(asked) => {
+                    let mut check = EngineCheck::new(engine, asked.clone());
+                    if let Some(spec) = spec {
+                        check = check.with_release(spec)?;
+                    }
+                    Arc::new(check)
+                }
+                Look::Clock(asked) => Arc::new(ClockCheck::new(engine, asked.clone())),
+                Look::Registry(asked) => {
+                    Arc::new(RegistryCheck::new(engine, registries.clone(), asked.clone())?)
+                }
+                _ => continue,
+            };
+            builder = builder.preflight(check, item.severity);
+        }
+        Ok(builder)
+    }
+}
