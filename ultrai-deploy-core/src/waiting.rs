@@ -33,9 +33,9 @@ const QUICK_PAUSE: Duration = Duration::from_secs(1);
 const QUICK_FOR: Duration = Duration::from_secs(30);
 /// Longest pause after that.
 const SLOW_PAUSE: Duration = Duration::from_secs(5);
-/// Longest pause after a look that costs next to nothing, while something may be starting quickly:
-/// it is what the news that it is up may be late by.
-const CHEAP_PAUSE: Duration = Duration::from_millis(100);
+/// Longest pause after a look that costs nothing, while something may be starting quickly: it is what
+/// the news that it is up may be late by. One of 5 ms gets 100 ms.
+const CHEAP_PAUSE: Duration = Duration::from_millis(50);
 /// A look that is no dearer than this part of the pause after it may be repeated as often: 5 %.
 const CHEAP_SHARE: u32 = 20;
 /// Shortest pause whatever is told, so that one that tells without end does not keep us looking.

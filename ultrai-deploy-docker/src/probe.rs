@@ -184,19 +184,10 @@ impl HealthProbe for Probe {
             return Ok(verdict);
         }
         let Some(command) = command(&config) else { return Ok(Health::Healthy(Vec::new())) };
-        let labels = config.labels.clone().unwrap_or_default();
-        let redactor = self.backend.redactor(labels::release(&labels).as_ref()).await?;
-        if let (Some(before), Some(result)) = (&before, &own)
-            && result.exit_code == Some(0)
-            && before.engine_s != engine_s
-        {
-            let output = redactor.text(result.output.as_deref().unwrap_or_default().trim());
-            let health =
-                Health::Healthy(vec![Evidence::new(EvidenceKind::Probe, &service, output)]);
-            self.note_command(&id, &health);
-            return Ok(health);
-        }
-        if before.is_none_or(|before| before.may_hold_back())
+        let passed = own.filter(|result| result.exit_code == Some(0));
+        let passed = passed.filter(|_| before.as_ref().is_some_and(|it| it.engine_s != engine_s));
+        if passed.is_none()
+            && before.is_none_or(|before| before.may_hold_back())
             && self.backend.engine.is_local()
             && refused(&addresses).await
         {
@@ -204,6 +195,15 @@ impl HealthProbe for Probe {
                 why: "it does not accept connections yet".to_owned(),
                 evidence: Vec::new(),
             });
+        }
+        let labels = config.labels.clone().unwrap_or_default();
+        let redactor = self.backend.redactor(labels::release(&labels).as_ref()).await?;
+        if let Some(result) = passed {
+            let output = redactor.text(result.output.as_deref().unwrap_or_default().trim());
+            let health =
+                Health::Healthy(vec![Evidence::new(EvidenceKind::Probe, &service, output)]);
+            self.note_command(&id, &health);
+            return Ok(health);
         }
         let health = self.health_check(&id, &service, command, &redactor).await?;
         self.note_command(&id, &health);

@@ -7,6 +7,7 @@ mod bench;
 mod beside;
 mod compose;
 mod deploy;
+mod looks;
 mod preflight;
 mod rollback;
 mod sample;
