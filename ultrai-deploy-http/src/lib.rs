@@ -43,10 +43,13 @@
 pub mod address;
 pub mod api;
 pub mod body;
+pub mod checklist;
 pub mod client;
 pub mod condition;
 mod config;
 pub mod delivery;
+#[cfg(feature = "endpoints")]
+pub mod endpoints;
 mod expect;
 pub mod header;
 mod headers;

@@ -59,6 +59,7 @@
 //! directory of its own. A process is stopped with all that it started: SIGTERM, and SIGKILL
 //! after the service's grace period. Linux only: it reads `/proc`.
 
+pub mod checklist;
 mod config;
 pub mod data;
 mod deployer;
