@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use jiff::{Timestamp, fmt::rfc2822};
-use reqwest::header::{DATE, HeaderMap};
+use reqwest::header::DATE;
 use serde::{Deserialize, Serialize};
 use ultrai_deploy_core::{
     Context, Result,
@@ -13,7 +13,10 @@ use ultrai_deploy_core::{
     preflight::{Found, PreflightCheck},
 };
 
-use crate::{address::HttpUrl, client::Client};
+use crate::{
+    address::HttpUrl,
+    client::{Client, Request},
+};
 
 /// Longest time of the request.
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -61,7 +64,7 @@ impl PreflightCheck for ClockCheck {
 
     async fn check(&self, cx: &Context) -> Result<Found> {
         let url = &self.spec.url;
-        let answer = cx.bounded(self.client.get(url, HeaderMap::new(), TIMEOUT)).await?;
+        let answer = cx.bounded(self.client.send(Request::get(url.clone()), TIMEOUT)).await?;
         let here = self.clock.now();
         let date = answer.headers.get(DATE).and_then(|value| value.to_str().ok());
         let Some(there) = date.and_then(|text| rfc2822::parse(text).ok()) else {

@@ -5,7 +5,11 @@ use std::time::Duration;
 use reqwest::header::{HeaderMap, HeaderValue};
 use serde_json::Value;
 use ultrai_deploy_core::{Error, ErrorKind, Result, verification::CheckSpec};
-use ultrai_deploy_http::{Client, address::HttpUrl, client::BodyEnd};
+use ultrai_deploy_http::{
+    Client,
+    address::HttpUrl,
+    client::{BodyEnd, Request},
+};
 
 use crate::{look::Looking, source::wrong};
 
@@ -29,7 +33,11 @@ impl Asking<'_> {
         url: &HttpUrl,
         headers: HeaderMap,
     ) -> Result<Result<Value, String>> {
-        let answer = match self.client.get(url, headers, self.limit).await {
+        let answer = match self
+            .client
+            .send(Request { headers, ..Request::get(url.clone()) }, self.limit)
+            .await
+        {
             Ok(answer) => answer,
             Err(error) if matches!(error.kind(), ErrorKind::Unavailable | ErrorKind::Timeout) => {
                 return Ok(Err(error.message().to_owned()));

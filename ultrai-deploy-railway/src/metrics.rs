@@ -36,7 +36,8 @@ impl Metrics {
         let finding = async {
             let tree = self.client.project_tree(cx, &self.config.project).await?;
             let name = &self.config.environment;
-            Ok(find::exactly_one("environment", name, &tree.environments)?.id.clone())
+            let found = find::exactly_one("environment", name, &tree.environments)?;
+            Ok::<_, ultrai_deploy_core::Error>(found.id.clone())
         };
         Ok(ServiceAt {
             project: self.config.project.clone(),

@@ -11,7 +11,9 @@ use ultrai_deploy_core::{
     Result, journal::Journal, name::EnvironmentName, observer::Observer, secret::SecretSource,
 };
 use ultrai_deploy_http::{Client, Config};
-use ultrai_deploy_notify::{self as notify, Channel, FINISH, Ledger, Notice, Notifications, Worker};
+use ultrai_deploy_notify::{
+    self as notify, Channel, FINISH, Ledger, Notice, Notifications, Worker,
+};
 
 use super::progress::{redactor, say};
 
@@ -42,8 +44,7 @@ impl Notices {
             .filter(|receiver| receiver.applies_to(environment))
             .map(|receiver| Channel::from_config(receiver, client.clone(), Arc::clone(secrets)))
             .collect::<Result<Vec<_>>>()?;
-        let ledger =
-            (!channels.is_empty()).then(|| Ledger::new(directory.join("notified.json")));
+        let ledger = (!channels.is_empty()).then(|| Ledger::new(directory.join("notified.json")));
         let parts = notify::Parts { ledger, redactor: redactor(), ..notify::Parts::default() };
         let (notifications, worker) = Notifications::with(channels, parts);
         Ok(Self { notifications, worker: Mutex::new(Some(worker)) })
@@ -61,7 +62,11 @@ impl Notices {
 
     /// Does `work`, and sends meanwhile; what is left then has [`FINISH`]. What a process that died did
     /// not tell is told, too.
-    pub(super) async fn beside<T>(&self, journal: &dyn Journal, work: impl Future<Output = T>) -> T {
+    pub(super) async fn beside<T>(
+        &self,
+        journal: &dyn Journal,
+        work: impl Future<Output = T>,
+    ) -> T {
         let worker = self.worker.lock().unwrap_or_else(PoisonError::into_inner).take();
         let Some(worker) = worker else { return work.await };
         self.notifications.catch_up(journal).await;

@@ -90,8 +90,7 @@ fn parse(text: &str) -> Result<std::time::Duration> {
 /// Until somebody asks it to stop. Where signals cannot be received the default ends the process,
 /// which loses nothing.
 async fn stopped() {
-    let (interrupt, terminate) =
-        (signal(SignalKind::interrupt()), signal(SignalKind::terminate()));
+    let (interrupt, terminate) = (signal(SignalKind::interrupt()), signal(SignalKind::terminate()));
     if let (Ok(mut interrupt), Ok(mut terminate)) = (interrupt, terminate) {
         tokio::select! {
             _ = interrupt.recv() => {}

@@ -92,7 +92,8 @@ impl Check {
 
     /// Whether it is looked at when a release is proven, and not before or besides.
     pub(super) fn proves(&self) -> bool {
-        matches!(self.when, When::Verify | When::Post) && matches!(self.look, Look::Http(..) | Look::Path(..) | Look::Tcp(_))
+        matches!(self.when, When::Verify | When::Post)
+            && matches!(self.look, Look::Http(..) | Look::Path(..) | Look::Tcp(_))
     }
 
     /// Whether it looks into containers.
@@ -208,11 +209,7 @@ impl Check {
 }
 
 /// Reads one `[[check]]`; `number` counts from 1.
-pub(super) fn read(
-    mut table: Table<'_>,
-    number: usize,
-    around: &Around<'_>,
-) -> Option<Check> {
+pub(super) fn read(mut table: Table<'_>, number: usize, around: &Around<'_>) -> Option<Check> {
     let name = name(&mut table, "check", number);
     let direct = Direct::take(&mut table, around.root);
     let address = Address::take(&mut table);
@@ -243,8 +240,7 @@ pub(super) fn read(
     }
     let check = name.zip(look).map(|(name, look)| {
         let secrets = Vec::new();
-        let mut check =
-            Check { name, place, service, when, timing, consequences, look, secrets };
+        let mut check = Check { name, place, service, when, timing, consequences, look, secrets };
         check.settle(&table, around.probes);
         check
     });

@@ -100,7 +100,8 @@ impl Direct {
 
     /// Whether it needs the environment's `base_url`.
     pub(super) fn needs_base_url(&self, has_service: bool) -> bool {
-        let names_its_own = has_service || ["url", "port"].iter().any(|name| self.spec.contains_key(*name));
+        let names_its_own =
+            has_service || ["url", "port"].iter().any(|name| self.spec.contains_key(*name));
         REQUESTING.contains(&self.kind) && !names_its_own
     }
 
@@ -176,11 +177,8 @@ impl Direct {
     /// What the file says of its time wins; a gate has one look.
     fn timed(&self, timing: Timing, longest: Duration, is_gate: bool) -> Timing {
         let timeout = if self.is_timed { timing.timeout } else { longest };
-        let deadline = if is_gate && !self.is_waited_for {
-            Some(Duration::ZERO)
-        } else {
-            timing.deadline
-        };
+        let deadline =
+            if is_gate && !self.is_waited_for { Some(Duration::ZERO) } else { timing.deadline };
         Timing { timeout, deadline, ..timing }
     }
 

@@ -352,15 +352,21 @@ impl Config {
         known: impl IntoIterator<Item = &'a ServiceName>,
     ) -> Result<()> {
         let known: BTreeSet<&ServiceName> = known.into_iter().collect();
-        let unknown = read::named_services(&self.checks, &self.rules, &self.tests, &self.migrations, &self.data)
-            .filter(|(_, (name, _))| !known.contains(name))
-            .map(|(field, (name, place))| Problem {
-                place: *place,
-                field,
-                what: format!("there is no service `{name}`"),
-                remedy: depends::unknown(name, || known.iter().map(|name| name.as_str())),
-            })
-            .collect();
+        let unknown = read::named_services(
+            &self.checks,
+            &self.rules,
+            &self.tests,
+            &self.migrations,
+            &self.data,
+        )
+        .filter(|(_, (name, _))| !known.contains(name))
+        .map(|(field, (name, place))| Problem {
+            place: *place,
+            field,
+            what: format!("there is no service `{name}`"),
+            remedy: depends::unknown(name, || known.iter().map(|name| name.as_str())),
+        })
+        .collect();
         self.refuse(unknown)
     }
 

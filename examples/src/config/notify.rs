@@ -14,7 +14,8 @@ pub(super) fn read(mut table: Table<'_>, number: usize) -> Option<Config> {
     let object = Value::Object(read.collect::<Option<_>>()?);
     let config = Config::deserialize(object)
         .map_err(|error| {
-            let remedy = "write kind = \"slack\", \"webhook\", \"pagerduty\" or \"command\" and its fields";
+            let remedy =
+                "write kind = \"slack\", \"webhook\", \"pagerduty\" or \"command\" and its fields";
             table.problem(error.to_string(), remedy);
         })
         .ok()?;

@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use serde::de::DeserializeOwned;
 use serde_json::Value;
-use ultrai_deploy_core::{consequence::Severity, preflight::BackupCheck};
+use ultrai_deploy_core::{Result, consequence::Severity, preflight::BackupCheck};
 use ultrai_deploy_docker::checklist::{ClockSpec, EngineSpec, RegistrySpec};
-use ultrai_deploy_local::checklist::{CommandSpec, DiskSpec, MemorySpec};
+use ultrai_deploy_http::checklist::Clock;
+use ultrai_deploy_local::checklist::{Command, Disk, Memory};
 
 use super::{
     backend::Kind as BackendKind,
@@ -28,15 +29,17 @@ pub struct Item {
 #[non_exhaustive]
 pub enum Look {
     /// Free space on this machine.
-    Disk(DiskSpec),
+    Disk(Disk),
     /// Free memory of this machine.
-    Memory(MemorySpec),
+    Memory(Memory),
     /// A program of one's own.
-    Command(CommandSpec),
+    Command(Command),
     /// The engine: version, space, what the release needs of it.
     Docker(EngineSpec),
-    /// The engine's clock.
-    Clock(ClockSpec),
+    /// This machine's clock, and that of a server.
+    Clock(Clock),
+    /// This machine's clock, and that of the engine.
+    EngineClock(ClockSpec),
     /// A registry, and its login.
     Registry(RegistrySpec),
     /// The newest backup, no older than this.
@@ -74,9 +77,16 @@ pub(super) fn read(
     let kind = table.require("kind", "write kind = \"disk\"")?;
     let word = kind.choice(&KINDS)?;
     let severity = table.take("severity").and_then(|field| consequence::severity(&field));
-    let is_of_engine = matches!(word, Word::Docker | Word::Clock | Word::Registry);
+    // With an address it is that of a server, else that of the engine.
+    let is_of_server = word == Word::Clock && table.has("url");
+    let is_of_engine = matches!(word, Word::Docker | Word::Clock | Word::Registry) && !is_of_server;
     if is_of_engine && backend.is_some_and(|backend| backend != BackendKind::Compose) {
-        kind.problem("it asks an engine, and there is none", "it is for the compose backend");
+        let remedy = if word == Word::Clock {
+            "write url = \"https://…\", a server whose clock is right"
+        } else {
+            "it is for the compose backend"
+        };
+        kind.problem("it asks an engine, and there is none", remedy);
         return None;
     }
     if word == Word::Backup {
@@ -87,15 +97,22 @@ pub(super) fn read(
     }
     let fields = table.take_all();
     let what = match word {
-        Word::Disk => spec(&kind, &fields).map(Look::Disk),
+        Word::Disk => valid(&kind, spec(&kind, &fields).map(Disk::validated)).map(Look::Disk),
         Word::Memory => spec(&kind, &fields).map(Look::Memory),
-        Word::Command => spec(&kind, &fields).map(Look::Command),
+        Word::Command => {
+            valid(&kind, spec(&kind, &fields).map(Command::validated)).map(Look::Command)
+        }
         Word::Docker => spec(&kind, &fields).map(Look::Docker),
-        Word::Clock => spec(&kind, &fields).map(Look::Clock),
+        Word::Clock if is_of_server => spec(&kind, &fields).map(Look::Clock),
+        Word::Clock => spec(&kind, &fields).map(Look::EngineClock),
         Word::Registry => spec(&kind, &fields).map(Look::Registry),
         Word::Backup => None,
     };
     Some(Item { what: what?, severity: severity.unwrap_or_default() })
+}
+
+fn valid<T>(kind: &Field<'_>, read: Option<Result<T>>) -> Option<T> {
+    read?.map_err(|error| kind.problem(error.message(), error.advice().unwrap_or_default())).ok()
 }
 
 /// Reads the other fields of an item as its kind writes them.

@@ -119,8 +119,7 @@ fn read(reader: &Reader<'_>, file: &Path, document: &DeTable<'_>) -> Config {
     let (mut policy, health_deadline) = policy.unwrap_or_else(|| (Policy::default(), None));
 
     let probes = dry(reader);
-    let known =
-        check::Around { deadline: health_deadline, root: &root, probes: &*probes };
+    let known = check::Around { deadline: health_deadline, root: &root, probes: &*probes };
     let mut checks = Vec::new();
     for (index, table) in tables(&mut table, "check").into_iter().enumerate() {
         checks.extend(check::read(table, index + 1, &known));

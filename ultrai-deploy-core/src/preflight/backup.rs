@@ -56,7 +56,8 @@ impl PreflightCheck for BackupCheck {
         let hours = age.as_secs_f64() / 3600.0;
         if age > self.max_age {
             let most = self.max_age.as_secs_f64() / 3600.0;
-            let what = format!("the newest backup, {id}, is {hours:.1} h old; {most:.1} h are allowed");
+            let what =
+                format!("the newest backup, {id}, is {hours:.1} h old; {most:.1} h are allowed");
             return Ok(Found::bad(what, take));
         }
         if let Err(error) = cx.bounded(self.store.verify(target, id)).await {

@@ -13,27 +13,36 @@ use ultrai_deploy_docker::{
     checklist::{ClockCheck, EngineCheck, RegistryCheck},
     registry::Registries,
 };
-use ultrai_deploy_local::checklist::{CommandCheck, DiskCheck, MemoryCheck};
+use ultrai_deploy_http::{Client, Config};
 
 use super::{Home, Plan};
 use crate::config::preflight::Look;
 
 impl Plan<'_> {
     /// Adds what every backend has.
-    pub(super) fn checklist(&self, state: &Home, builder: PipelineBuilder) -> PipelineBuilder {
-        self.config.preflight.iter().fold(builder, |builder, item| {
+    ///
+    /// # Errors
+    /// When the HTTP library refuses its settings.
+    pub(super) fn checklist(
+        &self,
+        state: &Home,
+        mut builder: PipelineBuilder,
+    ) -> Result<PipelineBuilder> {
+        for item in &self.config.preflight {
             let check: Arc<dyn PreflightCheck> = match &item.what {
-                Look::Disk(spec) => Arc::new(DiskCheck::new(spec.clone())),
-                Look::Memory(spec) => Arc::new(MemoryCheck::new(spec.clone())),
-                Look::Command(spec) => Arc::new(CommandCheck::new(spec.clone())),
+                Look::Disk(disk) => Arc::new(disk.clone()),
+                Look::Memory(memory) => Arc::new(memory.clone()),
+                Look::Command(command) => Arc::new(command.clone()),
+                Look::Clock(clock) => clock.clone().with_client(Client::new(Config::default())?),
                 Look::Backup(max_age) => {
                     let (store, target) = (Arc::clone(&state.backups), state.target.clone());
                     Arc::new(BackupCheck::new(store, target, *max_age))
                 }
-                Look::Docker(_) | Look::Clock(_) | Look::Registry(_) => return builder,
+                Look::Docker(_) | Look::EngineClock(_) | Look::Registry(_) => continue,
             };
-            builder.preflight(check, item.severity)
-        })
+            builder = builder.preflight(check, item.severity);
+        }
+        Ok(builder)
     }
 
     /// Adds what is asked of an engine.
@@ -54,7 +63,7 @@ impl Plan<'_> {
                     }
                     Arc::new(check)
                 }
-                Look::Clock(asked) => Arc::new(ClockCheck::new(engine, asked.clone())),
+                Look::EngineClock(asked) => Arc::new(ClockCheck::new(engine, asked.clone())),
                 Look::Registry(asked) => {
                     Arc::new(RegistryCheck::new(engine, registries.clone(), asked.clone())?)
                 }

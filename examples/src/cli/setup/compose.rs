@@ -97,10 +97,9 @@ impl Plan<'_> {
         let of_containers = |others| Arc::new(docker::Probes::new(&deployer, others)) as _;
         let probes = self.probes(&secrets, &of_containers)?;
         let builder =
-            self.builder_with(&state, Arc::clone(&deployer) as _, secrets, observer, probes);
+            self.builder_with(&state, Arc::clone(&deployer) as _, secrets, observer, probes)?;
         let builder = builder.observer(notices.observer());
-        let mut builder =
-            self.checklist_of_engine(&engine, &registries, spec.as_ref(), builder)?;
+        let mut builder = self.checklist_of_engine(&engine, &registries, spec.as_ref(), builder)?;
         let images = docker::image::Store::new(engine).with_registries(registries);
         for source in data {
             builder = builder.source(source);
@@ -110,7 +109,16 @@ impl Plan<'_> {
             .tasks(Arc::new(tasks))
             .source(Arc::new(containers))
             .build()?;
-        Ok(Setup { pipeline, state, deployer, policy, spec, notices, is_hosted: false, _packed: rendered })
+        Ok(Setup {
+            pipeline,
+            state,
+            deployer,
+            policy,
+            spec,
+            notices,
+            is_hosted: false,
+            _packed: rendered,
+        })
     }
 
     /// What is kept in backups besides releases and descriptions.

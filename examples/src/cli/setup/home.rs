@@ -124,6 +124,7 @@ impl Plan<'_> {
                 place.prefix,
                 Some(keys),
             )),
+            directory: state.root,
             is_shared: true,
         })
     }

@@ -127,10 +127,14 @@ impl Plan<'_> {
         let tasks = (opened.tasks)(Arc::clone(&releases));
         let deployer = Arc::new(hosted::Deployer::new(opened.platform, slots, releases));
         let observer: Arc<dyn Observer> = Arc::new(Progress::default());
-        let probes = metrics::Probes::new(opened.metrics, Arc::new(super::probes(&secrets)?));
+        let notices = self.notices(&state, &secrets)?;
+        let of_platform =
+            |others| Arc::new(metrics::Probes::new(Arc::clone(&opened.metrics), others)) as _;
+        let probes = self.probes(&secrets, &of_platform)?;
         let policy = self.config.policy_of(&self.environment);
         let mut builder = self
-            .builder_with(&state, Arc::clone(&deployer) as _, secrets, observer, Arc::new(probes))
+            .builder_with(&state, Arc::clone(&deployer) as _, secrets, observer, probes)?
+            .observer(notices.observer())
             .images(Arc::new(hosted::Images))
             .tasks(tasks);
         if let Some(snapshots) = opened.snapshots {
@@ -139,7 +143,16 @@ impl Plan<'_> {
             builder = builder.backups(Arc::clone(&state.backups));
         }
         let pipeline = builder.build()?;
-        Ok(Setup { pipeline, state, deployer, policy, spec, is_hosted: true, _packed: packed })
+        Ok(Setup {
+            pipeline,
+            state,
+            deployer,
+            policy,
+            spec,
+            notices,
+            is_hosted: true,
+            _packed: packed,
+        })
     }
 
     fn hosted_release(

@@ -61,7 +61,16 @@ impl Plan<'_> {
             builder = builder.source(source);
         }
         let pipeline = builder.build()?;
-        Ok(Setup { pipeline, state, deployer, policy, spec, notices, is_hosted: false, _packed: rendered })
+        Ok(Setup {
+            pipeline,
+            state,
+            deployer,
+            policy,
+            spec,
+            notices,
+            is_hosted: false,
+            _packed: rendered,
+        })
     }
 
     /// What is kept in backups besides releases.

@@ -38,8 +38,8 @@ use super::{
     notices::Notices,
     signal,
 };
-use crate::probes;
 use crate::config::{Backend, Config, Environment, Known};
+use crate::probes;
 
 /// An environment with everything that works on it.
 #[derive(Debug)]
@@ -166,7 +166,7 @@ impl Plan<'_> {
         observer: Arc<dyn Observer>,
     ) -> Result<PipelineBuilder> {
         let probes = self.probes(&secrets, &|others| others)?;
-        Ok(self.builder_with(state, deployer, secrets, observer, probes))
+        self.builder_with(state, deployer, secrets, observer, probes)
     }
 
     /// What makes probes of checks: those of every backend, and of this one.
@@ -191,7 +191,7 @@ impl Plan<'_> {
         secrets: Arc<dyn SecretSource>,
         observer: Arc<dyn Observer>,
         probes: Arc<dyn ProbeSource>,
-    ) -> PipelineBuilder {
+    ) -> Result<PipelineBuilder> {
         let releases = Arc::clone(&state.releases);
         let builder = Pipeline::builder(
             state.target.clone(),
