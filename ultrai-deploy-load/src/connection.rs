@@ -44,7 +44,7 @@ pub(crate) struct Answer {
 /// Why nothing came back.
 pub(crate) enum Broken {
     /// The connection was closed before anything was sent: the request goes on another one.
-    NotSent(Request<Full<Bytes>>),
+    NotSent(Box<Request<Full<Bytes>>>),
     Failed(Failure, String),
 }
 
@@ -114,13 +114,13 @@ async fn send(
     request: Request<Full<Bytes>>,
 ) -> Result<Answer, Broken> {
     if sender.ready().await.is_err() {
-        return Err(Broken::NotSent(request));
+        return Err(Broken::NotSent(Box::new(request)));
     }
     let response = match sender.try_send_request(request).await {
         Ok(response) => response,
         Err(mut error) => {
             return Err(match error.take_message() {
-                Some(request) => Broken::NotSent(request),
+                Some(request) => Broken::NotSent(Box::new(request)),
                 None => failed(&error.into_error()),
             });
         }

@@ -52,8 +52,6 @@ pub(crate) struct Load {
 pub(crate) struct Outcome {
     /// Of the requests that count.
     pub(crate) tally: Tally,
-    /// Of those that warm up.
-    pub(crate) warm_up: Tally,
     /// How many were open at once at most.
     pub(crate) peak_open: usize,
     /// Why it stopped before its time.
@@ -115,8 +113,8 @@ impl Load {
             }
         }
         drop(connections);
-        let [tally, warm_up] = shared.lock().clone();
-        Ok(Outcome { tally, warm_up, peak_open: shared.queue.peak(), stopped })
+        let tally = shared.lock()[0].clone();
+        Ok(Outcome { tally, peak_open: shared.queue.peak(), stopped })
     }
 }
 
@@ -199,14 +197,13 @@ impl Shared {
         // A server may close a kept connection at any time, so the first try may meet one.
         for _ in 0..2 {
             *open = open.take().filter(|open| open.is_open() && !self.load.fresh_connections);
-            let connection = match open {
-                Some(connection) => connection,
-                None => {
-                    *phase = Phase::Connecting;
-                    match Connection::open(&self.load.dialer).await {
-                        Ok(connection) => open.insert(connection),
-                        Err(text) => return End::Failed(Failure::Connect, text),
-                    }
+            let connection = if let Some(connection) = open {
+                connection
+            } else {
+                *phase = Phase::Connecting;
+                match Connection::open(&self.load.dialer).await {
+                    Ok(connection) => open.insert(connection),
+                    Err(text) => return End::Failed(Failure::Connect, text),
                 }
             };
             *phase = Phase::Asking;
@@ -221,7 +218,7 @@ impl Shared {
                 }
                 Err(Broken::NotSent(unsent)) => {
                     *open = None;
-                    request = unsent;
+                    request = *unsent;
                 }
             }
         }

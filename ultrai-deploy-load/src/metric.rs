@@ -261,7 +261,8 @@ mod tests {
         for (metric, quantile) in [(Metric::P50, 0.5), (Metric::P95, 0.95), (Metric::P99, 0.99_f64)]
         {
             let least = (CHANCE.ln() / quantile.ln()).ceil();
-            assert!(metric.needs(1.0) as f64 >= least, "{metric} {least}");
+            let needed = u32::try_from(metric.needs(1.0)).unwrap();
+            assert!(f64::from(needed) >= least, "{metric} {least}");
         }
     }
 }

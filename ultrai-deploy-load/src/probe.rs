@@ -15,8 +15,9 @@ use crate::{
     limit::{Limit, tolerances},
     measured::{Measured, summary, text},
     schedule::planned,
-    sending::{Sent, send},
+    sending::{Done, Sent, send},
     spec::LoadSpec,
+    tally::Tally,
 };
 
 /// Sends a load and judges it, by itself and beside the release before.
@@ -43,11 +44,11 @@ impl HealthProbe for LoadProbe {
     async fn check(&self, cx: &Context, endpoint: &Endpoint) -> Result<Health> {
         let (requesting, gate) = (&self.spec.requesting, &self.spec.gate);
         let before = cx.measured_before(&self.name).map(Measured::parse).transpose()?;
-        let Limits { limits, notes, open } = self.limits(before.as_ref())?;
-        let (all, seconds) = (planned(requesting.rate, gate.duration), gate.duration.as_secs_f64());
-        let stop = |tally: &_, warm_up: &_| -> Option<String> {
-            let tally: &crate::tally::Tally = tally;
-            hopeless(&limits, tally, warm_up, all.saturating_sub(tally.ended), seconds)
+        let Limits { all: limits, notes, open } = self.limits(before.as_ref())?;
+        let (count, seconds) =
+            (planned(requesting.rate, gate.duration), gate.duration.as_secs_f64());
+        let stop = |tally: &Tally, warm_up: &Tally| {
+            hopeless(&limits, tally, warm_up, count.saturating_sub(tally.ended), seconds)
         };
         let sent = send(
             &self.name,
@@ -59,8 +60,8 @@ impl HealthProbe for LoadProbe {
             gate.duration,
             stop,
         );
-        let (outcome, url, redactor) = match sent.await? {
-            Sent::Done { outcome, url, redactor } => (outcome, url, redactor),
+        let Done { outcome, url, redactor } = match sent.await? {
+            Sent::Done(done) => *done,
             Sent::Not(health) => return Ok(health),
         };
         let measured = Measured::new(&outcome, seconds);
@@ -92,7 +93,8 @@ impl HealthProbe for LoadProbe {
 }
 
 struct Limits {
-    limits: Vec<Limit>,
+    /// What must hold, that of the release before included.
+    all: Vec<Limit>,
     /// What people should know of them.
     notes: Vec<String>,
     /// Limits of which too little was seen of the release before.
@@ -102,8 +104,7 @@ struct Limits {
 impl LoadProbe {
     fn limits(&self, before: Option<&Measured>) -> Result<Limits> {
         let gate = &self.spec.gate;
-        let mut found =
-            Limits { limits: self.spec.required()?, notes: Vec::new(), open: Vec::new() };
+        let mut found = Limits { all: self.spec.required()?, notes: Vec::new(), open: Vec::new() };
         for (metric, allowed) in tolerances(&gate.at_most_worse)? {
             let Some(before) = before else {
                 let note = format!("{metric}: no release before to compare with");
@@ -122,7 +123,7 @@ impl LoadProbe {
                 continue;
             }
             found.notes.push(limit.text.clone());
-            found.limits.push(limit);
+            found.all.push(limit);
         }
         Ok(found)
     }

@@ -23,13 +23,17 @@ use crate::{
 
 /// What came of a load.
 pub(crate) enum Sent {
-    Done {
-        outcome: Outcome,
-        url: HttpUrl,
-        redactor: Redactor,
-    },
+    Done(Box<Done>),
     /// Nothing was sent, and this is what is to be said of it.
     Not(Health),
+}
+
+/// A load that was sent, and where.
+pub(crate) struct Done {
+    pub(crate) outcome: Outcome,
+    pub(crate) url: HttpUrl,
+    /// What cuts the secrets of its headers out of texts.
+    pub(crate) redactor: Redactor,
 }
 
 /// Sends `requesting` to `endpoint` until `stop` says why that is of no use any more.
@@ -69,7 +73,7 @@ pub(crate) async fn send(
             fresh_connections: requesting.fresh_connections,
         };
         let outcome = load.run(stop).await?;
-        Ok(Sent::Done { outcome, url: url.clone(), redactor })
+        Ok(Sent::Done(Box::new(Done { outcome, url: url.clone(), redactor })))
     };
     cx.bounded(work).await
 }

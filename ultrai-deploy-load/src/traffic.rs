@@ -19,7 +19,7 @@ use crate::{
     limit::{Limit, shown},
     measured::summary,
     metric::CHANCE,
-    sending::{Sent, send},
+    sending::{Done, Sent, send},
     spec::TrafficSpec,
     tally::Tally,
 };
@@ -65,8 +65,8 @@ impl HealthProbe for TrafficProbe {
             rule.slice,
             |_, _| None,
         );
-        let (mut outcome, url, redactor) = match sent.await? {
-            Sent::Done { outcome, url, redactor } => (outcome, url, redactor),
+        let Done { mut outcome, url, redactor } = match sent.await? {
+            Sent::Done(done) => *done,
             Sent::Not(health) => return Ok(health),
         };
         outcome.tally.until = outcome.tally.until.max(rule.slice);

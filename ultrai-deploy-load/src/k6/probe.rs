@@ -66,7 +66,7 @@ impl HealthProbe for K6Probe {
             let ran = program.run(&self.spec.script, variables, limit, &redactor).await?;
             Ok((ran, redactor))
         };
-        let (ran, redactor) = cx.bounded(work).await?;
+        let (ran, redactor) = cx.bounded(Box::pin(work)).await?;
         let summary = Summary::parse(&ran.summary)?;
         let line = format!("k6 {}: {}", self.spec.name, summary.line());
         let mut evidence = vec![

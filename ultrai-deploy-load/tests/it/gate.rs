@@ -6,7 +6,7 @@ use serde_json::json;
 use tokio::time::Instant;
 use ultrai_deploy_core::{
     ErrorKind,
-    health::{Endpoint, Health, HealthProbe as _, Role},
+    health::{Endpoint, Health, Role},
     name::ServiceName,
 };
 

@@ -1,4 +1,5 @@
 //! The probes against servers of this process and the real k6. The clock runs: there are sockets.
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on fails")]
 
 mod form;
 mod gate;
