@@ -5,7 +5,7 @@ use std::{process::Stdio, time::Duration};
 use async_trait::async_trait;
 use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
+    io::{AsyncRead, AsyncReadExt, AsyncWriteExt},
     process::{Child, Command as Program},
 };
 use ultrai_deploy_core::{Error, ErrorKind, Result};
@@ -19,8 +19,8 @@ use crate::{
 const RUN: &str = "run a notification command";
 /// The exit code that asks to be called again: `EX_TEMPFAIL` of sysexits.h.
 const TRY_AGAIN: i32 = 75;
-/// How much of what it writes to its standard error is read, in bytes.
-const MOST_OUTPUT: u64 = 16 * 1024;
+/// How much of the end of what it writes to its standard error is kept, in bytes.
+const KEPT: usize = 4096;
 /// How long its output may take to end after its own end: something in the background may hold it.
 const DRAIN: Duration = Duration::from_millis(100);
 
@@ -115,9 +115,8 @@ impl Group {
                 }
             };
             let read = async {
-                if let Some(stderr) = stderr {
-                    let _lost = stderr.take(MOST_OUTPUT).read_to_end(&mut said).await;
-                }
+                // It matters for the message of a failure only.
+                let _lost = last(stderr, &mut said).await;
             };
             let talking = async { tokio::join!(write, read) };
             tokio::pin!(talking);
@@ -146,5 +145,20 @@ impl Drop for Group {
             // It may just have ended by itself.
             let _gone = kill_process_group(id, Signal::KILL);
         }
+    }
+}
+
+/// The end of what a pipe gives. All of it is read: a program that cannot write any more would fail.
+async fn last(pipe: Option<impl AsyncRead + Unpin>, kept: &mut Vec<u8>) -> std::io::Result<()> {
+    let Some(mut pipe) = pipe else { return Ok(()) };
+    let mut piece = vec![0; KEPT];
+    loop {
+        let length = pipe.read(&mut piece).await?;
+        if length == 0 {
+            return Ok(());
+        }
+        kept.extend_from_slice(&piece[..length]);
+        let over = kept.len().saturating_sub(KEPT);
+        kept.drain(..over);
     }
 }

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use rustix::process::{Pid, Signal, kill_process_group};
 use serde::{Deserialize, Serialize};
 use tokio::{
-    io::AsyncReadExt,
+    io::{AsyncRead, AsyncReadExt},
     process::{Child, Command as Program},
 };
 use ultrai_deploy_core::{
@@ -17,8 +17,10 @@ use ultrai_deploy_core::{
 const RUN: &str = "run a check of the checklist";
 /// How much of the end of its output is told, in characters.
 const TAIL: usize = 400;
-/// How much of its output is read, in bytes; more is not taken from it.
-const MOST_OUTPUT: u64 = 256 * 1024;
+/// How much of the end of its output is kept, in bytes.
+const KEPT: usize = 4096;
+/// How long its output may take to end after its own end: something in the background may hold it.
+const DRAIN: Duration = Duration::from_millis(100);
 
 /// Runs a program. It is as it should be when that ends with 0; what it said last is told.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -125,20 +127,23 @@ impl Group {
         use std::os::unix::process::ExitStatusExt;
         let (mut out, mut err) = (Vec::new(), Vec::new());
         let (stdout, stderr) = (self.child.stdout.take(), self.child.stderr.take());
-        let read_out = async {
-            match stdout {
-                Some(pipe) => pipe.take(MOST_OUTPUT).read_to_end(&mut out).await,
-                None => Ok(0),
+        let status = {
+            let reading =
+                async { tokio::try_join!(last(stdout, &mut out), last(stderr, &mut err)) };
+            tokio::pin!(reading);
+            tokio::select! {
+                read = &mut reading => {
+                    read?;
+                    self.child.wait().await?
+                }
+                status = self.child.wait() => {
+                    if let Ok(read) = tokio::time::timeout(DRAIN, &mut reading).await {
+                        read?;
+                    }
+                    status?
+                }
             }
         };
-        let read_err = async {
-            match stderr {
-                Some(pipe) => pipe.take(MOST_OUTPUT).read_to_end(&mut err).await,
-                None => Ok(0),
-            }
-        };
-        tokio::try_join!(read_out, read_err)?;
-        let status = self.child.wait().await?;
         self.id = None;
         let code = status.code().or_else(|| status.signal().map(|signal| 128 + signal));
         // What went wrong is on standard error, where there is something.
@@ -153,6 +158,21 @@ impl Drop for Group {
             // It may just have ended by itself.
             let _gone = kill_process_group(id, Signal::KILL);
         }
+    }
+}
+
+/// The end of what a pipe gives. All of it is read: a program that cannot write any more would fail.
+async fn last(pipe: Option<impl AsyncRead + Unpin>, kept: &mut Vec<u8>) -> std::io::Result<()> {
+    let Some(mut pipe) = pipe else { return Ok(()) };
+    let mut piece = vec![0; KEPT];
+    loop {
+        let length = pipe.read(&mut piece).await?;
+        if length == 0 {
+            return Ok(());
+        }
+        kept.extend_from_slice(&piece[..length]);
+        let over = kept.len().saturating_sub(KEPT);
+        kept.drain(..over);
     }
 }
 
@@ -194,6 +214,7 @@ mod tests {
                 Verdict::Fail,
                 "it ended with 3: the licence is over",
             ),
+            ("sleep 5 & echo left something", Verdict::Pass, "left something"),
             ("exit 1", Verdict::Fail, "it ended with 1"),
             ("kill -9 $$", Verdict::Fail, "it ended with 137"),
         ] {
@@ -201,8 +222,8 @@ mod tests {
             assert_eq!((found.verdict, found.what.as_str()), (verdict, what), "{script}");
             assert_eq!(found.remedy.is_some(), verdict == Verdict::Fail, "{script}");
         }
-        let long = look("seq 1 9999", usual()).await.unwrap();
-        assert!(long.what.starts_with('…') && long.what.ends_with("9998 9999"), "{long:?}");
+        let long = look("seq 1 99999", usual()).await.unwrap();
+        assert!(long.what.starts_with('…') && long.what.ends_with("99998 99999"), "{long:?}");
     }
 
     #[tokio::test]

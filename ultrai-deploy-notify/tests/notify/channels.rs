@@ -157,6 +157,7 @@ async fn how_a_command_ends_says_what_became_of_it() {
         ("exit 0", 1, 1),
         ("exec 0<&-; exit 0", 1, 1),
         ("exit 3", 0, 1),
+        ("seq 1 99999 >&2; exit 0", 1, 1),
         ("kill -9 $$", 0, 1),
         // Asks to be called again, and then takes it.
         ("test -e once && exit 0; touch once; exit 75", 1, 2),
