@@ -46,8 +46,7 @@ impl Features {
             .map(|(name, service)| Ok((name.clone(), read_service(name, &service.config)?)))
             .collect::<Result<_>>()?;
         let networks = read_shared(&release.resources)?.networks;
-        let networks = networks.into_iter().map(|(key, network)| (key.to_string(), network));
-        Ok(Self { services, networks: networks.collect() })
+        Ok(Self { services, networks: networks.into_iter().collect() })
     }
 
     pub(super) fn check(&self, list: &mut List, api: ApiVersion, info: &SystemInfo) {

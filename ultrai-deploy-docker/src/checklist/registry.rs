@@ -49,7 +49,8 @@ impl RegistryCheck {
                 .without_effect());
         }
         let name = format!("registry {host}");
-        Ok(Self { name, engine, registries, spec: RegistrySpec { host, ..spec } })
+        let RegistrySpec { host: _, login } = spec;
+        Ok(Self { name, engine, registries, spec: RegistrySpec { host, login } })
     }
 
     fn judge(&self, known: Option<&Credentials>, answer: Result<String, Bollard>) -> Result<Found> {
