@@ -429,6 +429,8 @@ impl Command {
             Self::Quickstart | Self::DemoApp | Self::Config(_) | Self::Promote(_) => None,
             Self::Plan(plan) => Some(&plan.at),
             Self::Deploy(deploy) => Some(&deploy.at),
+            Self::Watch(watch) => Some(&watch.at),
+            Self::Preflight(preflight) => Some(&preflight.at),
             Self::Rollback(rollback) => Some(&rollback.at),
             Self::History(history) => Some(&history.at),
             Self::Migrations(migrations) => Some(&migrations.at),

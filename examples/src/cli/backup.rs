@@ -24,7 +24,6 @@ use super::{
     exit,
     output::Output,
     setup::{self, Setup},
-    signal,
     waiting::wait,
 };
 

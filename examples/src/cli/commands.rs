@@ -24,7 +24,7 @@ use super::{
     plan,
     progress::say,
     setup::{self, Setup},
-    signal, waiting,
+    waiting,
 };
 
 pub(super) async fn deploy(

@@ -23,7 +23,6 @@ use super::{
     output::Output,
     progress::say,
     setup::{self, Setup},
-    signal,
 };
 
 /// What is known of an environment.

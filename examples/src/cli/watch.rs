@@ -77,7 +77,7 @@ pub(super) async fn run(
         watching.await
     };
     let watched = setup.notices.beside(&*setup.state.journal, watch).await?;
-    Ok(tell(&watched, &setup.state.target, output))
+    Ok(tell(&watched, &setup.state.target, *output))
 }
 
 fn parse(text: &str) -> Result<std::time::Duration> {
@@ -101,7 +101,7 @@ async fn stopped() {
     }
 }
 
-fn tell(watched: &Watched, target: &Target, output: &Output) -> u8 {
+fn tell(watched: &Watched, target: &Target, output: Output) -> u8 {
     let (text, value, code) = match watched {
         Watched::Over(outcomes) => {
             let unwell = outcomes.iter().any(CheckOutcome::is_against);
