@@ -77,7 +77,7 @@ fn what_the_engine_says_of_a_container_decides() {
         "Status": "restarting", "Running": true, "Restarting": true, "ExitCode": 1, "StartedAt": "t"
     });
     let never = ContainerSpec::default();
-    let lately = ContainerSpec { max_restarts: 1, within: Some(Duration::from_secs(60)) };
+    let lately = ContainerSpec { max_restarts: 1, within: Some(Duration::from_mins(1)) };
     let ran = |seconds| Some(Duration::from_secs(seconds));
     for (spec, state, restarts, runs_for, verdict, says) in [
         (&never, &running, 0, None, "healthy", ""),

@@ -58,7 +58,7 @@ async fn main() {
 async fn healthy(room: &Room, random: &mut Random) -> f64 {
     room.create().await;
     room.start().await;
-    let (check, endpoint, cx) = room.check().await;
+    let (check, endpoint, cx) = room.check();
     let pause = pause(random);
     let wait = wait_until_healthy(&cx, &check, &endpoint);
     let moment = async {
@@ -91,7 +91,7 @@ async fn death(room: &Room, random: &mut Random) -> [f64; 3] {
     room.create().await;
     room.appear();
     room.start().await;
-    let (mut check, endpoint, cx) = room.check().await;
+    let (mut check, endpoint, cx) = room.check();
     // Watched for an hour: it is healthy at once, and only its death ends the wait.
     check.timing.stability = Duration::from_hours(1);
     check.timing.deadline = Some(Duration::from_hours(2));

@@ -67,14 +67,14 @@ impl Room {
         };
         let go = directory.path().join("go");
         fs::create_dir(&go).unwrap();
-        let text = format!(
+        let file = format!(
             "name: {project}\nservices:\n  web:\n    image: {IMAGE}\n    init: true\n    \
              command: [\"sh\", \"-c\", \"{command}\"]\n{expose}    \
              volumes: [\"{}:/go\"]\n    healthcheck:\n      test: {test}\n      \
              interval: 2s\n      timeout: 5s\n      retries: 30\n",
             go.display()
         );
-        fs::write(directory.path().join("compose.yaml"), text).unwrap();
+        fs::write(directory.path().join("compose.yaml"), file).unwrap();
         let releases = Arc::new(memory::ReleaseStore::default());
         let deployer = Deployer::connect(Config::at(host), releases);
         Self { directory, project, host: host.to_owned(), compose: compose.into(), deployer }
@@ -125,7 +125,7 @@ impl Room {
     }
 
     /// The check that the compose file declares.
-    pub(crate) async fn check(&self) -> (Check, Endpoint, Context) {
+    pub(crate) fn check(&self) -> (Check, Endpoint, Context) {
         let loaded = compose::load(&compose::Options {
             path: self.directory.path().join("compose.yaml"),
             env: BTreeMap::new(),
