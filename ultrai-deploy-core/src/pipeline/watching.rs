@@ -13,6 +13,7 @@ use crate::{
     consequence::Reaction,
     context::Cancel,
     current::Serving,
+    ending::Ending,
     error::{Error, ErrorKind, Result},
     health::{Check, Role},
     lease::Wait,
@@ -232,7 +233,13 @@ impl Pipeline {
         rollback.wait = Wait::No;
         let run = self.rollback(rollback);
         watcher.told(&Told::GoingBack { to, run: run.id().clone(), why: why.to_owned() });
-        Ok(Back::Went(Box::new(run.join().await?)))
+        let report = run.join().await?;
+        Ok(match &report.ending {
+            // Another run was quicker; it may well be the fix.
+            Some(Ending::Refused { cause }) if cause.kind == ErrorKind::Fenced => Back::Busy,
+            Some(Ending::Refused { cause }) => Back::Cannot(Some(cause.to_string())),
+            _ => Back::Went(Box::new(report)),
+        })
     }
 }
 

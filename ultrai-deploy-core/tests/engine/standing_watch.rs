@@ -1,6 +1,9 @@
 //! Watching a release that already serves.
 
-use std::{sync::Mutex, time::Duration};
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 use serde_json::{Value, json};
 use ultrai_deploy_core::{
@@ -8,12 +11,13 @@ use ultrai_deploy_core::{
     consequence::{Consequences, Severity},
     health::Timing,
     lease::{Holder, Lease, Wait},
+    memory,
     name::RunId,
-    pipeline::{Told, WatchRequest, Watched, Watcher},
+    pipeline::{DeployRequest, Told, WatchRequest, Watched, Watcher},
     verification::{CheckSpec, When},
 };
 
-use crate::lab::{Lab, ended, shop, target};
+use crate::lab::{Lab, Parts, ended, image, shop, target};
 
 /// Keeps what it is told, a word each.
 #[derive(Debug, Default)]
@@ -152,6 +156,25 @@ async fn without_a_place_to_go_back_to_or_leave_to_act_it_says_so() {
     let (watched, notes) = watch(&lab, &request).await;
     assert!(matches!(watched, Watched::Unwell { refusal: None, .. }), "{watched:?}");
     assert_eq!(notes, ["alert critical errors"]);
+}
+
+/// What cannot be gone back to is said, and the release is left alone.
+#[tokio::test(start_paused = true)]
+async fn a_rollback_that_is_refused_is_no_rollback() {
+    let lab = Lab::new();
+    lab.deploy(image("1.0.0", "app:1", None)).await;
+    let mut spec = image("1.1.0", "app:2", None);
+    spec.verification.checks.push(CheckSpec::new("errors", sick()).with_when(When::Watch));
+    let images = memory::Images::new().with("app:1").with("app:2");
+    let with_both = Parts { images: Arc::new(images), ..lab.parts() }.start();
+    with_both.deploy(DeployRequest::new(spec)).join().await.unwrap();
+    let before = lab.picture().await;
+    let without = memory::Images::new().with("app:2");
+    let pipeline = Parts { images: Arc::new(without), ..lab.parts() }.start();
+    let watched = pipeline.watch(&within(5), &Notes::default()).await.unwrap();
+    let Watched::Unwell { refusal: Some(why), .. } = watched else { panic!("{watched:?}") };
+    assert!(why.contains("app:1"), "{why}");
+    assert_eq!(lab.picture().await, before);
 }
 
 /// The other run may well be the fix.

@@ -6,14 +6,16 @@ use ultrai_deploy_core::{
     Result,
     pipeline::PipelineBuilder,
     preflight::{BackupCheck, PreflightCheck},
+    secret::SecretSource,
     spec::ReleaseSpec,
+    verification::When,
 };
 use ultrai_deploy_docker::{
     Engine,
     checklist::{ClockCheck, EngineCheck, RegistryCheck},
     registry::Registries,
 };
-use ultrai_deploy_http::{Client, Config};
+use ultrai_deploy_http::{Client, Config, prometheus::Ping, spec::ProbeSpec};
 
 use super::{Home, Plan};
 use crate::config::preflight::Look;
@@ -26,6 +28,7 @@ impl Plan<'_> {
     pub(super) fn checklist(
         &self,
         state: &Home,
+        secrets: &Arc<dyn SecretSource>,
         mut builder: PipelineBuilder,
     ) -> Result<PipelineBuilder> {
         for item in &self.config.preflight {
@@ -41,6 +44,31 @@ impl Plan<'_> {
                 Look::Docker(_) | Look::EngineClock(_) | Look::Registry(_) => continue,
             };
             builder = builder.preflight(check, item.severity);
+        }
+        self.monitoring(secrets, builder)
+    }
+
+    /// Adds that every Prometheus which a check will ask is there and understands its query: found out
+    /// after the switch, that would take a good release back.
+    fn monitoring(
+        &self,
+        secrets: &Arc<dyn SecretSource>,
+        mut builder: PipelineBuilder,
+    ) -> Result<PipelineBuilder> {
+        let Some(version) = &self.version else { return Ok(builder) };
+        for check in self.config.verification(&self.environment, version)?.checks {
+            if check.when == When::Preflight {
+                continue;
+            }
+            let ProbeSpec::Prometheus(spec) = (match check.probe.get("prometheus") {
+                Some(_) => ProbeSpec::of(&check)?,
+                None => continue,
+            }) else {
+                continue;
+            };
+            let client = Client::new(Config::default())?;
+            let ping = Ping::new(&check.name, *spec, client, Some(Arc::clone(secrets)))?;
+            builder = builder.preflight(Arc::new(ping), check.consequences.severity);
         }
         Ok(builder)
     }

@@ -203,11 +203,11 @@ impl Plan<'_> {
         )
         .backups(Arc::clone(&state.backups))
         .source(Arc::new(ReleaseSource::new(releases)))
-        .secrets(secrets)
+        .secrets(Arc::clone(&secrets))
         .observer(observer)
         .policy(self.config.policy_of(&self.environment))
         .initiator(self.around.initiator.clone());
-        self.checklist(state, builder)
+        self.checklist(state, &secrets, builder)
     }
 
     /// The secrets of the configuration.
