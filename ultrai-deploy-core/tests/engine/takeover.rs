@@ -197,7 +197,7 @@ async fn an_unfinished_run_is_left_alone_when_asked() {
     let lab = Lab::new();
     lab.deploy(shop("1.0.0", json!({}))).await;
     let pipeline = lab.process();
-    let slow = shop("1.1.0", json!({ "healthy_after": 50 }));
+    let slow = shop("1.1.0", json!({ "healthy_after": 200 }));
     let run = pipeline.deploy(DeployRequest::new(slow));
     let left = tokio::time::timeout(Duration::from_secs(2), run.join()).await;
     assert!(left.is_err());
@@ -225,7 +225,7 @@ async fn the_order_of_ids_is_not_the_order_of_taking() {
     let lab = Lab::new();
     lab.deploy(shop("1.0.0", json!({}))).await;
     let pipeline = lab.process();
-    let older = pipeline.deploy(DeployRequest::new(shop("1.1.0", json!({ "healthy_after": 50 }))));
+    let older = pipeline.deploy(DeployRequest::new(shop("1.1.0", json!({ "healthy_after": 200 }))));
     let newer = lab.deploy(shop("1.0.1", json!({}))).await;
     assert!(*older.id() < newer.run);
     let id = older.id().clone();
@@ -245,7 +245,7 @@ async fn the_order_of_ids_is_not_the_order_of_taking() {
 async fn a_takeover_that_died_hides_nothing() {
     let lab = Lab::new();
     lab.deploy(shop("1.0.0", json!({}))).await;
-    let slow = || shop("1.1.0", json!({ "healthy_after": 50 }));
+    let slow = || shop("1.1.0", json!({ "healthy_after": 200 }));
     let mut runs = Vec::new();
     for _ in 0..3 {
         let pipeline = lab.process();
