@@ -38,6 +38,17 @@ impl Probes {
     }
 }
 
+/// Refuses a check of containers that cannot be understood, without an engine; others are fine.
+///
+/// # Errors
+/// [`ErrorKind::Invalid`] when it has a field that is not known or wrong, or names no service.
+pub fn validate(check: &CheckSpec) -> Result<()> {
+    match Kind::of(check)? {
+        Some(Kind::Exec(spec)) => spec.validate(check).map(drop),
+        Some(Kind::Container(_)) | None => Ok(()),
+    }
+}
+
 impl ProbeSource for Probes {
     fn probe(&self, check: &CheckSpec) -> Result<Arc<dyn HealthProbe>> {
         match Kind::of(check)? {
@@ -87,7 +98,7 @@ fn read<T: DeserializeOwned + Serialize>(
     key: &str,
     stored: &serde_json::Value,
 ) -> Result<T> {
-    T::deserialize(stored)
+    serde_path_to_error::deserialize(stored)
         .map_err(|source| wrong(check, &format!("is no {key} probe")).with_source(source))
 }
 

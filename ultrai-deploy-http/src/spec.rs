@@ -44,7 +44,7 @@ impl ProbeSpec {
     /// [`ErrorKind::Invalid`] when it is of none of these kinds, or has a field that is not
     /// known.
     pub fn of(check: &CheckSpec) -> Result<Self> {
-        Self::deserialize(&check.probe).map_err(|source| {
+        serde_path_to_error::deserialize(&check.probe).map_err(|source| {
             Error::new(
                 ErrorKind::Invalid,
                 "read a check",

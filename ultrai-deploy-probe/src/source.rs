@@ -122,7 +122,7 @@ impl Probes {
                 .with_advice("build ultrai-deploy-probe with its feature `postgres`")
                 .without_effect());
         }
-        let spec = Spec::deserialize(&check.probe)
+        let spec: Spec = serde_path_to_error::deserialize(&check.probe)
             .map_err(|source| wrong(check, &format!("is no {kind} probe")).with_source(source))?;
         let resources = self.resources.clone();
         Ok(Kind::Look(match spec {

@@ -19,7 +19,7 @@ use ultrai_deploy_http::{
 
 use super::{
     consequence,
-    direct::Direct,
+    direct::{Direct, Taken},
     expect::{self, Request},
     files::Root,
     metrics,
@@ -190,20 +190,22 @@ impl Check {
         // Any will do: which they are is not known yet.
         let (version, base) = (Version::parse("0.0.0"), HttpUrl::parse("http://localhost"));
         let (Ok(version), Ok(base)) = (version, base) else { return };
-        let found = match direct.fill(self.bare(Value::Null), &version, Some(&base)) {
-            Ok(check) if check.probe.is_null() => Ok(Vec::new()),
-            Ok(check) => direct.secrets(&check, probes),
-            Err(error) => Err(error),
-        };
-        match found {
-            Ok(secrets) => self.secrets = secrets,
-            Err(error) => {
-                let (place, field) = direct.place();
-                let remedy = error.advice().unwrap_or("see what its kind may have").to_owned();
-                let cause = std::error::Error::source(&error);
-                let cause = cause.map(|cause| format!(": {cause}")).unwrap_or_default();
-                table.problem_at(place, field, format!("{}{cause}", error.message()), remedy);
-            }
+        let filled = direct.tasks(&version).and_then(|_| {
+            let check = direct.fill(self.bare(Value::Null), &version, Some(&base))?;
+            let has_look = !check.probe.is_null();
+            let secrets = if has_look { direct.secrets(&check, probes)? } else { Vec::new() };
+            Ok((check.is_gate(), secrets))
+        });
+        match filled {
+            Ok((true, _)) if self.when == When::Watch => table.problem(
+                format!(
+                    "a {} check measures once, and watching looks again and again",
+                    direct.kind
+                ),
+                "write when = \"post\", or a traffic check or a [[rule]] in its place",
+            ),
+            Ok((_, secrets)) => self.secrets = secrets,
+            Err(error) => direct.written().tell(table, direct.kind, &error),
         }
     }
 }
@@ -220,15 +222,17 @@ pub(super) fn read(mut table: Table<'_>, number: usize, around: &Around<'_>) -> 
     let when = table.take("when").and_then(|field| field.choice(&WHENS));
     let place = table.place();
     let (usual, look) = match (direct, metrics) {
-        (Some(direct), _) => {
+        (Taken::Wrong, _) => (When::Verify, None),
+        (Taken::One(direct), metrics) => {
             let usual = direct.usual();
+            let first = first.or(metrics.map(|_| "max_p95 or max_error_percent"));
             let look = address.direct(&table, direct.kind, first);
-            (usual, look.then(|| Look::Direct(Box::new(direct))))
+            (usual, look.then_some(Look::Direct(direct)))
         }
-        (None, Some(spec)) => {
+        (Taken::None, Some(spec)) => {
             (When::Verify, address.measured(&table, first).then_some(Look::Metrics(spec)))
         }
-        (None, None) => (When::Verify, address.look(&table, request, first)),
+        (Taken::None, None) => (When::Verify, address.look(&table, request, first)),
     };
     let service = address.service;
     let when = when.unwrap_or(usual);
@@ -302,7 +306,7 @@ impl Address {
         let other = self.set.iter().copied().find(|name| *name != "service").or(first);
         if let Some(other) = other {
             table.problem(
-                format!("it is a {kind} check, and `{other}` is for HTTP and TCP ones"),
+                format!("it is a {kind} check, and `{other}` is for others"),
                 format!("write it into the table {kind} = {{ … }} if it has it, or take it out"),
             );
         }
@@ -356,8 +360,8 @@ impl Address {
             _ => {
                 table.problem(
                     "it does not say where to look",
-                    "write url = \"http://…\", path = \"/…\", tcp = \"host:port\", or service \
-                     and port",
+                    "write url = \"http://…\", path = \"/…\", tcp = \"host:port\", service and \
+                     port, or a table of its kind such as redis = { … }",
                 );
                 return None;
             }

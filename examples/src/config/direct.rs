@@ -22,7 +22,7 @@ use ultrai_deploy_load::{
 use super::{
     files::Root,
     reader::{Field, Table},
-    source::Place,
+    stored::Written,
 };
 
 /// The kinds, by the name of their table. Those that look into containers are of the compose backend.
@@ -55,14 +55,21 @@ const ENDLESS: Duration = Duration::from_hours(24 * 365);
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Direct {
     pub(super) kind: &'static str,
-    place: Place,
-    field: String,
+    written: Written,
     spec: Map<String, Value>,
     suite: Option<Suite>,
     /// Whether the file says how long a look may take.
     is_timed: bool,
     /// Whether it says how long to wait.
     is_waited_for: bool,
+}
+
+/// What of these kinds a check has.
+pub(super) enum Taken {
+    None,
+    /// Something that was refused.
+    Wrong,
+    One(Box<Direct>),
 }
 
 /// Tests of a file.
@@ -74,31 +81,35 @@ struct Suite {
 
 impl Direct {
     /// Takes the table of a kind, if there is one.
-    pub(super) fn take(table: &mut Table<'_>, root: &Root) -> Option<Self> {
-        let mut found = KINDS.into_iter().filter_map(|kind| Some((kind, table.take(kind)?)));
-        let (kind, field) = found.next()?;
-        if let Some((other, field)) = found.next() {
+    pub(super) fn take(table: &mut Table<'_>, root: &Root) -> Taken {
+        let found: Vec<_> =
+            KINDS.into_iter().filter_map(|kind| Some((kind, table.take(kind)?))).collect();
+        let Some(((kind, field), others)) = found.split_first() else { return Taken::None };
+        for (other, field) in others {
             field.name_problem(
                 format!("it is a {kind} check already"),
                 format!("make two checks of it, one with {kind} and one with {other}"),
             );
-            return None;
         }
-        drop(found);
+        let one = Self::read(kind, field, table, root).filter(|_| others.is_empty());
+        one.map_or(Taken::Wrong, |one| Taken::One(Box::new(one)))
+    }
+
+    fn read(kind: &'static str, field: &Field<'_>, table: &Table<'_>, root: &Root) -> Option<Self> {
         let Some(Value::Object(mut spec)) = field.table().and_then(|_| field.json()) else {
             return None;
         };
         let suite = match kind {
-            "suite" => Some(Suite::read(&field, root)?),
+            "suite" => Some(Suite::read(field, root)?),
             "k6" => {
-                script(&field, &mut spec, root)?;
+                script(field, &mut spec, root)?;
                 None
             }
             _ => None,
         };
         let (is_timed, is_waited_for) = (table.has("timeout"), table.has("deadline"));
-        let (place, field) = (field.place(), field.path());
-        Some(Self { kind, place, field, spec, suite, is_timed, is_waited_for })
+        let written = Written::of(field);
+        Some(Self { kind, written, spec, suite, is_timed, is_waited_for })
     }
 
     /// Whether it needs the environment's `base_url`.
@@ -109,11 +120,14 @@ impl Direct {
     }
 
     /// One of a rule, whose fields are known; nothing when they are no table.
-    pub(super) fn given(kind: &'static str, field: &Field<'_>, spec: Value) -> Option<Self> {
+    pub(super) fn given(
+        kind: &'static str,
+        written: Written,
+        spec: Value,
+        is_timed: bool,
+    ) -> Option<Self> {
         let Value::Object(spec) = spec else { return None };
-        let (place, field) = (field.place(), field.path());
-        let suite = None;
-        Some(Self { kind, place, field, spec, suite, is_timed: false, is_waited_for: false })
+        Some(Self { kind, written, spec, suite: None, is_timed, is_waited_for: false })
     }
 
     /// When it runs where nothing is said: what sends many requests comes when all else is proven, and
@@ -131,9 +145,9 @@ impl Direct {
         OF_CONTAINERS.contains(&self.kind)
     }
 
-    /// Where it is written, and as what.
-    pub(super) fn place(&self) -> (Place, &str) {
-        (self.place, &self.field)
+    /// Where it is written.
+    pub(super) fn written(&self) -> &Written {
+        &self.written
     }
 
     /// Fills in what is known of the check: its probe, and how long it takes.
@@ -216,9 +230,9 @@ impl Direct {
         check: &CheckSpec,
         probes: &dyn ProbeSource,
     ) -> Result<Vec<SecretName>> {
-        // What a command in a container needs is there.
+        // No engine is known yet. What a command in a container needs is there.
         if self.is_of_containers() {
-            return Ok(Vec::new());
+            return ultrai_deploy_docker::probes::validate(check).map(|()| Vec::new());
         }
         probes.probe(check)?;
         probes.secrets(check)

@@ -5,7 +5,11 @@ use std::{collections::BTreeMap, time::Duration};
 
 use ultrai_deploy_core::{health::Timing, name::SecretName, version::Version};
 use ultrai_deploy_http::{
+    body::Body,
     header::{HeaderName, HeaderValue},
+    json_path::{ExpectFound, JsonPath},
+    method::Method,
+    pattern::Pattern,
     pointer::Pointer,
     spec::{Expect, ExpectVersion, HttpAt, HttpSpec, ProbeSpec},
     status::StatusSet,
@@ -16,6 +20,8 @@ use super::reader::{Field, Table};
 /// A request and what its answer must be, but for where it goes.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Request {
+    method: Method,
+    body: Option<Body>,
     headers: BTreeMap<HeaderName, HeaderValue>,
     secret_headers: BTreeMap<HeaderName, SecretName>,
     expect: Expect,
@@ -34,6 +40,10 @@ impl Request {
             field
         };
         let mut request = Self::default();
+        if let Some(method) = take("method").and_then(|field| field.parse(Method::parse)) {
+            request.method = method;
+        }
+        request.body = body(take("json_body"), take("body"), request.method);
         if let Some(field) = take("status") {
             request.expect.status = status(&field);
         }
@@ -48,10 +58,27 @@ impl Request {
             request.expect.json_exists =
                 items.iter().filter_map(|item| item.parse(|text| Pointer::new(text))).collect();
         }
+        if let Some(field) = take("json_path") {
+            let items = field.items("[{ path = \"$.items[*]\", at_least = 1 }]");
+            request.expect.json_path = items.iter().filter_map(found).collect();
+        }
+        request.expect.body_matches =
+            take("body_matches").and_then(|field| field.parse(Pattern::new));
         request.version_at =
             take("version_at").and_then(|field| field.parse(|text| Pointer::new(text)));
         if let Some(field) = take("header") {
             request.expect.header = headers(&field);
+        }
+        if let Some(field) = take("header_exists") {
+            let items = field.items("[\"x-request-id\"]");
+            request.expect.header_exists =
+                items.iter().filter_map(|item| item.parse(HeaderName::new)).collect();
+        }
+        if let Some(field) = take("header_matches") {
+            for field in fields(&field) {
+                let name = field.parse_name(HeaderName::new);
+                request.expect.header_matches.extend(name.zip(field.parse(Pattern::new)));
+            }
         }
         request.expect.max_latency = take("max_latency").and_then(|field| field.some_duration());
         if let Some(field) = take("request_headers") {
@@ -70,6 +97,7 @@ impl Request {
     /// The probe of a release of `version`.
     pub(super) fn probe(&self, at: HttpAt, version: &Version) -> ProbeSpec {
         let mut spec = HttpSpec::new(at).with_expect(self.expect.clone());
+        (spec.method, spec.body) = (self.method, self.body.clone());
         spec.request_headers.clone_from(&self.headers);
         spec.secret_headers.clone_from(&self.secret_headers);
         spec.expect.version =
@@ -106,6 +134,38 @@ fn status(field: &Field<'_>) -> StatusSet {
     StatusSet::new(statuses)
         .map_err(|error| field.problem(error.message(), error.advice().unwrap_or_default()))
         .unwrap_or_default()
+}
+
+fn body(json: Option<Field<'_>>, text: Option<Field<'_>>, method: Method) -> Option<Body> {
+    if let (Some(_), Some(text)) = (&json, &text) {
+        text.name_problem("it sends two things", "keep one of json_body and body");
+    }
+    let field = json.as_ref().or(text.as_ref())?;
+    if method.is_safe() {
+        field.name_problem(format!("{method} requests send nothing"), "write method = \"POST\"");
+    }
+    match json {
+        Some(json) => json.json().map(Body::Json),
+        None => text?.text().map(|text| Body::Text(text.to_owned())),
+    }
+}
+
+/// An item of `json_path`.
+fn found(item: &Field<'_>) -> Option<ExpectFound> {
+    let mut table = item.table()?;
+    let path = table
+        .require("path", "write path = \"$.providers[?@.status == 'available']\"")
+        .and_then(|field| field.parse(|text| JsonPath::new(text)));
+    let exists = table.take("exists").and_then(|field| field.switch());
+    let equals = table.take("equals").and_then(|field| field.json());
+    let matches = table.take("matches").and_then(|field| field.parse(Pattern::new));
+    let at_least = table.take("at_least").and_then(|field| field.number(1..=1_000_000));
+    let at_least = at_least.and_then(|number: u32| usize::try_from(number).ok());
+    if exists == Some(false) && (equals.is_some() || matches.is_some() || at_least.is_some()) {
+        table.problem("nothing can be said of what must not exist", "keep exists = false alone");
+    }
+    table.finish();
+    Some(ExpectFound { exists, equals, matches, at_least, ..ExpectFound::new(path?) })
 }
 
 fn headers(field: &Field<'_>) -> BTreeMap<HeaderName, HeaderValue> {

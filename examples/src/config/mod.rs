@@ -42,6 +42,7 @@ mod rule;
 mod secret_source;
 mod service;
 mod source;
+mod stored;
 mod test;
 #[cfg(test)]
 mod tests;

@@ -1,27 +1,39 @@
 //! `[[notify]]`: who is told what becomes of deploys.
 
-use serde::Deserialize;
-use serde_json::Value;
+use std::collections::BTreeMap;
+
+use ultrai_deploy_core::name::EnvironmentName;
 use ultrai_deploy_notify::Config;
 
-use super::reader::Table;
+use super::{Environment, reader::Table, source::Place, stored};
+
+const REMEDY: &str =
+    "write kind = \"slack\", \"webhook\", \"pagerduty\" or \"command\" and its fields";
+
+/// A receiver.
+pub(super) struct Receiver {
+    pub(super) config: Config,
+    /// Where it stands.
+    pub(super) place: Place,
+}
 
 /// Reads one `[[notify]]`; `number` counts from 1.
-pub(super) fn read(mut table: Table<'_>, number: usize) -> Option<Config> {
+pub(super) fn read(
+    mut table: Table<'_>,
+    number: usize,
+    known: &BTreeMap<EnvironmentName, Environment>,
+) -> Option<Receiver> {
     table.rename(&format!("notify {number}"));
-    let fields = table.take_all();
-    let read = fields.iter().map(|field| Some((field.name.clone(), field.json()?)));
-    let object = Value::Object(read.collect::<Option<_>>()?);
-    let config = Config::deserialize(object)
-        .map_err(|error| {
-            let remedy =
-                "write kind = \"slack\", \"webhook\", \"pagerduty\" or \"command\" and its fields";
-            table.problem(error.to_string(), remedy);
-        })
-        .ok()?;
+    let place = table.place();
+    let fields = table.take_named();
+    let config: Config = stored::read(&fields, REMEDY, |what| table.problem(what, REMEDY))?;
+    for name in config.environments.iter().filter(|name| !known.contains_key(*name)) {
+        let list = known.keys().map(EnvironmentName::as_str).collect::<Vec<_>>().join(", ");
+        table.problem(format!("there is no environment `{name}`"), format!("known: {list}"));
+    }
     config
         .check()
         .map_err(|error| table.problem(error.message(), error.advice().unwrap_or_default()))
         .ok()?;
-    Some(config)
+    Some(Receiver { config, place })
 }

@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use serde::de::DeserializeOwned;
-use serde_json::Value;
 use ultrai_deploy_core::{Result, consequence::Severity, preflight::BackupCheck};
 use ultrai_deploy_docker::checklist::{ClockSpec, EngineSpec, RegistrySpec};
 use ultrai_deploy_http::checklist::Clock;
@@ -13,6 +12,7 @@ use super::{
     backend::Kind as BackendKind,
     consequence,
     reader::{Field, Table},
+    stored,
 };
 
 /// One item.
@@ -95,7 +95,7 @@ pub(super) fn read(
         let what = Look::Backup(age.unwrap_or(BackupCheck::MAX_AGE));
         return Some(Item { what, severity: severity.unwrap_or_default() });
     }
-    let fields = table.take_all();
+    let fields = table.take_named();
     let what = match word {
         Word::Disk => valid(&kind, spec(&kind, &fields).map(Disk::validated)).map(Look::Disk),
         Word::Memory => spec(&kind, &fields).map(Look::Memory),
@@ -117,9 +117,6 @@ fn valid<T>(kind: &Field<'_>, read: Option<Result<T>>) -> Option<T> {
 
 /// Reads the other fields of an item as its kind writes them.
 fn spec<T: DeserializeOwned>(kind: &Field<'_>, fields: &[Field<'_>]) -> Option<T> {
-    let read = fields.iter().map(|field| Some((field.name.clone(), field.json()?)));
-    let object = Value::Object(read.collect::<Option<_>>()?);
-    T::deserialize(object)
-        .map_err(|error| kind.problem(error.to_string(), "see the fields of its kind"))
-        .ok()
+    let remedy = "see the fields of its kind in docs/deploy-toml.md";
+    stored::read(fields, remedy, |what| kind.problem(what, remedy))
 }

@@ -124,7 +124,7 @@ fn read(reader: &Reader<'_>, file: &Path, document: &DeTable<'_>) -> Config {
     for (index, table) in tables(&mut table, "check").into_iter().enumerate() {
         checks.extend(check::read(table, index + 1, &known));
     }
-    let traffic = table.take("watch").and_then(|field| field.table()).map(Traffic::read);
+    let traffic = table.take("watch").and_then(|field| Traffic::read(&field));
     let traffic = traffic.unwrap_or_default();
     let mut rules = Vec::new();
     for (index, table) in tables(&mut table, "rule").into_iter().enumerate() {
@@ -136,8 +136,11 @@ fn read(reader: &Reader<'_>, file: &Path, document: &DeTable<'_>) -> Config {
     }
     let mut receivers = Vec::new();
     for (index, table) in tables(&mut table, "notify").into_iter().enumerate() {
-        receivers.extend(notify::read(table, index + 1));
+        receivers.extend(notify::read(table, index + 1, &environments));
     }
+    let names = receivers.iter().map(|one| (one.config.name(), one.place));
+    refuse_twins(reader, "notify", names);
+    let receivers: Vec<_> = receivers.into_iter().map(|one| one.config).collect();
     let mut tests = Vec::new();
     for (index, table) in tables(&mut table, "test").into_iter().enumerate() {
         tests.extend(test::read(table, index + 1));
@@ -175,9 +178,16 @@ fn read(reader: &Reader<'_>, file: &Path, document: &DeTable<'_>) -> Config {
     refuse_twins(reader, "data", data.iter().map(|one| (one.name.as_str(), one.place)));
     refuse_twins(reader, "check", checks.iter().map(|check| (check.name.as_str(), check.place)));
     refuse_twins(reader, "rule", rules.iter().map(|rule| (rule.name.as_str(), rule.place)));
+    for rule in &rules {
+        if let Some(check) = checks.iter().find(|check| check.name == rule.name) {
+            let twins = [check.place, rule.place].map(|place| (rule.name.as_str(), place));
+            refuse_twins(reader, "rule", twins.into_iter());
+        }
+    }
     refuse_twins(reader, "test", tests.iter().map(|test| (test.task.name.as_str(), test.place)));
-    let looked = checks.iter().chain(rules.iter().filter_map(Rule::check));
-    refuse_missing_base(reader, looked, &environments);
+    refuse_missing_base(reader, "check", checks.iter(), &environments);
+    let of_rules = rules.iter().filter_map(Rule::check);
+    refuse_missing_base(reader, "rule", of_rules, &environments);
 
     let around = backend::Surroundings {
         root: &root,
@@ -332,6 +342,7 @@ fn refuse_strange_environments(
 
 fn refuse_missing_base<'a>(
     reader: &Reader<'_>,
+    what: &str,
     checks: impl Iterator<Item = &'a Check>,
     environments: &BTreeMap<EnvironmentName, Environment>,
 ) {
@@ -345,7 +356,8 @@ fn refuse_missing_base<'a>(
     }
     for check in checks.filter(|check| check.needs_base_url()) {
         let problem = no_base_url(check, &format!("environment {}", without.join(", ")));
-        reader.problem_at(problem.place, problem.field, problem.what, problem.remedy);
+        let field = format!("{what} \"{}\"", check.name);
+        reader.problem_at(problem.place, field, problem.what, problem.remedy);
     }
 }
 

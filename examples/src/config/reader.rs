@@ -60,6 +60,8 @@ impl<'a> Reader<'a> {
     pub(super) fn finish<T>(self, value: Option<T>) -> Result<T, Problems> {
         let mut problems = self.problems.into_inner();
         problems.sort();
+        // What several rules have in common is wrong for each of them.
+        problems.dedup();
         match value {
             Some(value) if problems.is_empty() => Ok(value),
             _ => Err(Problems { file: self.source.file, problems }),
@@ -137,6 +139,13 @@ impl<'a> Table<'a> {
     /// Takes all fields, whatever their names.
     pub(super) fn take_all(&mut self) -> Vec<Field<'a>> {
         std::mem::take(&mut self.fields).into_values().collect()
+    }
+
+    /// The same, known by the name of the table.
+    pub(super) fn take_named(&mut self) -> Vec<Field<'a>> {
+        let prefix = self.prefix.clone();
+        let fields = self.take_all().into_iter();
+        fields.map(|field| Field { prefix: prefix.clone(), ..field }).collect()
     }
 
     /// A problem of the table as a whole.
@@ -316,6 +325,11 @@ impl<'a> Field<'a> {
     /// Whether it is text.
     pub(super) fn is_text(&self) -> bool {
         matches!(self.value, DeValue::String(_))
+    }
+
+    /// Whether it is a table.
+    pub(super) fn is_table(&self) -> bool {
+        matches!(self.value, DeValue::Table(_))
     }
 
     /// Whether it is a list.

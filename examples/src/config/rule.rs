@@ -21,8 +21,9 @@ use super::{
     consequence,
     direct::Direct,
     expect,
-    reader::Table,
+    reader::{Field, Table},
     source::Place,
+    stored::Written,
 };
 
 /// What the sources call that a check fails.
@@ -32,6 +33,7 @@ const CHECKS_FAIL: &str = "health_check_failed";
 #[derive(Clone, Debug, Default)]
 pub(super) struct Traffic {
     fields: Map<String, Value>,
+    written: Option<Written>,
     service: Option<(ServiceName, Place)>,
 }
 
@@ -54,11 +56,17 @@ enum What {
 
 impl Traffic {
     /// Reads `[watch]`: the fields of a `traffic` check but `fails_when`, and `service`.
-    pub(super) fn read(mut table: Table<'_>) -> Self {
+    pub(super) fn read(field: &Field<'_>) -> Option<Self> {
+        let mut table = field.table()?;
         let service = table.take("service").and_then(|field| service(&field));
+        if let Some(field) = table.take("fails_when") {
+            field.name_problem("rules say what is a failure", "write a [[rule]] with when = \"…\"");
+        }
         let fields = table.take_all();
+        let mut written = Written::without_fields(field);
+        written.add(&fields);
         let fields = fields.iter().filter_map(|field| Some((field.name.clone(), field.json()?)));
-        Self { fields: fields.collect(), service }
+        Some(Self { fields: fields.collect(), written: Some(written), service })
     }
 }
 
@@ -135,6 +143,7 @@ pub(super) fn read(
     let query = table.take("prometheus");
     // What a rule is judged by covers some time already: the first failure counts.
     let is_timed = ["interval", "retries"].iter().any(|name| table.has(name));
+    let has_timeout = table.has("timeout");
     let mut timing = expect::timing(&mut table, around.deadline);
     if !is_timed {
         timing = Timing { interval: Duration::ZERO, retries: 1, ..timing };
@@ -146,7 +155,7 @@ pub(super) fn read(
             let spec = query.table().and_then(|_| query.json());
             comparison.zip(spec).and_then(|(comparison, mut spec)| {
                 spec["fails_when"] = json!(comparison);
-                let direct = Direct::given("prometheus", &query, spec)?;
+                let direct = Direct::given("prometheus", Written::of(&query), spec, has_timeout)?;
                 Some((direct, None))
             })
         }
@@ -165,7 +174,11 @@ pub(super) fn read(
             }
             let mut fields = traffic.fields.clone();
             fields.insert("fails_when".to_owned(), json!(condition));
-            let direct = Direct::given("traffic", field, Value::Object(fields))?;
+            let mut written = Written::without_fields(field);
+            if let Some(of_watch) = &traffic.written {
+                written = written.with_fields_of(of_watch);
+            }
+            let direct = Direct::given("traffic", written, Value::Object(fields), has_timeout)?;
             Some((direct, traffic.service.clone()))
         }),
         (None, _) => None,

@@ -1,6 +1,7 @@
 //! Files that are read and found; wrong and right ones are in the modules below.
 
 mod backups;
+mod direct;
 mod documented;
 mod flags;
 mod hosted;

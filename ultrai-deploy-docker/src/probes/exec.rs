@@ -53,14 +53,23 @@ pub(super) struct Probe {
     commands: Commands,
 }
 
-impl Probe {
-    pub(super) fn new(backend: &Backend, check: &CheckSpec, spec: ExecSpec) -> Result<Self> {
-        if spec.command.first().is_none_or(String::is_empty) {
+impl ExecSpec {
+    /// What its output must match.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Invalid`] when it has no command, or that cannot be read.
+    pub(super) fn validate(&self, check: &CheckSpec) -> Result<Option<Regex>> {
+        if self.command.first().is_none_or(String::is_empty) {
             return Err(wrong(check, "has no command")
                 .with_advice("write the program and its arguments as a list"));
         }
-        let pattern =
-            spec.output_matches.as_deref().map(|text| pattern(check, text)).transpose()?;
+        self.output_matches.as_deref().map(|text| pattern(check, text)).transpose()
+    }
+}
+
+impl Probe {
+    pub(super) fn new(backend: &Backend, check: &CheckSpec, spec: ExecSpec) -> Result<Self> {
+        let pattern = spec.validate(check)?;
         let limit = check.timing.timeout;
         Ok(Self {
             backend: backend.clone(),

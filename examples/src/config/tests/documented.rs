@@ -91,6 +91,8 @@ fn every_field_is_documented() {
         "[backups.keep]",
         "[[data]]\nname = \"n\"\nkind = \"command\"",
         "[[data]]\nname = \"n\"\nkind = \"volume\"",
+        "[[rule]]\nname = \"n\"\nwhen = \"health_check_failed\"",
+        "[[preflight]]\nkind = \"backup\"",
     ];
     let of_local =
         ["[[data]]\nname = \"n\"\nkind = \"directory\"", "[services.x]", "[services.x.health]"];

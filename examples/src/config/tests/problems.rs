@@ -163,7 +163,8 @@ fn every_problem_names_line_field_and_remedy() {
         (
             "[[check]]\nname = \"a\"".to_owned(),
             "1:1: check \"a\": it does not say where to look; write url = \"http://…\", \
-             path = \"/…\", tcp = \"host:port\", or service and port",
+             path = \"/…\", tcp = \"host:port\", service and port, or a table of its kind such as \
+             redis = { … }",
         ),
         (
             format!("{check}tcp = \"x:1\""),
