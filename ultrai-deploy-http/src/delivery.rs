@@ -70,7 +70,7 @@ impl Client {
     ///
     /// # Errors
     /// [`ErrorKind::Unavailable`] and [`ErrorKind::Timeout`], both retryable, when there was no HTTP
-    /// answer; [`ErrorKind::Unsupported`] as for [`Client::get`]; [`ErrorKind::Invalid`] for a
+    /// answer; [`ErrorKind::Unsupported`] as for [`Client::send`]; [`ErrorKind::Invalid`] for a
     /// header that HTTP does not allow. None of them shows the URL, a header or the body.
     pub async fn deliver(
         &self,
