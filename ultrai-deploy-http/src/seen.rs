@@ -141,7 +141,7 @@ mod tests {
             SecretName::new("S").unwrap(),
             Secret::new("hunter2"),
         )]));
-        let long = format!("{}hunter2", "x".repeat(MAX_SAID - 3));
+        let long = format!("{}hunter2 and more", "x".repeat(MAX_SAID - 4));
         for (status, body, told) in [
             (503, "{\"error\":\n  \"no database\"}\n", ": {\"error\": \"no database\"}"),
             (500, "you sent hunter2", ": you sent ***"),

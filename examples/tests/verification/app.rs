@@ -51,7 +51,7 @@ interval = "500ms"
 pub const GATE: &str = r#"
 [[check]]
 name = "load"
-load = { path = "/api/models", rate = 100, warm_up = "500ms", duration = "4s", max_open = 600, require = ["error_rate < 1%", "p95_latency < 3s"] }
+load = { path = "/api/models", rate = 100, warm_up = "500ms", duration = "3s", max_open = 600, require = ["error_rate < 1%", "p95_latency < 3s"] }
 "#;
 
 /// The verification tests of the deployment plan.
@@ -108,9 +108,10 @@ impl App {
         self.run(&words)
     }
 
-    /// Deploys 1.1.0 with a fault: it goes back, its report begins with `cause`, and 1.0.0 serves.
+    /// Deploys 1.1.0 with a fault: it goes back in `stage`, the first line of its report has the `cause`,
+    /// and 1.0.0 serves again.
     #[track_caller]
-    pub fn goes_back(&self, fault: &[&str], cause: &[&str]) {
+    pub fn goes_back(&self, fault: &[&str], stage: &str, cause: &[&str]) {
         let before = self.shop.containers(true);
         let answer = self.deploy("1.1.0", fault).expect(3);
         let line = first_line(&answer);
@@ -122,6 +123,9 @@ impl App {
         for part in cause {
             assert!(line.contains(part), "`{part}` is not in: {line}\n{}", answer.out);
         }
+        let failed: Vec<_> = answer.out.lines().filter(|line| line.contains("FAILED (")).collect();
+        assert_eq!(failed.len(), 1, "{}", answer.out);
+        assert!(failed[0].trim().starts_with(stage), "{stage}: {}", failed[0]);
         assert!(answer.out.contains("Version 1.0.0 serves again"), "{}", answer.out);
         self.serves("1.0.0");
         let ids = |all: std::collections::BTreeMap<String, (String, String)>| -> Vec<_> {
@@ -134,10 +138,14 @@ impl App {
         );
     }
 
+    pub fn kill_backend(&self) {
+        self.shop.docker(&["kill", &format!("{}-backend-1", self.shop.project)]);
+    }
+
     #[track_caller]
     pub fn serves(&self, version: &str) {
         let (code, body) = self.shop.http("BACKEND_PORT", "/api/v1/version").unwrap();
-        assert_eq!((code, body), (200, format!("{{\"version\":\"{version}\"}}")));
+        assert_eq!((code, body), (200, format!("{{\"version\":\"v{version}\"}}")));
     }
 }
 

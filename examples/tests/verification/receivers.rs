@@ -2,7 +2,7 @@
 
 use std::{fs, os::unix::fs::PermissionsExt};
 
-use ultrai_deploy_testkit::server::{Answer, Server};
+use ultrai_deploy_testkit::server::{Answer, Request, Server};
 
 use crate::app::{App, SWITCH};
 
@@ -26,7 +26,7 @@ async fn receivers_are_told_what_became_of_a_deploy() {
     );
     app.configure("", &notify);
     app.deploy("1.0.0", &[]).expect(0);
-    app.goes_back(&["NEVER_HEALTHY=1"], &["`health`", "503"]);
+    app.goes_back(&["NEVER_HEALTHY=1"], "verify", &["`health`", "503"]);
 
     let told: Vec<serde_json::Value> = server
         .requests()
@@ -34,8 +34,13 @@ async fn receivers_are_told_what_became_of_a_deploy() {
         .map(|request| serde_json::from_slice(&request.body).unwrap())
         .collect();
     let events: Vec<_> = told.iter().map(|told| told["event"].as_str().unwrap()).collect();
-    assert_eq!(events, ["succeeded", "rolled_back"], "{told:#?}");
-    assert!(told[1].to_string().contains("503"), "{:#}", told[1]);
+    assert_eq!(events, ["succeeded", "failed", "rolled_back"], "{told:#?}");
+    for told in &told[1..] {
+        assert!(told["summary"].as_str().unwrap().contains("answered 503"), "{told:#}");
+    }
+    let signed =
+        |request: &Request| request.headers.iter().any(|(name, _)| name.contains("signature"));
+    assert!(server.requests().iter().all(signed), "{:?}", server.requests());
     let said = fs::read_to_string(said).unwrap();
     assert_eq!(said.lines().count(), 1, "{said}");
     assert!(said.starts_with("rolled_back ") && said.contains("1.1.0"), "{said}");
@@ -52,8 +57,8 @@ fn a_deploy_without_room_is_refused() {
     assert!(looked.out.contains("NOT ready"), "{}", looked.out);
     let refused = app.deploy("1.0.0", &[]).expect(1);
     for text in [&looked.out, &refused.out] {
-        assert!(text.contains("disk /") && text.contains("1000TiB"), "{text}");
-        assert!(text.contains("free"), "no remedy: {text}");
+        assert!(text.contains("disk /") && text.contains("1000 TiB are needed"), "{text}");
+        assert!(text.contains("free some space there"), "no remedy: {text}");
     }
     assert_eq!(app.shop.everything(), Vec::<String>::new(), "nothing was touched");
 

@@ -20,7 +20,7 @@ fn a_rule_takes_a_release_back() {
     let checks = [SWITCH, RULE].concat();
     let app = App::well(&checks);
     app.configure("watch = \"30s\"", &checks);
-    app.goes_back(&["FAIL_EVERY=8"], &["`errors`", "error_rate"]);
+    app.goes_back(&["FAIL_EVERY=8"], "watch", &["`errors`", "error_rate is"]);
 }
 
 #[test]
@@ -34,12 +34,16 @@ fn what_is_well_stays() {
 #[test]
 fn what_gets_sick_later_is_taken_back() {
     let app = App::well(SWITCH);
-    app.deploy("1.1.0", &["CRASH_AFTER=12"]).expect(0);
+    app.deploy("1.1.0", &[]).expect(0);
     app.serves("1.1.0");
+    app.kill_backend();
     let watched = app.run(&["watch", "--for", "1m"]).expect(3);
-    println!("{}", watched.out);
     let line = first_line(&watched);
-    assert!(line.starts_with("rollback to 1.0.0"), "{line}");
+    assert!(line.starts_with("rollback to 1.0.0 to ") && line.contains(": succeeded ("), "{line}");
+    let told = ["critical: check", "exit code 137", "going back to"];
+    for told in told {
+        assert!(watched.err.contains(told), "{told}: {}", watched.err);
+    }
     app.serves("1.0.0");
 }
 
@@ -47,7 +51,7 @@ fn what_gets_sick_later_is_taken_back() {
 fn it_is_only_told_where_that_was_asked_for() {
     let app = App::well(SWITCH);
     app.deploy("1.1.0", &[]).expect(0);
-    app.shop.docker(&["kill", &format!("{}-backend-1", app.shop.project)]);
+    app.kill_backend();
     let watched = app.run(&["watch", "--for", "1m", "--no-rollback"]).expect(1);
     assert!(watched.out.contains("was not taken back"), "{}", watched.out);
     assert!(watched.out.contains("backend"), "{}", watched.out);
