@@ -117,7 +117,7 @@ pub async fn wait_until_healthy(
                 verdict => (verdict, why),
             };
             let why = why.map(|why| {
-                if dead {
+                if dead || looks == 1 {
                     why
                 } else {
                     format!(

@@ -83,7 +83,8 @@ impl HealthProbe for HttpProbe {
         if differences.is_empty() {
             return Ok(Health::Healthy(evidence));
         }
-        let why = redactor.text(&format!("{asked}: {}", differences.join("; ")));
+        let (differences, said) = (differences.join("; "), seen::said(&answer, &redactor));
+        let why = redactor.text(&format!("{asked}: {differences}{said}"));
         Ok(Health::Unhealthy { why, evidence })
     }
 }

@@ -13,6 +13,8 @@ use crate::{
 
 /// How much of a body is kept, in bytes.
 pub(crate) const MAX_BODY: usize = 2 * 1024;
+/// How much of what an error says stands in a reason, in bytes: a line of a terminal or two.
+const MAX_SAID: usize = 160;
 /// Longest header value that is kept, in bytes.
 const MAX_HEADER: usize = 200;
 /// The headers that tell something about a failure. No other is kept: an answer's other headers
@@ -47,6 +49,22 @@ pub(crate) fn answer(check: &str, asked: &str, answer: &Answer, redactor: &Redac
     };
     lines.extend(note.map(str::to_owned));
     Evidence::new(EvidenceKind::Probe, check, redactor.text(&lines.join("\n")))
+}
+
+/// What an answer of an error says of it, for the end of a reason: `: {"error":"no database"}`. Nothing
+/// of a page for browsers, whose beginning tells nothing.
+pub(crate) fn said(answer: &Answer, redactor: &Redactor) -> String {
+    if answer.status < 400 {
+        return String::new();
+    }
+    // Before it is cut: a part of a value would not be found any more.
+    let body = redactor.text(&String::from_utf8_lossy(&answer.body));
+    if body.trim_start().starts_with('<') || body.trim().is_empty() {
+        return String::new();
+    }
+    let body = beginning(&body, MAX_BODY);
+    let words: Vec<_> = body.split_whitespace().collect();
+    format!(": {}", beginning(&words.join(" "), MAX_SAID))
 }
 
 /// What cuts the values of `secrets` out of texts. A value such as `Bearer abc` is two words, of
@@ -115,6 +133,33 @@ mod tests {
             text,
             "GET http://127.0.0.1:1/x: 503 after 1.2ms\ncontent-type: text/plain\n\nno database"
         );
+    }
+
+    #[test]
+    fn an_error_says_why_in_one_line() {
+        let redactor = Redactor::new(&Secrets::from([(
+            SecretName::new("S").unwrap(),
+            Secret::new("hunter2"),
+        )]));
+        let long = format!("{}hunter2 and more", "x".repeat(MAX_SAID - 4));
+        for (status, body, told) in [
+            (503, "{\"error\":\n  \"no database\"}\n", ": {\"error\": \"no database\"}"),
+            (500, "you sent hunter2", ": you sent ***"),
+            (500, "\u{1b}[2Jx", ": \u{fffd}[2Jx"),
+            (503, "<!doctype html><h1>503</h1>", ""),
+            (503, "", ""),
+            (200, "well", ""),
+        ] {
+            let (headers, body) = (HeaderMap::new(), body.as_bytes().to_vec());
+            let latency = Duration::ZERO;
+            let answer = Answer { status, headers, body, end: BodyEnd::Whole, latency };
+            assert_eq!(said(&answer, &redactor), told);
+        }
+        let (headers, body) = (HeaderMap::new(), long.into_bytes());
+        let latency = Duration::ZERO;
+        let answer = Answer { status: 500, headers, body, end: BodyEnd::Whole, latency };
+        let said = said(&answer, &redactor);
+        assert!(!said.contains("hun") && said.ends_with('…'), "{said}");
     }
 
     #[test]

@@ -72,9 +72,8 @@ impl HealthProbe for LoadProbe {
             Evidence::new(EvidenceKind::Measurement, &self.name, text(&measured)?),
         ];
         redactor.evidence(&mut evidence[..1]);
-        let why = |reasons: &[String]| {
-            redactor.text(&format!("{url}: {}; {}", reasons.join("; "), lines[0]))
-        };
+        let why =
+            |reasons: &[String]| redactor.text(&format!("{}; {}", reasons.join("; "), lines[0]));
         if let Some(stopped) = &outcome.stopped {
             return Ok(Health::Unhealthy { why: why(std::slice::from_ref(stopped)), evidence });
         }

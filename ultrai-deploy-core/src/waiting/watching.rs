@@ -49,7 +49,10 @@ pub(crate) async fn watch_that_it_stays_well(
                 why
             } else if row.looks >= timing.retries && now >= row.since + timing.failing_for() {
                 let lasted = (now - row.since).as_secs_f64();
-                format!("{why} (failed {} times in a row, for {lasted:.1} s)", row.looks)
+                match row.looks {
+                    1 => why,
+                    many => format!("{why} (failed {many} times in a row, for {lasted:.1} s)"),
+                }
             } else {
                 blip = Some(format!("at {:.1} s: {why}", took.as_secs_f64()));
                 rest(cx, row.next_look(timing, look_began, now), &mut changes).await;

@@ -70,7 +70,7 @@ pub(super) fn health(
         };
         Some(seen::answer(&subject, asked, answer, redactor))
     }));
-    match why(&all) {
+    match why(&all, redactor) {
         None => Health::Healthy(evidence),
         Some(why) => Health::Unhealthy { why: redactor.text(&why), evidence },
     }
@@ -119,15 +119,15 @@ fn line(test: &TestSpec, outcome: &Outcome) -> String {
 }
 
 /// Why the suite failed, the first failure first; nothing where all that failed is minor.
-fn why(all: &[(&TestSpec, &Outcome)]) -> Option<String> {
+fn why(all: &[(&TestSpec, &Outcome)], redactor: &Redactor) -> Option<String> {
     let counts = |(test, outcome): &&(&TestSpec, &Outcome)| {
         !outcome.passed() && test.severity != Severity::Minor
     };
     let (mut failed, mut left_out) = (Vec::new(), Vec::new());
     for (test, outcome) in all.iter().filter(counts) {
         match &outcome.end {
-            End::Failed(why) => failed.push((test, why)),
-            End::NotRun(why) => left_out.push((test, why)),
+            End::Failed(why) => failed.push((test, outcome, why)),
+            End::NotRun(why) => left_out.push((test, outcome, why)),
             End::Passed => {}
         }
     }
@@ -137,8 +137,10 @@ fn why(all: &[(&TestSpec, &Outcome)]) -> Option<String> {
         (None, Some(first)) => (first, "was not run", &[][..]),
         (None, None) => return None,
     };
-    let (test, cause) = first;
-    let mut why = format!("`{}` {verb}: {}", test.name, bounded(cause));
+    let (test, outcome, cause) = first;
+    let answer = outcome.answer.as_ref().filter(|_| test.secret_capture.is_empty());
+    let said = answer.map(|(_, answer)| seen::said(answer, redactor)).unwrap_or_default();
+    let mut why = format!("`{}` {verb}: {}{said}", test.name, bounded(cause));
     if !rest.is_empty() {
         let _infallible =
             write!(why, "; {} of {} tests failed, also {}", failed.len(), all.len(), names(rest));
@@ -149,9 +151,9 @@ fn why(all: &[(&TestSpec, &Outcome)]) -> Option<String> {
     Some(why)
 }
 
-fn names(tests: &[(&&TestSpec, &String)]) -> String {
+fn names(tests: &[(&&TestSpec, &&Outcome, &String)]) -> String {
     let names: Vec<_> =
-        tests.iter().take(MAX_NAMES).map(|(test, _)| format!("`{}`", test.name)).collect();
+        tests.iter().take(MAX_NAMES).map(|(test, ..)| format!("`{}`", test.name)).collect();
     let more = tests.len().saturating_sub(MAX_NAMES);
     let list = names.join(", ");
     if more > 0 { format!("{list} and {more} more") } else { list }
