@@ -97,7 +97,7 @@ impl Plan<'_> {
         let of_containers = |others| Arc::new(docker::Probes::new(&deployer, others)) as _;
         let probes = self.probes(&secrets, &of_containers)?;
         let builder =
-            self.builder_with(&state, Arc::clone(&deployer) as _, secrets, observer, probes)?;
+            self.builder_with(&state, Arc::clone(&deployer) as _, &secrets, observer, probes)?;
         let builder = builder.observer(notices.observer());
         let mut builder = self.checklist_of_engine(&engine, &registries, spec.as_ref(), builder)?;
         let images = docker::image::Store::new(engine).with_registries(registries);

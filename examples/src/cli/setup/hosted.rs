@@ -133,7 +133,7 @@ impl Plan<'_> {
         let probes = self.probes(&secrets, &of_platform)?;
         let policy = self.config.policy_of(&self.environment);
         let mut builder = self
-            .builder_with(&state, Arc::clone(&deployer) as _, secrets, observer, probes)?
+            .builder_with(&state, Arc::clone(&deployer) as _, &secrets, observer, probes)?
             .observer(notices.observer())
             .images(Arc::new(hosted::Images))
             .tasks(tasks);

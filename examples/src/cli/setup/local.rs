@@ -54,7 +54,7 @@ impl Plan<'_> {
         let data = self.data_of_processes(&deployer)?;
         let notices = self.notices(&state, &secrets)?;
         let mut builder = self
-            .builder(&state, Arc::clone(&deployer) as _, secrets, observer)?
+            .builder(&state, Arc::clone(&deployer) as _, &secrets, observer)?
             .observer(notices.observer())
             .tasks(Arc::new(tasks));
         for source in data {

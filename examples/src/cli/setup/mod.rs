@@ -162,10 +162,10 @@ impl Plan<'_> {
         &self,
         state: &Home,
         deployer: Arc<dyn ultrai_deploy_core::Deployer>,
-        secrets: Arc<dyn SecretSource>,
+        secrets: &Arc<dyn SecretSource>,
         observer: Arc<dyn Observer>,
     ) -> Result<PipelineBuilder> {
-        let probes = self.probes(&secrets, &|others| others)?;
+        let probes = self.probes(secrets, &|others| others)?;
         self.builder_with(state, deployer, secrets, observer, probes)
     }
 
@@ -188,7 +188,7 @@ impl Plan<'_> {
         &self,
         state: &Home,
         deployer: Arc<dyn ultrai_deploy_core::Deployer>,
-        secrets: Arc<dyn SecretSource>,
+        secrets: &Arc<dyn SecretSource>,
         observer: Arc<dyn Observer>,
         probes: Arc<dyn ProbeSource>,
     ) -> Result<PipelineBuilder> {
@@ -203,11 +203,11 @@ impl Plan<'_> {
         )
         .backups(Arc::clone(&state.backups))
         .source(Arc::new(ReleaseSource::new(releases)))
-        .secrets(Arc::clone(&secrets))
+        .secrets(Arc::clone(secrets))
         .observer(observer)
         .policy(self.config.policy_of(&self.environment))
         .initiator(self.around.initiator.clone());
-        self.checklist(state, &secrets, builder)
+        self.checklist(state, secrets, builder)
     }
 
     /// The secrets of the configuration.
