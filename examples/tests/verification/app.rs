@@ -45,6 +45,8 @@ name = "version"
 path = "/api/v1/version"
 version_at = "/version"
 interval = "500ms"
+# Later than the other: where nothing answers, that one says so.
+deadline = "8s"
 "#;
 
 /// What it has to bear, before it is looked at more closely.

@@ -40,17 +40,17 @@ impl RegistryCheck {
     ///
     /// # Errors
     /// [`ErrorKind::Invalid`] when that is no name of a registry.
-    pub fn new(engine: Engine, registries: Registries, mut spec: RegistrySpec) -> Result<Self> {
-        let host = host_of_key(&spec.host);
+    pub fn new(engine: Engine, registries: Registries, spec: RegistrySpec) -> Result<Self> {
+        let RegistrySpec { host: named, login } = spec;
+        let host = host_of_key(&named);
         if host.is_empty() || host.contains(char::is_whitespace) {
-            let message = format!("`{}` is no registry", spec.host);
+            let message = format!("`{named}` is no registry");
             return Err(Error::new(ErrorKind::Invalid, "read the checklist", message)
                 .with_advice("write its host as image references begin: ghcr.io")
                 .without_effect());
         }
         let name = format!("registry {host}");
-        spec.host = host;
-        Ok(Self { name, engine, registries, spec })
+        Ok(Self { name, engine, registries, spec: RegistrySpec { host, login } })
     }
 
     fn judge(&self, known: Option<&Credentials>, answer: Result<String, Bollard>) -> Result<Found> {
