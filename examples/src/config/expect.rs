@@ -117,11 +117,13 @@ pub(super) fn timing(table: &mut Table<'_>, deadline: Option<Duration>) -> Timin
     let interval = some("interval").unwrap_or(Duration::from_secs(2));
     let deadline = some("deadline").or(deadline);
     let retries = table.take("retries").and_then(|field| field.number(1..=1000));
+    let rise = table.take("rise").and_then(|field| field.number(1..=1000));
     let start_period = table.take("start_period").and_then(|field| field.duration());
     Timing {
         interval,
         timeout,
         retries: retries.unwrap_or(3),
+        rise: rise.unwrap_or(1),
         start_period: start_period.unwrap_or_default(),
         deadline,
         ..Timing::default()
