@@ -1,7 +1,7 @@
 //! What ten thousand checks cost side by side: all of one release, looked at over real sockets as
 //! `ultrai verify` does, against a server in a process of its own that counts what arrives.
 #![expect(clippy::print_stdout, reason = "a bench prints numbers")]
-#![expect(clippy::unwrap_used, reason = "a bench that cannot go on ends")]
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a bench that cannot go on ends")]
 
 use std::{
     convert::Infallible,
@@ -73,7 +73,7 @@ async fn look(checks: usize, at_once: usize, answer_after: usize) {
     let before = peak();
     let began = Instant::now();
     let report = pipeline.deploy(DeployRequest::new(spec)).join().await.unwrap();
-    let deployed = began.elapsed();
+    let first = began.elapsed();
     assert!(matches!(report.ending, Some(Ending::Succeeded { .. })), "{:?}", report.ending);
     let in_deploy = server.counted().await;
 
@@ -88,7 +88,7 @@ async fn look(checks: usize, at_once: usize, answer_after: usize) {
     let line = |name: &str, deploy: f64, verify: f64| {
         println!("{name:<24} {deploy:>11.1} {verify:>10.1}");
     };
-    let (deploy, verify) = (deployed.as_secs_f64(), verified.as_secs_f64());
+    let (deploy, verify) = (first.as_secs_f64(), verified.as_secs_f64());
     let count = |counted: &Counted, of: fn(&Counted) -> usize| small(of(counted));
     line("seconds in all", deploy, verify);
     line("looks a second", small(in_deploy.looks) / deploy, small(in_verify.looks) / verify);

@@ -192,11 +192,14 @@ impl Direct {
     }
 
     /// What the file says of its time wins; a gate has one look.
-    fn timed(&self, timing: Timing, longest: Duration, is_gate: bool) -> Timing {
-        let timeout = if self.is_timed { timing.timeout } else { longest };
-        let deadline =
-            if is_gate && !self.is_waited_for { Some(Duration::ZERO) } else { timing.deadline };
-        Timing { timeout, deadline, ..timing }
+    fn timed(&self, mut timing: Timing, longest: Duration, is_gate: bool) -> Timing {
+        if !self.is_timed {
+            timing.timeout = longest;
+        }
+        if is_gate && !self.is_waited_for {
+            timing.deadline = Some(Duration::ZERO);
+        }
+        timing
     }
 
     /// The commands of its file.

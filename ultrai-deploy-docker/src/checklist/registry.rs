@@ -40,7 +40,7 @@ impl RegistryCheck {
     ///
     /// # Errors
     /// [`ErrorKind::Invalid`] when that is no name of a registry.
-    pub fn new(engine: Engine, registries: Registries, spec: RegistrySpec) -> Result<Self> {
+    pub fn new(engine: Engine, registries: Registries, mut spec: RegistrySpec) -> Result<Self> {
         let host = host_of_key(&spec.host);
         if host.is_empty() || host.contains(char::is_whitespace) {
             let message = format!("`{}` is no registry", spec.host);
@@ -49,8 +49,8 @@ impl RegistryCheck {
                 .without_effect());
         }
         let name = format!("registry {host}");
-        let RegistrySpec { host: _, login } = spec;
-        Ok(Self { name, engine, registries, spec: RegistrySpec { host, login } })
+        spec.host = host;
+        Ok(Self { name, engine, registries, spec })
     }
 
     fn judge(&self, known: Option<&Credentials>, answer: Result<String, Bollard>) -> Result<Found> {
