@@ -133,7 +133,7 @@ async fn renewals_may_fail_for_a_while() {
         lab.deploy(shop("1.0.0", json!({}))).await;
         let lease = Unsteady { inner: lab.lease.clone(), made: Instant::now(), fails };
         let parts = Parts { lease: Arc::new(lease), ..lab.parts() };
-        let slow = shop("1.1.0", json!({ "healthy_after": 120 }));
+        let slow = shop("1.1.0", json!({ "healthy_after": 400 }));
         let begun = Instant::now();
         let ended = parts.start().deploy(DeployRequest::new(slow)).join().await;
         if goes_on {

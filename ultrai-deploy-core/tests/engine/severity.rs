@@ -126,13 +126,16 @@ async fn a_watch_heeds_severities() {
         let check = CheckSpec::new("errors", json!({ "healthy": true, "sick": [30] }));
         let check = check.with_when(When::Watch).with_consequences(Consequences::of(severity));
         spec.verification.checks.push(check);
+        let mut gate = CheckSpec::new("load", json!({ "healthy": true }));
+        gate.timing.deadline = Some(Duration::ZERO);
+        spec.verification.checks.push(gate);
         let policy = Policy { watch: Duration::from_mins(10), ..Policy::default() };
         let pipeline = Parts { policy, ..lab.parts() }.start();
         let report = pipeline.deploy(DeployRequest::new(spec)).join().await.unwrap();
         let seen = if report.held_until.is_some() { "held" } else { ended(&report) };
         assert_eq!(seen, ending, "{severity:?}: {report}");
-        let looked = |check: &&ultrai_deploy_core::report::CheckReport| check.check == "errors";
-        assert_eq!(report.checks.iter().filter(looked).count(), 1, "not looked at before");
+        let looks = |name: &str| report.checks.iter().filter(|one| one.check == name).count();
+        assert_eq!((looks("errors"), looks("load")), (1, 1), "the one while watching only");
     }
 }
 

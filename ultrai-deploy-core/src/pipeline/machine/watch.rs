@@ -12,7 +12,7 @@ use crate::{
         deadline::{GRACE, cut_off},
         proof::Patience,
     },
-    verification::When,
+    verification::{CheckSpec, When},
 };
 
 /// Bounds itself: how long it may take depends on its checks.
@@ -42,12 +42,13 @@ impl Driver {
         let release = self.release().await?;
         let mut checks = self.parts.deployer.declared_checks(&release)?;
         let is_watched = |when| matches!(when, When::Verify | When::Watch);
-        checks.extend(self.parts.named_checks(&release, |check| is_watched(check.when))?);
+        let named = |check: &CheckSpec| is_watched(check.when) && !check.is_gate();
+        checks.extend(self.parts.named_checks(&release, named)?);
         // A failure that begins at the end of the window still gets its time.
         let timings = checks.iter().map(|check| &check.timing);
         let decided = timings.map(|timing| timing.failing_for() + timing.timeout).max();
         let limit = self.parts.policy.deadline(Stage::Watch) + decided.unwrap_or_default();
-        let cx = self.with_measured(cx).await.with_timeout(limit);
+        let cx = cx.clone().with_timeout(limit);
         let patience = Patience::Watch(self.parts.policy.watch);
         let looked =
             self.parts.look_at(&cx, checks, Role::Live, &release, patience, Some(&self.log));
